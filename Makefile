@@ -1,0 +1,115 @@
+# Everything that a developer or a pipeline does here is a target of this file; `make` lists them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO       ?= go
+CACHE    := .cache
+TOOL     := $(GO) tool -modfile=$(CURDIR)/internal/tools/go.mod
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMANDS := coordinator worker
+PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+# Packages built or tested at once; empty lets Go decide.
+JOBS     ?=
+PARALLEL := $(if $(JOBS),-p $(JOBS))
+# Modules with tests: the product, its tools, and what only end-to-end tests need.
+MODULES  := . internal/tools $(patsubst %/go.mod,%,$(wildcard test/e2e/go.mod))
+# The module whose validate.proto the API's .proto files import; keep it at the commit of
+# buf.build/gen/go/bufbuild/protovalidate in go.mod.
+VALIDATE := github.com/bufbuild/protovalidate@v1.2.2
+# The branch that the API must stay compatible with.
+BASE     ?= main
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## static binaries bin/coordinator and bin/worker
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build $(PARALLEL) -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS:%=./cmd/%)
+
+cross: ## build both binaries for every supported platform, keeping none
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	for platform in $(PLATFORMS); do \
+		echo "build $$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
+			$(GO) build $(PARALLEL) -trimpath -o "$$out" $(COMMANDS:%=./cmd/%); \
+	done
+
+generate: proto-deps ## regenerate the proto code and everything under a go:generate line
+	$(TOOL) buf generate
+	$(GO) generate ./...
+
+# Offline once the module is in the module cache.
+proto-deps:
+	@dir=$$(GOWORK=off $(GO) mod download -json $(VALIDATE) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+	mkdir -p $(CACHE)/protovalidate/buf/validate && \
+	install -m 644 "$$dir/proto/protovalidate/buf/validate/validate.proto" $(CACHE)/protovalidate/buf/validate/
+
+check-generate: ## fail when generated code is not what `make generate` makes (works on a copy)
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+	git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/null | tar -cf "$$copy/tree.tar" -T - && \
+	mkdir "$$copy/before" "$$copy/after" && \
+	tar -xf "$$copy/tree.tar" -C "$$copy/before" && tar -xf "$$copy/tree.tar" -C "$$copy/after" && \
+	rm -f "$$copy"/after/proto/proofload/v1/*.pb.go && \
+	$(MAKE) --no-print-directory -C "$$copy/after" generate && \
+	diff -ru --exclude=.cache "$$copy/before" "$$copy/after" || \
+		{ echo 'generated code is stale: run make generate and commit the result' >&2; exit 1; }
+
+fmt: ## format with gofumpt and modernise with go fix
+	$(TOOL) gofumpt -w $$(git ls-files '*.go' ':!*.pb.go')
+	@for module in $(MODULES); do $(GO) -C $$module fix ./...; done
+
+check-fmt:
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files --cached --others --exclude-standard '*.go' ':!*.pb.go')) && \
+	[ -z "$$out" ] || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
+	@out=$$(for module in $(MODULES); do $(GO) -C $$module fix -diff ./... ; done); \
+	[ -z "$$out" ] || { echo "go fix would change this, run make fmt:"; echo "$$out"; exit 1; }
+
+lint: check-fmt lint-proto lint-go ## every static check: format, go vet, golangci-lint, buf lint, buf breaking
+
+lint-go:
+	@for module in $(MODULES); do \
+		echo "lint $$module"; \
+		$(GO) -C $$module vet $(PARALLEL) ./...; \
+		(cd $$module && $(TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+lint-proto: proto-deps
+	$(TOOL) buf lint proto
+	@if git rev-parse --verify --quiet $(BASE):buf.yaml >/dev/null; then \
+		base=$(CACHE)/breaking; rm -rf $$base; mkdir -p $$base && \
+		git archive $(BASE) buf.yaml proto | tar -xf - -C $$base && \
+		mkdir -p $$base/$(CACHE) && cp -r $(CACHE)/protovalidate $$base/$(CACHE)/ && \
+		$(TOOL) buf build $$base/proto -o $(CACHE)/breaking.binpb && \
+		$(TOOL) buf breaking proto --against $(CACHE)/breaking.binpb; \
+	else echo "buf breaking: no API on branch $(BASE) to compare with"; fi
+
+test: test-deps ## every test that this machine can run, with the race detector; lists what was skipped
+	@race=-race; command -v "$$($(GO) env CC)" >/dev/null || \
+		{ race=; echo 'no C compiler: the tests run WITHOUT the race detector'; }; \
+	for module in $(MODULES); do \
+		$(GO) -C $$module test $$race $(PARALLEL) -timeout 10m -json $(TESTFLAGS) ./... || echo '{"Action":"fail","Package":"'$$module'"}'; \
+	done | $(GO) run -C internal/tools ./testsummary
+
+test-deps:
+	@scripts/test-deps
+
+fuzz: ## run every fuzz test for a short while (FUZZTIME=10s)
+	@grep -rlE '^func Fuzz[A-Z]' --include='*_test.go' . | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r name; do \
+			echo "fuzz $$(dirname "$$file") $$name"; \
+			$(GO) -C "$$(dirname "$$file")" test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s . </dev/null; \
+		done; \
+	done
+
+bench: ## run the benchmarks (BENCH=regexp)
+	@for module in $(MODULES); do $(GO) -C $$module test -run '^$$' -bench '$(BENCH)' -benchmem -count 1 ./...; done
+
+clean: ## remove what the other targets made
+	rm -rf bin $(CACHE)
