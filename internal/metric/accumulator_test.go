@@ -1,0 +1,118 @@
+package metric
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAccumulatorLosesNothing records from many goroutines while seconds are sealed.
+func TestAccumulatorLosesNothing(t *testing.T) {
+	const workers, each = 8, 2000
+	a := NewAccumulator(3, 0)
+	h := a.Hist(Key{ResponseTime, NewLabels("step", "s")})
+	c := a.Counter(Key{BytesIn, Labels{}})
+	row := a.Arrivals(ArrivalKey{"p", "f"})
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			r := a.Recorder(w)
+			for i := range each {
+				second := int64(i / 100)
+				r.Lock()
+				r.Observe(second, h, time.Duration(i))
+				r.Count(second, c, 2)
+				r.Arrivals(second, row).Sent++
+				r.NotSent(second, row, CauseLate, 1)
+				r.Unlock()
+			}
+		})
+	}
+	total := NewSecond(0)
+	done := make(chan struct{})
+	var end sync.WaitGroup
+	defer end.Wait()
+	end.Go(func() { wg.Wait(); close(done) })
+	for second := int64(0); ; second++ {
+		s := a.Seal(second)
+		total.Merge(s)
+		select {
+		case <-done:
+			for rest := range int64(30) {
+				total.Merge(a.Seal(second + 1 + rest))
+			}
+			checkTotals(t, total, workers*each)
+			return
+		default:
+		}
+	}
+}
+
+func checkTotals(t *testing.T, total Second, want int64) {
+	t.Helper()
+	if got := total.Select(ResponseTime, func(Labels) bool { return true }).Count(); got != uint64(want) {
+		t.Errorf("%d samples, want %d", got, want)
+	}
+	if got := total.Total(BytesIn, func(Labels) bool { return true }); got != 2*want {
+		t.Errorf("counter %d, want %d", got, 2*want)
+	}
+	row := total.Arrivals[ArrivalKey{"p", "f"}]
+	if row.Sent != want || row.NotSent[CauseLate] != want {
+		t.Errorf("arrivals %+v, want %d each", row, want)
+	}
+}
+
+func TestAccumulatorSeconds(t *testing.T) {
+	a := NewAccumulator(1, 0)
+	h := a.Hist(Key{ResponseTime, Labels{}})
+	r := a.Recorder(0)
+	observe := func(second int64) { r.Lock(); r.Observe(second, h, 1); r.Unlock() }
+	count := func(s Second) uint64 { return s.Select(ResponseTime, func(Labels) bool { return true }).Count() }
+	observe(0)
+	observe(1)
+	observe(1)
+	if got := count(a.Seal(0)); got != 1 {
+		t.Errorf("second 0 holds %d samples, want 1", got)
+	}
+	observe(0) // late: goes to the oldest open second
+	if got := count(a.Seal(1)); got != 3 {
+		t.Errorf("second 1 holds %d samples, want 3", got)
+	}
+}
+
+// TestAccumulatorSealsAhead seals over seconds in which nobody sealed.
+func TestAccumulatorSealsAhead(t *testing.T) {
+	a := NewAccumulator(0, 5)
+	h := a.Counter(Key{BytesIn, Labels{}})
+	r := a.Recorder(9)
+	for second := range int64(12) { // the earliest open second is 5, the latest 7
+		r.Lock()
+		r.Count(second, h, 1)
+		r.Unlock()
+	}
+	for _, c := range []struct{ second, want int64 }{{5, 6}, {9, 6}, {10, 0}} {
+		s := a.Seal(c.second)
+		if got := s.Total(BytesIn, nil); got != c.want || s.Index != c.second {
+			t.Errorf("second %d holds %d, want %d", s.Index, got, c.want)
+		}
+	}
+}
+
+func TestRecordingAllocatesNothing(t *testing.T) {
+	a := NewAccumulator(1, 0)
+	h, c := a.Hist(Key{ResponseTime, Labels{}}), a.Counter(Key{BytesIn, Labels{}})
+	row := a.Arrivals(ArrivalKey{"p", "f"})
+	r := a.Recorder(0)
+	record := func() {
+		r.Lock()
+		defer r.Unlock()
+		r.Observe(0, h, time.Millisecond)
+		r.Count(0, c, 1)
+		r.Arrivals(0, row).Sent++
+		r.NotSent(0, row, CauseLate, 1)
+	}
+	record()
+	if n := testing.AllocsPerRun(100, record); n != 0 {
+		t.Errorf("recording allocates %v times", n)
+	}
+}

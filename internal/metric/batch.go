@@ -1,0 +1,23 @@
+package metric
+
+import "time"
+
+// Source names the producer of a sequence of batches: one life of one worker. Incarnation is the
+// etcd revision handed out when it registered, unique and growing over the cluster's life.
+type Source struct {
+	Worker      string
+	Incarnation int64
+}
+
+// Batch is one sealed delta of one worker for one run. Its encoded bytes never change once sealed;
+// Seq counts 1, 2, 3 ... per run and Source.
+type Batch struct {
+	Run    string
+	Source Source
+	Seq    uint64
+	// ShardRevision is the revision of the shard map under which the interval was fired, and From
+	// and To, in run time, the interval of the schedule that the batch covers.
+	ShardRevision uint64
+	From, To      time.Duration
+	Second        Second
+}

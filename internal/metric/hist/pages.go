@@ -1,0 +1,97 @@
+package hist
+
+// pages holds the counters of one sign, one page per power of two, each made when first needed.
+type pages [octaves]*page
+
+type page [perOctave]uint64
+
+// least is the lowest index of a bucket.
+const least = leastOctave * perOctave
+
+func (p *pages) add(i int, n uint64) {
+	at := i - least
+	o := at / perOctave
+	if p[o] == nil {
+		p[o] = &page{}
+	}
+	p[o][at%perOctave] += n
+}
+
+func (p *pages) merge(o *pages) {
+	for i, from := range o {
+		if from == nil {
+			continue
+		}
+		if p[i] == nil {
+			p[i] = &page{}
+		}
+		to := p[i]
+		for k, n := range from {
+			to[k] += n
+		}
+	}
+}
+
+func (p *pages) clear() {
+	for _, pg := range p {
+		if pg != nil {
+			*pg = page{}
+		}
+	}
+}
+
+// ascending yields the buckets that hold anything, lowest index first.
+func (p *pages) ascending(yield func(i int, n uint64) bool) {
+	for o, pg := range p {
+		if pg == nil {
+			continue
+		}
+		for k, n := range pg {
+			if n != 0 && !yield(o*perOctave+k+least, n) {
+				return
+			}
+		}
+	}
+}
+
+// descending yields the buckets that hold anything, highest index first.
+func (p *pages) descending(yield func(i int, n uint64) bool) {
+	for o := octaves - 1; o >= 0; o-- {
+		if p[o] == nil {
+			continue
+		}
+		for k := perOctave - 1; k >= 0; k-- {
+			if n := p[o][k]; n != 0 && !yield(o*perOctave+k+least, n) {
+				return
+			}
+		}
+	}
+}
+
+// countFrom returns how many values lie in the bucket i and those above it.
+func (p *pages) countFrom(i int) uint64 {
+	var total uint64
+	at := i - least
+	for o := at / perOctave; o < octaves; o++ {
+		if p[o] == nil {
+			continue
+		}
+		for k := max(0, at-o*perOctave); k < perOctave; k++ {
+			total += p[o][k]
+		}
+	}
+	return total
+}
+
+// extent returns the lowest and the highest index of a bucket that holds anything.
+func (p *pages) extent() (lowest, highest int, found bool) {
+	for i := range p.ascending {
+		lowest, found = i, true
+		break
+	}
+	for i := range p.descending {
+		highest = i
+		break
+	}
+	return lowest, highest, found
+}

@@ -1,0 +1,172 @@
+package metric
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"proofload/internal/metric/hist"
+)
+
+// RingOptions configure a Ring.
+type RingOptions struct {
+	// Size is the number of seconds that are kept, at least 1.
+	Size int
+	// Keep says which metrics enter; nil takes all. The info of the engine's own metrics is empty.
+	Keep func(metric string, info Info) bool
+}
+
+// Category returns a Keep that takes the metrics of one category: system, agent or business.
+func Category(category string) func(string, Info) bool {
+	return func(_ string, info Info) bool { return info.Category == category }
+}
+
+// Ring is a circular buffer of seconds. It answers questions about the newest of them. A second may
+// come in parts and late, as long as it is not older than what is kept. Its memory is bounded by its
+// size and the number of series per second: values are kept encoded, some hundred bytes for a busy
+// series and some ten for a single value. It is not safe for concurrent use.
+type Ring struct {
+	opts   RingOptions
+	slots  []ringSlot // by index modulo their number
+	newest int64
+	filled bool // whether there is a newest second
+	missed int64
+	infos  map[string]Info
+}
+
+// ringSlot is one second.
+type ringSlot struct {
+	used   bool
+	index  int64
+	paused time.Duration
+	series map[Key]packed
+}
+
+// NewRing returns an empty ring.
+func NewRing(opts RingOptions) *Ring {
+	opts.Size = max(opts.Size, 1)
+	return &Ring{opts: opts, slots: make([]ringSlot, opts.Size), infos: map[string]Info{}}
+}
+
+// Add takes a second or a part of one and keeps nothing of s. It is false when the second is older
+// than what is kept; Missed counts those.
+func (r *Ring) Add(s Second) bool {
+	if s.Index < 0 || (r.filled && s.Index <= r.newest-int64(len(r.slots))) {
+		r.missed++
+		return false
+	}
+	if !r.filled || s.Index > r.newest {
+		r.newest, r.filled = s.Index, true
+	}
+	at := &r.slots[s.Index%int64(len(r.slots))]
+	if !at.used || at.index != s.Index {
+		*at = ringSlot{used: true, index: s.Index, series: map[Key]packed{}}
+	}
+	at.paused = max(at.paused, s.Paused)
+	for key, v := range s.Series {
+		info, told := s.Infos[key.Metric]
+		if !told {
+			info = r.infos[key.Metric]
+		}
+		if r.opts.Keep != nil && !r.opts.Keep(key.Metric, info) {
+			continue
+		}
+		if info != (Info{}) {
+			r.infos[key.Metric] = info
+		}
+		at.series[key] = at.series[key].plus(v)
+	}
+	return true
+}
+
+// Size returns how many seconds are kept at most.
+func (r *Ring) Size() int { return len(r.slots) }
+
+// Newest returns the index of the newest second, and false while there is none.
+func (r *Ring) Newest() (int64, bool) { return r.newest, r.filled }
+
+// Missed returns how many seconds, or parts, came too late to be kept.
+func (r *Ring) Missed() int64 { return r.missed }
+
+// Info returns what is known of a metric that is kept.
+func (r *Ring) Info(metric string) Info { return r.infos[metric] }
+
+// Keys returns the series that have values in the newest n seconds, in order.
+func (r *Ring) Keys(n int) []Key {
+	seen := map[Key]bool{}
+	for _, s := range r.window(n) {
+		for key := range s.series {
+			seen[key] = true
+		}
+	}
+	keys := make([]Key, 0, len(seen))
+	for key := range seen {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, Key.Compare)
+	return keys
+}
+
+// window returns the seconds that are there of the newest n, oldest first.
+func (r *Ring) window(n int) []*ringSlot {
+	var in []*ringSlot
+	if !r.filled {
+		return nil
+	}
+	for i := range r.slots {
+		if s := &r.slots[i]; s.used && s.index > r.newest-int64(min(n, len(r.slots))) {
+			in = append(in, s)
+		}
+	}
+	slices.SortFunc(in, func(a, b *ringSlot) int { return cmp.Compare(a.index, b.index) })
+	return in
+}
+
+// Statistics describes the selected series over the newest n seconds. Of seconds that were paused,
+// only the rest counts; what was measured in wholly paused ones is left out.
+func (r *Ring) Statistics(of Selector, n int) Statistics {
+	g := newGather()
+	var deltas []delta
+	for _, s := range r.window(n) {
+		active := time.Second - s.paused
+		if active <= 0 {
+			continue
+		}
+		g.active += active
+		// Times are relative to the newest second, so that the sums of the trend stay small.
+		at := float64(s.index - r.newest)
+		deltas = append(deltas, delta{at, r.collect(g, at, s, of)})
+	}
+	if g.all.Empty() { // a counter, which also has a value where it did not move
+		for _, d := range deltas {
+			g.point(d.at, 1, float64(d.count))
+		}
+	}
+	return g.statistics()
+}
+
+type delta struct {
+	at    float64
+	count int64
+}
+
+// collect adds one second to g and returns by how much counters moved in it.
+func (r *Ring) collect(g *gather, at float64, s *ringSlot, of Selector) int64 {
+	h := hist.New()
+	var counted int64
+	for key, p := range s.series {
+		if key.Metric != of.Metric || (of.Match != nil && !of.Match(key.Labels)) {
+			continue
+		}
+		counted += p.count
+		v := p.histogram()
+		h.Merge(v)
+		if v != nil && key.Labels.Get("outcome") == "failed" {
+			g.failed += v.Count()
+		}
+	}
+	g.count += counted
+	g.all.Merge(h)
+	g.point(at, float64(h.Count()), h.Sum())
+	return counted
+}

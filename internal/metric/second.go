@@ -1,0 +1,127 @@
+package metric
+
+import (
+	"time"
+
+	"proofload/internal/metric/hist"
+)
+
+// Names of the metrics that the engine itself produces. Labels of requests: phase, flow, step,
+// outcome (ok | failed), status (HTTP status, absent when there was none), error (the error kind,
+// absent on success), warmup ("true" or absent).
+const (
+	// ResponseTime counts every request sent, from the intended start of its step to its end; the
+	// number of requests is the count of this metric.
+	ResponseTime = "response_time"
+	// ServiceTime runs from the actual send to the end, for the same requests.
+	ServiceTime = "service_time"
+	// ScheduleLag runs from an arrival's intended start to its actual start. Labels: phase, warmup.
+	ScheduleLag = "schedule_lag"
+	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
+	ConnectTime = "connect_time"
+	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup.
+	Iterations = "iterations"
+	// BytesIn and BytesOut count bytes of bodies and heads. Labels: phase, flow, step, warmup.
+	BytesIn  = "bytes_in"
+	BytesOut = "bytes_out"
+	// Retried and Redirects count requests that were a repetition or the following of a redirect.
+	// Labels: phase, flow, step, warmup.
+	Retried   = "retried"
+	Redirects = "redirects"
+)
+
+// Key names one series.
+type Key struct {
+	Metric string
+	Labels Labels
+}
+
+// Kind tells how the values of a series are merged.
+type Kind uint8
+
+const (
+	// KindHistogram series are merged bucket by bucket.
+	KindHistogram Kind = iota + 1
+	// KindCounter series are added.
+	KindCounter
+)
+
+// Value is the delta of one series. Exactly the field of its kind is set; should two producers not
+// agree on the kind of a series, their merge holds both fields, so that nothing is lost.
+type Value struct {
+	Hist  *hist.Histogram // KindHistogram
+	Count int64           // KindCounter; never negative
+}
+
+// Kind returns the kind of v.
+func (v Value) Kind() Kind {
+	if v.Hist != nil {
+		return KindHistogram
+	}
+	return KindCounter
+}
+
+// Cause says why an arrival was not sent.
+type Cause string
+
+const (
+	// CauseMaxInFlight is the target's: the phase's in-flight cap over the fleet was reached.
+	CauseMaxInFlight Cause = "max_in_flight"
+	// CauseCapShare is the generator's: this worker's share of the cap was used up while the fleet was below it.
+	CauseCapShare Cause = "cap_share"
+	// CauseLate is the generator's: the arrival was further behind than the phase's late bound.
+	CauseLate Cause = "late"
+	// CauseWorkerLost is an arrival whose owner was gone.
+	CauseWorkerLost Cause = "worker_lost"
+	// CauseOutboxFull is an arrival held back because un-acked samples filled the outbox.
+	CauseOutboxFull Cause = "outbox_full"
+	// CauseStopped is an arrival that was due when the run or its phase had been told to stop.
+	CauseStopped Cause = "stopped"
+	// CauseData is an arrival for which the data set had no row left (on_end: stop).
+	CauseData Cause = "data_exhausted"
+)
+
+// Arrivals counts what became of the arrivals of one phase and flow in one second. Over a whole
+// run planned = sent + sum(NotSent) + unknown and sent = succeeded + failed; within one second
+// they differ by what is in flight.
+type Arrivals struct {
+	Planned, Sent, Succeeded, Failed int64
+	NotSent                          map[Cause]int64
+	// InFlight is the number of iterations in flight at the end of the second, Oldest the age of the
+	// longest running operation then. Merged over workers: the sum, and the maximum.
+	InFlight int64
+	Oldest   time.Duration
+}
+
+// ArrivalKey names one row of arrivals.
+type ArrivalKey struct{ Phase, Flow string }
+
+// Health is a worker's, or merged the fleet's, judgement of its own second.
+type Health uint8
+
+const (
+	// HealthValid says that the generator was not the limit.
+	HealthValid Health = iota + 1
+	// HealthDegraded says that it came near to it.
+	HealthDegraded
+	// HealthInvalid says that numbers of this second cannot be charged to the target.
+	HealthInvalid
+)
+
+// Info describes a metric beyond the engine's own.
+type Info struct {
+	Category string // system | agent | business
+	Unit     string // UCUM: s, By, ratio, {order} or a currency; empty: bare
+}
+
+// Second is what happened in one second of run time: the delta of one worker, or a merge of
+// several. Merging two seconds of the same index never loses a count.
+type Second struct {
+	Index    int64 // run-time second: [Index, Index+1) s after T0
+	Paused   time.Duration
+	Series   map[Key]Value
+	Infos    map[string]Info // by metric, for the metrics that are not the engine's own
+	Arrivals map[ArrivalKey]*Arrivals
+	Health   Health
+	Causes   []string // why Health is not valid; sorted, without repetition; generator causes only
+}

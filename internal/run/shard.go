@@ -1,0 +1,97 @@
+package run
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Positions is the number of positions of the shard ring, the same as scenario.Shards; it stands
+// here because packages of the same level do not import each other, and a test compares the two.
+const Positions = 16384
+
+// ShardMap says who owns which positions of the shard ring. Positions that nobody owns are not fired.
+type ShardMap struct {
+	Revision uint64  `json:"revision"` // grows by one with every change
+	Owners   []Owner `json:"owners,omitempty"`
+}
+
+// Owner is one life of a worker with what it owns.
+type Owner struct {
+	Member
+	Ranges []Range `json:"ranges"`
+}
+
+// Range is the positions [From, To), owned from run time Since on.
+type Range struct {
+	From  int           `json:"from"`
+	To    int           `json:"to"`
+	Since time.Duration `json:"since"`
+}
+
+// Validate reports ranges that are empty, beyond the ring or owned twice, and owners named twice.
+func (m ShardMap) Validate() error {
+	seen := map[Member]bool{}
+	var all []Range
+	for _, o := range m.Owners {
+		if seen[o.Member] {
+			return fmt.Errorf("shard map %d: worker %s/%d is named twice", m.Revision, o.Worker, o.Incarnation)
+		}
+		seen[o.Member] = true
+		all = append(all, o.Ranges...)
+	}
+	slices.SortFunc(all, func(a, b Range) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	end := 0
+	for _, g := range all {
+		if g.From < 0 || g.To > Positions || g.From >= g.To {
+			return fmt.Errorf("shard map %d: range [%d,%d) is not within [0,%d)", m.Revision, g.From, g.To, Positions)
+		}
+		if g.From < end {
+			return fmt.Errorf("shard map %d: position %d is owned twice", m.Revision, g.From)
+		}
+		end = g.To
+	}
+	return nil
+}
+
+// Covered is the number of positions that have an owner.
+func (m ShardMap) Covered() int {
+	n := 0
+	for _, o := range m.Owners {
+		for _, g := range o.Ranges {
+			n += g.To - g.From
+		}
+	}
+	return n
+}
+
+// Ranges returns what a life of a worker owns.
+func (m ShardMap) Ranges(who Member) []Range {
+	for _, o := range m.Owners {
+		if o.Member == who {
+			return o.Ranges
+		}
+	}
+	return nil
+}
+
+// clone returns a copy that shares nothing.
+func (m ShardMap) clone() ShardMap {
+	m.Owners = slices.Clone(m.Owners)
+	for i := range m.Owners {
+		m.Owners[i].Ranges = slices.Clone(m.Owners[i].Ranges)
+	}
+	return m
+}
+
+// owed returns members with every owner of m added.
+func (m ShardMap) owed(members []Member) []Member {
+	members = slices.Clone(members)
+	for _, o := range m.Owners {
+		if !slices.Contains(members, o.Member) {
+			members = append(members, o.Member)
+		}
+	}
+	return members
+}
