@@ -1,0 +1,332 @@
+package scenario
+
+import (
+	"io/fs"
+	"maps"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"proofload/internal/scenario/expression"
+)
+
+// What a mock answers when the scenario does not say. net/http is out of reach of a pure package.
+const (
+	statusOK     = 200
+	statusFailed = 500
+)
+
+var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
+
+// build makes the plan out of the decoded file. Problems are collected; the plan counts only when
+// there is none.
+func (l *loader) build() {
+	if l.file.Name.Value == "" && l.file.Name.At.line > 0 {
+		l.fail(l.file.Name.At, "name is empty")
+	}
+	l.buildMocks()
+	l.buildTargets()
+	l.buildData()
+	l.buildFlows()
+	l.buildLimits()
+	l.buildPhases()
+	l.buildCriteria()
+	l.buildRest()
+	l.checkRows()
+}
+
+func (l *loader) buildTargets() {
+	f := &l.file
+	switch {
+	case f.Target != nil && len(f.Targets) > 0:
+		l.fail(f.Target.At, "target and targets exclude each other: put this one under targets")
+	case f.Target != nil:
+		l.target(DefaultTarget, *f.Target)
+	case len(f.Targets) > 0:
+		for _, name := range slices.Sorted(maps.Keys(f.Targets)) {
+			l.target(name, f.Targets[name])
+		}
+	default:
+		l.fail(pos{}, "target is missing: say where the load goes, e.g. `target: http://127.0.0.1:8080`")
+	}
+	for _, a := range f.AllowTargets {
+		l.plan.AllowTargets = append(l.plan.AllowTargets, a.Value)
+	}
+}
+
+func (l *loader) target(name string, t Text) {
+	if t.Value == "" {
+		return
+	}
+	u, err := url.Parse(t.Value)
+	if err != nil || u.Scheme == "" {
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
+		return
+	}
+	switch u.Scheme {
+	case "mock":
+		if _, ok := l.file.Mocks[u.Host]; !ok {
+			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
+		}
+		l.plan.Targets[name] = Target{Mock: u.Host}
+		return
+	case "http", "https":
+	default:
+		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
+		return
+	}
+	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
+		l.fail(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
+		return
+	}
+	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
+}
+
+// allowed checks a host against allow_targets. Without the list only this machine is allowed: load
+// must never hit a stranger because of a slip.
+func (l *loader) allowed(host string) bool {
+	if l.file.AllowTargets == nil {
+		return host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
+	}
+	for _, a := range l.file.AllowTargets {
+		pattern := strings.ToLower(strings.Trim(a.Value, "[]"))
+		h := strings.ToLower(host)
+		if suffix, ok := strings.CutPrefix(pattern, "*."); ok && strings.HasSuffix(h, "."+suffix) {
+			return true
+		}
+		if pattern == h || pattern == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loader) buildMocks() {
+	if len(l.file.Mocks) == 0 {
+		return
+	}
+	l.plan.Mocks = map[string]Mock{}
+	for name, m := range l.file.Mocks {
+		var out Mock
+		if len(m.Routes) == 0 {
+			l.fail(m.At, "mock %s has no routes", name)
+		}
+		for _, r := range m.Routes {
+			out.Routes = append(out.Routes, l.route(r))
+		}
+		l.plan.Mocks[name] = out
+	}
+}
+
+func (l *loader) route(r RouteF) Route {
+	out := Route{Status: statusOK, JSON: unescape(r.JSON.Value), HasJSON: r.JSON.Set}
+	if r.Match != nil {
+		out.Method, out.Path = strings.ToUpper(r.Match.Method.Value), r.Match.Path.Value
+		if out.Path != "" && !strings.HasPrefix(out.Path, "/") {
+			l.fail(r.Match.Path.At, "path %q must begin with /", out.Path)
+		}
+	}
+	if r.Status != nil {
+		out.Status = l.status(*r.Status)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+		out.Headers = append(out.Headers, Field{name, r.Headers[name].Value})
+	}
+	if r.Body != nil {
+		out.Body = r.Body.Value
+		if r.JSON.Set {
+			l.fail(r.Body.At, "json and body exclude each other")
+		}
+	}
+	if r.Latency != nil {
+		out.Latency = &r.Latency.Dist
+	}
+	if r.Fail != nil {
+		out.Fail = &MockFailure{Ratio: r.Fail.Ratio.Value, Status: statusFailed}
+		if r.Fail.Ratio.Value > 1 {
+			l.fail(r.Fail.Ratio.At, "ratio is above 100%%")
+		}
+		if r.Fail.Status != nil {
+			out.Fail.Status = l.status(*r.Fail.Status)
+		}
+	}
+	return out
+}
+
+func (l *loader) status(c Count) int {
+	if c.Value < 100 || c.Value > 599 {
+		l.fail(c.At, "status %d is not between 100 and 599", c.Value)
+		return statusOK
+	}
+	return int(c.Value)
+}
+
+// unescape turns the templates of a tree that has none into plain texts: a mock answers what stands there.
+func unescape(v any) any {
+	switch x := v.(type) {
+	case string:
+		return strings.ReplaceAll(x, "$${", "${")
+	case map[string]any:
+		for k := range x {
+			x[k] = unescape(x[k])
+		}
+	case []any:
+		for i := range x {
+			x[i] = unescape(x[i])
+		}
+	}
+	return v
+}
+
+func (l *loader) buildData() {
+	if len(l.file.Data) == 0 {
+		return
+	}
+	l.plan.Data = map[string]Dataset{}
+	for _, name := range slices.Sorted(maps.Keys(l.file.Data)) {
+		f := l.file.Data[name]
+		if !identifier.MatchString(name) {
+			l.fail(f.At, "data set %q: a name is of a-z, 0-9 and _, and does not begin with a digit", name)
+		}
+		out := Dataset{
+			Order: l.choice(f.Order, "sequential", "random", "unique"),
+			Per:   l.choice(f.Per, "iteration", "user"), OnEnd: l.choice(f.OnEnd, "wrap", "stop"),
+		}
+		switch {
+		case (f.CSV == nil) == (f.Fake == nil):
+			l.fail(f.At, "data set %s needs one of csv and fake", name)
+		case f.CSV != nil:
+			l.csv(&out, *f.CSV)
+		default:
+			for _, column := range slices.Sorted(maps.Keys(f.Fake)) {
+				out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
+			}
+			if f.Order != nil || f.OnEnd != nil {
+				l.fail(f.At, "order and on_end are for files: generated data never ends")
+			}
+		}
+		if out.Order == "unique" {
+			if f.OnEnd == nil {
+				out.OnEnd = "stop"
+			} else if out.OnEnd == "wrap" {
+				l.fail(f.OnEnd.At, "unique rows cannot wrap: a second round would repeat them; use on_end: stop or order: sequential")
+			}
+		}
+		l.plan.Data[name] = out
+	}
+}
+
+// choice returns the word given, or the first of the allowed ones.
+func (l *loader) choice(t *Text, allowed ...string) string {
+	if t == nil {
+		return allowed[0]
+	}
+	if !slices.Contains(allowed, t.Value) {
+		l.fail(t.At, "%q is not one of %s", t.Value, strings.Join(allowed, ", "))
+	}
+	return t.Value
+}
+
+func (l *loader) csv(out *Dataset, name Text) {
+	full, ok := relative(l.parser.file, name.Value)
+	if !ok {
+		l.fail(name.At, "file %q must lie beside the scenario or below it", name.Value)
+		return
+	}
+	data, err := fs.ReadFile(l.fsys, full)
+	if err != nil {
+		l.fail(name.At, "file %s cannot be read: %s", full, reason(err))
+		return
+	}
+	out.CSV, out.Digest = name.Value, Digest(data)
+	header, rows, err := inspectCSV(data)
+	if err != nil {
+		l.fail(name.At, "file %s: %s", path.Base(full), err)
+		return
+	}
+	if rows == 0 {
+		l.fail(name.At, "file %s has a header and no rows", path.Base(full))
+	}
+	out.Rows = rows
+	l.columns(name, header)
+}
+
+func (l *loader) buildLimits() {
+	f := &l.file
+	l.plan.Workers.Min = 1
+	if f.Workers != nil {
+		l.plan.Workers.Match = texts(f.Workers.Match)
+		if f.Workers.Min != nil {
+			l.plan.Workers.Min = int(max(f.Workers.Min.Value, 1))
+		}
+	}
+	if f.Limits != nil {
+		if f.Limits.Rate != nil {
+			l.plan.Limits.Rate = f.Limits.Rate.Value
+		}
+		if f.Limits.Users != nil {
+			l.plan.Limits.Users = float64(f.Limits.Users.Value)
+		}
+	}
+	if f.Confirm != nil {
+		l.plan.Confirm = f.Confirm.Value
+		if l.opts.Environment == "" {
+			l.fail(f.Confirm.At, "confirm belongs into an environment: it asks for that environment's name")
+		}
+	}
+}
+
+func (l *loader) buildRest() {
+	p, f := l.plan, &l.file
+	p.Validity = Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999}
+	if v := f.Validity; v != nil {
+		if v.Lag != nil {
+			p.Validity.ScheduleLagP99 = v.Lag.Value
+		}
+		for _, s := range []struct {
+			from *Share
+			to   *float64
+		}{{v.CPU, &p.Validity.WorkerCPU}, {v.Sent, &p.Validity.Sent}, {v.Completeness, &p.Validity.Completeness}} {
+			if s.from != nil {
+				*s.to = s.from.Value
+				if s.from.Value > 1 {
+					l.fail(s.from.At, "share is above 100%%")
+				}
+			}
+		}
+	}
+	p.Loss = WorkerLoss{Policy: "redistribute", MaxLost: 0.5}
+	if w := f.WorkerLoss; w != nil {
+		p.Loss.Policy = l.choice(w.Policy, "redistribute", "shed", "abort")
+		if w.MaxLost != nil {
+			p.Loss.MaxLost = w.MaxLost.Value
+		}
+	}
+	p.Grace = DefaultGrace
+	if f.Coordinator != nil && f.Coordinator.Grace != nil {
+		p.Grace = f.Coordinator.Grace.Value
+		if p.Grace < 2*time.Second {
+			l.fail(f.Coordinator.Grace.At, "grace is below 2s: workers hear from the coordinator once per second")
+		}
+	}
+	p.Secrets = slices.Sorted(maps.Keys(l.secrets))
+}
+
+// inScope returns what can be read at a place, with vars and setup values added as they come.
+func (l *loader) scopeWith(setup, vars expression.Names) expression.Scope {
+	data := map[string]expression.Names{}
+	for name := range l.plan.Data {
+		data[name] = l.header[name]
+	}
+	return expression.Scope{
+		Params: expression.NamesOf(l.plan.Params), Env: expression.AnyName, Data: data, Setup: setup, Vars: vars,
+		Secrets: expression.AnyName, User: true,
+	}
+}

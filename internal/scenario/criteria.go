@@ -1,0 +1,121 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func (l *loader) buildCriteria() {
+	names := map[string]bool{}
+	for _, f := range l.file.Criteria {
+		c := Criterion{Source: f.Check.Value, Met: 1}
+		c.Name = f.Check.Value
+		if f.Name != nil {
+			c.Name = f.Name.Value
+		}
+		if names[c.Name] {
+			l.fail(f.At, "criterion %q stands twice", c.Name)
+		}
+		names[c.Name] = true
+		check, err := ParseCheck(f.Check.Value, WithMetrics(l.measures))
+		if err != nil && f.Check.Value != "" {
+			at := f.Check.At
+			var ce *CheckError
+			var later *NotSupportedError
+			if errors.As(err, &ce) {
+				at.column += ce.Offset
+			} else if errors.As(err, &later) {
+				at.column += later.Offset
+			}
+			l.fail(at, "%s", err)
+		}
+		c.Check = check
+		l.during(&c, f)
+		l.when(&c, f)
+		c.Severity = l.choice(f.Severity, "critical", "warning", "info")
+		c.OnBreach = l.choice(f.OnBreach, "none", "alert", "abort")
+		if c.OnBreach == "abort" && c.Window == 0 {
+			l.fail(f.OnBreach.At, "on_breach: abort needs a window: without one the criterion is judged only at the end")
+		}
+		for _, b := range f.By {
+			if !slices.Contains(CheckLabels, b.Value) && !word.MatchString(b.Value) {
+				l.fail(b.At, "%q is not a label", b.Value)
+			}
+			c.By = append(c.By, b.Value)
+		}
+		l.plan.Criteria = append(l.plan.Criteria, c)
+	}
+}
+
+func (l *loader) during(c *Criterion, f CriterionF) {
+	if f.During == nil {
+		return
+	}
+	for _, t := range f.During.Items {
+		if strings.HasPrefix(t.Value, "fault") {
+			l.fail(t.At, "during: %s is not supported yet", t.Value)
+			continue
+		}
+		if l.plan.phase(t.Value) == nil {
+			var names []string
+			for _, p := range l.plan.Phases {
+				names = append(names, p.Name)
+			}
+			l.fail(t.At, "there is no phase %q%s", t.Value, didYouMean(t.Value, names))
+		}
+		c.During = append(c.During, t.Value)
+	}
+}
+
+// when reads how a criterion is judged over time.
+func (l *loader) when(c *Criterion, f CriterionF) {
+	if f.Window != nil {
+		c.Window = f.Window.Value
+		if c.Window <= 0 || c.Window.Seconds() != float64(int64(c.Window.Seconds())) {
+			l.fail(f.Window.At, "window must be whole seconds, at least 1s")
+		}
+	}
+	if f.Met != nil {
+		c.Met = f.Met.Value
+		if c.Window == 0 {
+			l.fail(f.Met.At, "met needs a window: it is the share of the windows that must hold")
+		}
+		if c.Met > 1 || c.Met == 0 {
+			l.fail(f.Met.At, "met is not above 0%% and up to 100%%")
+		}
+	}
+	if f.For != nil {
+		c.For = f.For.Value
+		if c.Window == 0 || c.For%c.Window != 0 || c.For == 0 {
+			l.fail(f.For.At, "for must be a multiple of window")
+		}
+	}
+}
+
+// Mentions reports whether any template or expression of a step contains the text.
+func (s Step) Mentions(text string) bool {
+	found := false
+	look := func(t string) { found = found || strings.Contains(t, text) }
+	if s.HTTP != nil {
+		look(s.HTTP.Path)
+		for _, f := range slices.Concat(s.HTTP.Headers, s.HTTP.Query) {
+			look(f.Value)
+		}
+		if s.HTTP.Body != nil {
+			look(*s.HTTP.Body)
+		}
+		look(fmt.Sprint(s.HTTP.JSON))
+	}
+	for _, e := range s.Expect {
+		look(e)
+	}
+	for _, e := range s.Save {
+		look(e.Source)
+	}
+	for _, m := range s.Measure {
+		look(m.Source)
+	}
+	return found
+}

@@ -1,0 +1,350 @@
+package scenario
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"proofload/internal/scenario/expression"
+)
+
+// Options decide how a scenario is read.
+type Options struct {
+	Environment string   // to lay over the file; empty: none
+	Set         []string // overrides of params, name=value
+	Seed        *uint64  // instead of the file's
+	// Getenv returns the value of ${env.NAME}; nil: there are none.
+	Getenv func(name string) (string, bool)
+	// AnyTarget skips the check against allow_targets; only for looking at a plan that is not run.
+	AnyTarget bool
+}
+
+// Load reads a scenario with its data files from fsys and makes it definite. The error is Problems,
+// with everything that is wrong, unless the file cannot be read at all.
+func Load(fsys fs.FS, name string, opts Options) (*Plan, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, Problems{{File: name, Message: "cannot be read: " + reason(err)}}
+	}
+	l := &loader{parser: parser{file: name}, fsys: fsys, opts: opts, data: data}
+	plan := l.load()
+	if len(l.problems) > 0 {
+		return nil, l.problems.sorted()
+	}
+	return plan, nil
+}
+
+// Validate checks a scenario without and with each of its environments, or with the one chosen. It
+// returns nil or Problems.
+func Validate(fsys fs.FS, name string, opts Options) error {
+	names := []string{opts.Environment}
+	if opts.Environment == "" {
+		more, err := Environments(fsys, name)
+		if err != nil {
+			return err
+		}
+		if len(more) > 0 {
+			names = more
+		}
+	}
+	var all Problems
+	for _, env := range names {
+		opts.Environment = env
+		var problems Problems
+		if _, err := Load(fsys, name, opts); errors.As(err, &problems) {
+			all = append(all, problems...)
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(all) > 0 {
+		return all.sorted()
+	}
+	return nil
+}
+
+// Environments lists the environments of a scenario by name.
+func Environments(fsys fs.FS, name string) ([]string, error) {
+	root, err := open(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if envs := root.get("environments"); envs != nil {
+		for _, f := range envs.fields {
+			names = append(names, f.name)
+		}
+	}
+	return names, nil
+}
+
+// Needs lists what has to come along with a scenario that is read elsewhere: the data files that it
+// names, and the environment variables that it reads.
+func Needs(fsys fs.FS, name string) (files, env []string, err error) {
+	root, err := open(fsys, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, vars := map[string]bool{}, map[string]bool{}
+	collect(root, "", names, vars)
+	return slices.Sorted(maps.Keys(names)), slices.Sorted(maps.Keys(vars)), nil
+}
+
+var envReference = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
+
+func collect(n *node, key string, files, env map[string]bool) {
+	if n == nil {
+		return
+	}
+	if n.kind == scalarNode {
+		if key == "csv" {
+			files[n.text] = true
+		}
+		for _, m := range envReference.FindAllStringSubmatch(n.text, -1) {
+			env[m[1]] = true
+		}
+	}
+	for _, f := range n.fields {
+		collect(f.node, f.name, files, env)
+	}
+	for _, item := range n.items {
+		collect(item, "", files, env)
+	}
+}
+
+func open(fsys fs.FS, name string) (*node, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, Problems{{File: name, Message: "cannot be read: " + reason(err)}}
+	}
+	p := &parser{file: name}
+	root := p.parse(data)
+	if root == nil || len(p.problems) > 0 {
+		return nil, p.problems.sorted()
+	}
+	return root, nil
+}
+
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// loader is one reading of one scenario.
+type loader struct {
+	parser
+	fsys fs.FS
+	opts Options
+	data []byte
+	dec  *decoder
+	file File
+	plan *Plan
+
+	header   map[string]expression.Names // columns by data set
+	secrets  map[string]bool             // names in use
+	measures map[string]string           // units by measure
+}
+
+func (l *loader) load() *Plan {
+	root := l.parse(l.data)
+	if root == nil {
+		return nil
+	}
+	if root.kind != mapNode {
+		l.fail(root.pos, "%s where a scenario was expected: it begins with `version: 1`", root.describe())
+		return nil
+	}
+	root = l.overlay(root)
+	known := &expression.Values{Params: map[string]any{}, Env: l.environ(root)}
+	l.dec = &decoder{parser: &l.parser, known: known, scope: expression.Everywhere()}
+	known.Params = l.params(root.get("params"))
+	l.dec.scope.Params = expression.NamesOf(known.Params)
+	l.dec.decode(root, &l.file)
+	if l.file.Version.Set && l.file.Version.Value != 1 {
+		l.fail(l.file.Version.At, "version %d is not known: this program reads version 1", l.file.Version.Value)
+	}
+	l.plan = &Plan{
+		Format: PlanFormat, Name: l.file.Name.Value, Description: l.file.Description.Value, Environment: l.opts.Environment,
+		ScenarioSHA256: Digest(l.data), Seed: l.seed(), Labels: texts(l.file.Labels), Params: known.Params, Env: known.Env,
+		Targets: map[string]Target{}, Flows: map[string]Flow{},
+	}
+	l.build()
+	return l.plan
+}
+
+// overlay lays the chosen environment over the file.
+func (l *loader) overlay(root *node) *node {
+	envs := root.get("environments")
+	if l.opts.Environment == "" {
+		return root
+	}
+	env := envs.get(l.opts.Environment)
+	if env == nil {
+		var names []string
+		if envs != nil {
+			for _, f := range envs.fields {
+				names = append(names, f.name)
+			}
+		}
+		message := "there is no environment " + strconv.Quote(l.opts.Environment)
+		if best := expression.Nearest(l.opts.Environment, names); best != "" {
+			message += "; did you mean " + strconv.Quote(best) + "?"
+		} else if len(names) > 0 {
+			message += "; there are " + strings.Join(names, ", ")
+		}
+		l.fail(pos{}, "%s", message)
+		return root
+	}
+	if env.kind != mapNode {
+		l.fail(env.pos, "%s where an environment was expected: a map that is laid over the file", env.describe())
+		return root
+	}
+	for _, f := range env.fields {
+		if f.name == "environments" || f.name == "version" {
+			l.fail(f.pos, "%s cannot stand in an environment", f.name)
+		}
+	}
+	// target and targets replace each other.
+	base := root
+	for _, pair := range [][2]string{{"target", "targets"}, {"targets", "target"}} {
+		if env.get(pair[0]) != nil {
+			base = without(base, pair[1])
+		}
+	}
+	return merge(base, env)
+}
+
+func without(n *node, name string) *node {
+	out := *n
+	out.fields = slices.DeleteFunc(slices.Clone(n.fields), func(f field) bool { return f.name == name })
+	return &out
+}
+
+// environ returns the values of the environment variables that the scenario reads.
+func (l *loader) environ(root *node) map[string]string {
+	vars := map[string]bool{}
+	collect(without(root, "environments"), "", map[string]bool{}, vars)
+	out := map[string]string{}
+	for name := range vars {
+		if l.opts.Getenv == nil {
+			continue
+		}
+		if v, ok := l.opts.Getenv(name); ok {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// params returns the values of the params, typed by their spelling, with the overrides of --set.
+func (l *loader) params(n *node) map[string]any {
+	out := map[string]any{}
+	if n != nil && n.kind != mapNode {
+		l.fail(n.pos, "%s where params were expected: a map from names to values", n.describe())
+		n = nil
+	}
+	if n != nil {
+		for _, f := range n.fields {
+			if !identifier.MatchString(f.name) {
+				l.fail(f.pos, "param %q: a name is of a-z, 0-9 and _, and does not begin with a digit", f.name)
+				continue
+			}
+			if v, ok := l.dec.fixed(f.node, "a param"); ok {
+				out[f.name] = v
+			}
+		}
+	}
+	for _, set := range l.opts.Set {
+		name, value, ok := strings.Cut(set, "=")
+		if !ok {
+			l.fail(pos{}, "--set %q: write name=value", set)
+			continue
+		}
+		if _, exists := out[name]; !exists {
+			l.fail(pos{}, "--set %s: the scenario has no such param%s", name, didYouMean(name, slices.Sorted(maps.Keys(out))))
+			continue
+		}
+		out[name] = spelled(value)
+	}
+	return out
+}
+
+func didYouMean(word string, names []string) string {
+	if best := expression.Nearest(word, names); best != "" {
+		return "; did you mean " + strconv.Quote(best) + "?"
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; there are " + quoteAll(names)
+}
+
+// spelled types a value by its spelling, as YAML would; rates, durations and shares stay texts that
+// are read where they are used.
+func spelled(s string) any {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return i
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		return f
+	}
+	switch s {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return s
+}
+
+// seed returns the seed of the options, of the file, or one made of the file's digest, so that a run
+// can be repeated in any case.
+func (l *loader) seed() uint64 {
+	switch {
+	case l.opts.Seed != nil:
+		return *l.opts.Seed
+	case l.file.Seed != nil:
+		return uint64(l.file.Seed.Value)
+	}
+	sum := sha256.Sum256(l.data)
+	return binary.LittleEndian.Uint64(sum[:]) >> 1
+}
+
+func texts(m map[string]Text) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[k] = v.Value
+	}
+	return out
+}
+
+// Digest returns the SHA-256 of data in hex.
+func Digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// relative cleans the name of a data file; it is relative to the scenario and stays below it.
+func relative(scenario, name string) (string, bool) {
+	if path.IsAbs(name) || strings.Contains(name, `\`) {
+		return "", false
+	}
+	full := path.Join(path.Dir(scenario), name)
+	return full, fs.ValidPath(full)
+}

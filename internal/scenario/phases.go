@@ -1,0 +1,376 @@
+package scenario
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+func (l *loader) buildPhases() {
+	if l.file.Phases != nil && len(l.file.Phases) == 0 {
+		l.fail(pos{}, "phases is empty: without a phase there is no load")
+	}
+	load := 1.0
+	if l.file.Load != nil {
+		load = l.file.Load.Value
+	}
+	names := map[string]bool{}
+	for _, f := range l.file.Phases {
+		if !word.MatchString(f.Name.Value) && f.Name.Value != "" {
+			l.fail(f.Name.At, "phase %q: a name is of letters, digits, _ and -", f.Name.Value)
+		}
+		if names[f.Name.Value] {
+			l.fail(f.Name.At, "phase %s stands twice", f.Name.Value)
+		}
+		names[f.Name.Value] = true
+	}
+	for _, f := range l.file.Phases {
+		l.plan.Phases = append(l.plan.Phases, l.phase(f, load, names))
+	}
+	l.checkGraph()
+	l.checkLimits()
+}
+
+func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
+	p := Phase{Name: f.Name.Value, Late: DefaultLate, Warmup: l.choice(f.Record, "measure", "warmup") == "warmup"}
+	p.Mix = l.mix(f)
+	l.start(&p, f, names)
+	if f.Late != nil {
+		p.Late = f.Late.Value
+	}
+	switch {
+	case (f.Rate == nil) == (f.Users == nil):
+		l.fail(f.Name.At, "phase %s needs one of rate (open model) and users (closed model)", p.Name)
+	case f.Rate != nil:
+		l.open(&p, f, load)
+	default:
+		l.closed(&p, f, load)
+	}
+	return p
+}
+
+func (l *loader) mix(f PhaseF) []Weight {
+	var out []Weight
+	switch {
+	case (f.Flow == nil) == (f.Mix == nil):
+		l.fail(f.Name.At, "phase %s needs one of flow and mix", f.Name.Value)
+	case f.Flow != nil:
+		l.flow(f.Flow.Value, f.Flow.At)
+		out = append(out, Weight{f.Flow.Value, 1})
+	default:
+		for name, w := range f.Mix {
+			l.flow(name, w.At)
+			if w.Value <= 0 {
+				l.fail(w.At, "weight of %s must be above 0", name)
+			}
+			out = append(out, Weight{name, w.Value})
+		}
+		slices.SortFunc(out, func(a, b Weight) int {
+			if a.Flow < b.Flow {
+				return -1
+			}
+			return 1
+		})
+	}
+	return out
+}
+
+func (l *loader) flow(name string, at pos) {
+	if _, ok := l.file.Flows[name]; !ok {
+		var names []string
+		for n := range l.file.Flows {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		l.fail(at, "there is no flow %q%s", name, didYouMean(name, names))
+	}
+}
+
+func (l *loader) start(p *Phase, f PhaseF, names map[string]bool) {
+	given := 0
+	for _, ref := range []struct {
+		text *Text
+		to   *string
+	}{{f.After, &p.After}, {f.With, &p.With}} {
+		if ref.text == nil {
+			continue
+		}
+		given++
+		*ref.to = ref.text.Value
+		if ref.text.Value == p.Name {
+			l.fail(ref.text.At, "phase %s cannot wait for itself", p.Name)
+		} else if !names[ref.text.Value] {
+			var all []string
+			for n := range names {
+				all = append(all, n)
+			}
+			slices.Sort(all)
+			l.fail(ref.text.At, "there is no phase %q%s", ref.text.Value, didYouMean(ref.text.Value, all))
+		}
+	}
+	if f.At != nil {
+		given++
+		p.At = f.At.Value
+	}
+	if given > 1 {
+		l.fail(f.Name.At, "phase %s has several starts: only one of after, with and at", p.Name)
+	}
+}
+
+// open builds a phase of the open model. The integrals are computed here, with every product
+// rounded by itself, so that no machine that fuses multiplication and addition can differ.
+func (l *loader) open(p *Phase, f PhaseF, load float64) {
+	p.Arrivals = l.choice(f.Arrivals, "uniform", "poisson")
+	p.MaxInFlight = DefaultMaxInFlight
+	if f.MaxInFlight != nil {
+		if p.MaxInFlight = f.MaxInFlight.Value; p.MaxInFlight < 1 {
+			l.fail(f.MaxInFlight.At, "max_in_flight must be at least 1")
+		}
+	}
+	if load < 1 || f.MaxInFlight != nil {
+		p.MaxInFlight = max(int64(math.Ceil(float64(float64(p.MaxInFlight)*load))), 1)
+	}
+	if f.Pace != nil {
+		l.fail(f.Pace.At, "pace is for users: arrivals are paced by their rate")
+	}
+	if len(f.Rate) == 0 {
+		l.fail(f.Name.At, "rate of phase %s is empty", p.Name)
+	}
+	sum := 0.0
+	for _, s := range f.Rate {
+		seg := Segment{Start: p.Length, Before: sum}
+		switch {
+		case s.Hold != nil && s.Ramp != nil:
+			l.fail(s.At, "a segment has one key: hold and ramp are two segments")
+		case s.Hold != nil:
+			seg.Kind, seg.From, seg.To, seg.For = "hold", s.Hold.At.Value, s.Hold.At.Value, s.Hold.For.Value
+		case s.Ramp != nil:
+			seg.Kind, seg.From, seg.To, seg.For = "ramp", s.Ramp.From.Value, s.Ramp.To.Value, s.Ramp.For.Value
+		default:
+			if s.empty() {
+				l.fail(s.At, "a segment needs one of hold and ramp")
+			}
+			continue
+		}
+		seg.From, seg.To = float64(seg.From*load), float64(seg.To*load)
+		mean := float64(float64(seg.From+seg.To) / 2)
+		sum = float64(sum + float64(mean*seg.For.Seconds()))
+		seg.Through = sum
+		l.segment(p, seg, s.At)
+		p.Rate = append(p.Rate, seg)
+	}
+}
+
+func (s RateSegmentF) empty() bool {
+	return s.Steps.At.line+s.Burst.At.line+s.Wave.At.line+s.Chaos.At.line+s.Replay.At.line == 0
+}
+
+func (l *loader) closed(p *Phase, f PhaseF, load float64) {
+	if f.Pace != nil {
+		p.Pace = f.Pace.Value
+	}
+	if f.Arrivals != nil {
+		l.fail(f.Arrivals.At, "arrivals is for a rate: users come when they are done")
+	}
+	if f.MaxInFlight != nil {
+		l.fail(f.MaxInFlight.At, "max_in_flight is for a rate: users bound themselves")
+	}
+	if len(f.Users) == 0 {
+		l.fail(f.Name.At, "users of phase %s is empty", p.Name)
+	}
+	for _, s := range f.Users {
+		seg := Segment{Start: p.Length}
+		switch {
+		case s.Hold != nil && s.Ramp != nil:
+			l.fail(s.At, "a segment has one key: hold and ramp are two segments")
+		case s.Hold != nil:
+			seg.Kind, seg.For = "hold", s.Hold.For.Value
+			seg.From, seg.To = float64(s.Hold.At.Value), float64(s.Hold.At.Value)
+		case s.Ramp != nil:
+			seg.Kind, seg.For = "ramp", s.Ramp.For.Value
+			seg.From, seg.To = float64(s.Ramp.From.Value), float64(s.Ramp.To.Value)
+		default:
+			continue
+		}
+		seg.From, seg.To = math.Round(seg.From*load), math.Round(seg.To*load)
+		l.segment(p, seg, s.At)
+		p.Users = append(p.Users, seg)
+	}
+}
+
+func (l *loader) segment(p *Phase, seg Segment, at pos) {
+	if seg.For <= 0 {
+		l.fail(at, "a segment must last longer than 0s")
+	}
+	if p.Length += seg.For; p.Length > maxSpan {
+		l.fail(at, "phase %s lasts longer than %s", p.Name, maxSpan)
+		p.Length = maxSpan
+	}
+}
+
+// checkGraph refuses phases that wait for each other.
+func (l *loader) checkGraph() {
+	for i, p := range l.plan.Phases {
+		seen := map[string]bool{p.Name: true}
+		for at := p; at.After != "" || at.With != ""; {
+			next := at.After + at.With
+			if seen[next] {
+				l.fail(l.file.Phases[i].Name.At, "phase %s waits for itself, through %s", p.Name, next)
+				return
+			}
+			seen[next] = true
+			found := l.plan.phase(next)
+			if found == nil {
+				return
+			}
+			at = *found
+		}
+	}
+}
+
+func (p *Plan) phase(name string) *Phase {
+	for i := range p.Phases {
+		if p.Phases[i].Name == name {
+			return &p.Phases[i]
+		}
+	}
+	return nil
+}
+
+// Start returns the plan time at which a phase starts when nothing is delayed.
+func (p *Plan) Start(name string) time.Duration {
+	var start func(ph *Phase, depth int) time.Duration
+	start = func(ph *Phase, depth int) time.Duration {
+		switch {
+		case ph == nil || depth > len(p.Phases):
+			return 0
+		case ph.After != "":
+			before := p.phase(ph.After)
+			if before == nil {
+				return 0
+			}
+			return start(before, depth+1) + before.Length
+		case ph.With != "":
+			return start(p.phase(ph.With), depth+1)
+		}
+		return ph.At
+	}
+	return start(p.phase(name), 0)
+}
+
+// Planned returns the length of the whole plan when nothing delays it.
+func (p *Plan) Planned() time.Duration {
+	var end time.Duration
+	for _, ph := range p.Phases {
+		end = max(end, p.Start(ph.Name)+ph.Length)
+	}
+	return end
+}
+
+// Peak returns the highest rate of arrivals and the highest number of users at any instant of the
+// undelayed plan. Both are linear between the ends of segments, so that looking there is enough.
+func (p *Plan) Peak() (rate, users float64) {
+	var instants []time.Duration
+	for _, ph := range p.Phases {
+		start := p.Start(ph.Name)
+		for _, s := range slices.Concat(ph.Rate, ph.Users) {
+			instants = append(instants, start+s.Start, start+s.Start+s.For)
+		}
+	}
+	for _, at := range instants {
+		// Both sides of a step count.
+		for _, side := range []time.Duration{-1, 0} {
+			r, u := 0.0, 0.0
+			for _, ph := range p.Phases {
+				r += level(ph.Rate, at+side-p.Start(ph.Name))
+				u += level(ph.Users, at+side-p.Start(ph.Name))
+			}
+			rate, users = max(rate, r), max(users, u)
+		}
+	}
+	return rate, users
+}
+
+// level returns the height of a profile at a phase time; 0 outside it.
+func level(segments []Segment, at time.Duration) float64 {
+	for _, s := range segments {
+		if at >= s.Start && at < s.Start+s.For {
+			return s.From + (s.To-s.From)*float64(at-s.Start)/float64(s.For)
+		}
+	}
+	return 0
+}
+
+func (l *loader) checkLimits() {
+	if len(l.problems) > 0 {
+		return
+	}
+	rate, users := l.plan.Peak()
+	if most := l.plan.Limits.Rate; most > 0 && rate > most*(1+1e-9) {
+		l.fail(l.file.Limits.Rate.At, "the phases reach %s, above the limit of %s", FormatRate(rate), FormatRate(most))
+	}
+	if most := l.plan.Limits.Users; most > 0 && users > most {
+		l.fail(l.file.Limits.Users.At, "the phases reach %.0f users, above the limit of %.0f", users, most)
+	}
+}
+
+// FormatRate renders a rate as it is written in a scenario.
+func FormatRate(r float64) string { return fmt.Sprintf("%.4g/s", r) }
+
+// PlannedArrivals returns how many arrivals an open-model phase plans: exact for uniform, the expected
+// number for poisson, 0 for users.
+func (p Phase) PlannedArrivals() int64 {
+	if len(p.Rate) == 0 {
+		return 0
+	}
+	return int64(math.Ceil(p.Rate[len(p.Rate)-1].Through))
+}
+
+// checkRows refuses unique rows that cannot last for what is planned.
+func (l *loader) checkRows() {
+	if len(l.problems) > 0 {
+		return
+	}
+	for name, d := range l.plan.Data {
+		if d.Order != "unique" || d.CSV == "" {
+			continue
+		}
+		if need := l.draws(name, d.Per); need > d.Rows {
+			l.fail(l.file.Data[name].CSV.At, "unique rows of %s: the phases draw %d of them, the file has %d", name, need, d.Rows)
+		}
+	}
+}
+
+// draws returns how many rows of a data set the phases draw. Every arrival of a phase that uses the
+// set has a row of its own; so has every user.
+func (l *loader) draws(set, per string) int64 {
+	var most int64
+	for _, p := range l.plan.Phases {
+		if !l.usesData(p, set) {
+			continue
+		}
+		if len(p.Users) > 0 {
+			for _, s := range p.Users {
+				most = max(most, int64(max(s.From, s.To)))
+			}
+			continue
+		}
+		if per == "iteration" {
+			most = max(most, p.PlannedArrivals())
+		}
+	}
+	return most
+}
+
+func (l *loader) usesData(p Phase, set string) bool {
+	needle := "data." + set + "."
+	for _, w := range p.Mix {
+		for _, s := range l.plan.Flows[w.Flow].Steps {
+			if s.Mentions(needle) {
+				return true
+			}
+		}
+	}
+	return false
+}

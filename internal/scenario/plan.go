@@ -1,0 +1,279 @@
+package scenario
+
+import "time"
+
+// PlanFormat is the version of the plan's encoding. A worker refuses a plan of another format.
+const PlanFormat = 1
+
+// Shards is the number of virtual shards of each phase. Ownership of load moves between workers
+// in units of one shard; the arrivals of a shard do not depend on who owns it.
+const Shards = 16384
+
+// Defaults that the plan makes explicit, so that no later piece needs to know them.
+const (
+	DefaultTimeout     = 30 * time.Second
+	DefaultLate        = 50 * time.Millisecond
+	DefaultGrace       = 20 * time.Second
+	DefaultMaxInFlight = 10000
+)
+
+// Plan is a scenario made definite: one environment chosen, parameters put in, defaults spelled
+// out, the timeline computed. It is what the coordinator stores, what every worker holds whole,
+// and what the judge and the report read. A Plan is never changed once built; it is encoded as
+// JSON, and its digest names it. All floats survive the encoding exactly.
+//
+// Text fields marked "template" still hold ${...}: they are evaluated on the worker, per
+// iteration. References to params and env are already replaced, secrets never are.
+type Plan struct {
+	Format         int               `json:"format"`
+	Name           string            `json:"name"`
+	Description    string            `json:"description,omitempty"`
+	Environment    string            `json:"environment,omitempty"`
+	ScenarioSHA256 string            `json:"scenario_sha256"`
+	Seed           uint64            `json:"seed"`
+	Labels         map[string]string `json:"labels,omitempty"`
+
+	Params  map[string]any    `json:"params,omitempty"`  // values of ${params.NAME}
+	Env     map[string]string `json:"env,omitempty"`     // the ${env.NAME} that the scenario names and the client had
+	Secrets []string          `json:"secrets,omitempty"` // names of the ${secret.NAME} in use; never values
+
+	Targets      map[string]Target  `json:"targets"`
+	AllowTargets []string           `json:"allow_targets,omitempty"`
+	Mocks        map[string]Mock    `json:"mocks,omitempty"`
+	Data         map[string]Dataset `json:"data,omitempty"`
+	Setup        []Step             `json:"setup,omitempty"`
+	Teardown     []Step             `json:"teardown,omitempty"`
+	Flows        map[string]Flow    `json:"flows"`
+	Phases       []Phase            `json:"phases"` // in the order of the file
+
+	Criteria []Criterion    `json:"criteria,omitempty"`
+	Validity Validity       `json:"validity"`
+	Workers  WorkerSelector `json:"workers"`
+	Limits   Limits         `json:"limits"`
+	Loss     WorkerLoss     `json:"worker_loss"`
+	Grace    time.Duration  `json:"grace"` // coordinator_loss.grace
+	// Confirm says that whoever runs the plan must give the environment's name twice.
+	Confirm bool `json:"confirm,omitempty"`
+}
+
+// DefaultTarget is the name under which the scenario's single target stands in Plan.Targets.
+const DefaultTarget = "default"
+
+// Target is one system under test.
+type Target struct {
+	// URL is scheme://host[:port][/base]; scheme is http or https. Empty when Mock is set.
+	URL string `json:"url,omitempty"`
+	// Mock names the entry of Plan.Mocks that each worker serves on its own loopback for this target.
+	Mock string `json:"mock,omitempty"`
+}
+
+// Flow is a sequence of steps; one execution of it is one iteration.
+type Flow struct {
+	Steps []Step `json:"steps"`
+}
+
+// Step is one element of a flow: exactly one of HTTP and Think is set.
+type Step struct {
+	Name   string        `json:"name,omitempty"` // empty for a think step
+	Target string        `json:"target,omitempty"`
+	HTTP   *HTTP         `json:"http,omitempty"`
+	Think  *Distribution `json:"think,omitempty"`
+
+	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
+	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
+	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
+	ImplyStatus bool         `json:"imply_status,omitempty"`
+	Save        []Expression `json:"save,omitempty"`
+	Measure     []Measure    `json:"measure,omitempty"`
+	// Continue says that a failure of this step does not end the iteration (on_fail: continue).
+	Continue bool   `json:"continue,omitempty"`
+	Retry    *Retry `json:"retry,omitempty"`
+}
+
+// HTTP is one HTTP request. At most one of JSON and Body is set.
+type HTTP struct {
+	Method  string  `json:"method"`
+	Path    string  `json:"path"` // template; joined to the target's base path
+	Headers []Field `json:"headers,omitempty"`
+	Query   []Field `json:"query,omitempty"` // appended to Path, escaped
+	// JSON is the body as a tree of map[string]any, []any and scalars; every string in it, and no key, is a template.
+	JSON    any     `json:"json,omitempty"`
+	HasJSON bool    `json:"has_json,omitempty"` // tells a JSON null from no body
+	Body    *string `json:"body,omitempty"`     // template
+}
+
+// Field is one header or query parameter, in the order of the file.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // template
+}
+
+// Expression is a named expression of save.
+type Expression struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+}
+
+// Measure is a business metric taken from a response.
+type Measure struct {
+	Name   string `json:"name"`
+	Source string `json:"source"` // expression that yields a number
+	Unit   string `json:"unit,omitempty"`
+}
+
+// Retry repeats a failed step explicitly; every attempt is a request and is counted as retried.
+type Retry struct {
+	Times   int           `json:"times"` // attempts after the first
+	Backoff time.Duration `json:"backoff"`
+}
+
+// Distribution is a random duration. Kind says which fields count:
+// constant (Value), uniform (Min, Max), exponential (Mean), normal (Mean, Stddev, cut at zero),
+// lognormal (Median, Sigma).
+type Distribution struct {
+	Kind   string        `json:"kind"`
+	Value  time.Duration `json:"value,omitempty"`
+	Min    time.Duration `json:"min,omitempty"`
+	Max    time.Duration `json:"max,omitempty"`
+	Mean   time.Duration `json:"mean,omitempty"`
+	Stddev time.Duration `json:"stddev,omitempty"`
+	Median time.Duration `json:"median,omitempty"`
+	Sigma  float64       `json:"sigma,omitempty"`
+}
+
+// Dataset is rows for iterations or users: from a file (CSV set) or generated (Fake set).
+type Dataset struct {
+	CSV    string  `json:"csv,omitempty"`    // the file's name in the scenario
+	Digest string  `json:"digest,omitempty"` // sha256 of the file, hex: its name in the blob store
+	Rows   int64   `json:"rows,omitempty"`   // data rows, header excluded
+	Order  string  `json:"order,omitempty"`  // sequential | random | unique
+	Per    string  `json:"per,omitempty"`    // iteration | user
+	OnEnd  string  `json:"on_end,omitempty"` // wrap | stop
+	Fake   []Field `json:"fake,omitempty"`   // column name and gofakeit function, e.g. price(1,500)
+}
+
+// Mock is a stub service that every worker serves on its own loopback for the run.
+type Mock struct {
+	Routes []Route `json:"routes"` // first match answers; none: 404
+}
+
+// Route is one answer of a mock. An empty Method or Path matches all; a Path ending in * matches by prefix.
+type Route struct {
+	Method  string        `json:"method,omitempty"`
+	Path    string        `json:"path,omitempty"`
+	Status  int           `json:"status"`
+	Headers []Field       `json:"headers,omitempty"`
+	JSON    any           `json:"json,omitempty"`
+	HasJSON bool          `json:"has_json,omitempty"`
+	Body    string        `json:"body,omitempty"`
+	Latency *Distribution `json:"latency,omitempty"`
+	Fail    *MockFailure  `json:"fail,omitempty"`
+}
+
+// MockFailure makes a share of a route's answers fail.
+type MockFailure struct {
+	Ratio  float64 `json:"ratio"` // 0 to 1
+	Status int     `json:"status"`
+}
+
+// Phase is one stretch of load. Exactly one of Rate (open model) and Users (closed model) is set.
+type Phase struct {
+	Name        string        `json:"name"`
+	Mix         []Weight      `json:"mix"` // at least one
+	Warmup      bool          `json:"warmup,omitempty"`
+	After       string        `json:"after,omitempty"` // starts when that phase's schedule has ended and nothing of it is in flight
+	With        string        `json:"with,omitempty"`  // starts when that phase starts
+	At          time.Duration `json:"at,omitempty"`    // starts at this plan time (run time without pauses)
+	Arrivals    string        `json:"arrivals,omitempty"`
+	MaxInFlight int64         `json:"max_in_flight,omitempty"` // over the whole fleet
+	Late        time.Duration `json:"late,omitempty"`          // an arrival further behind is given up
+	Pace        time.Duration `json:"pace,omitempty"`          // closed model: from one iteration's start to the next
+	Rate        []Segment     `json:"rate,omitempty"`
+	Users       []Segment     `json:"users,omitempty"`
+	Length      time.Duration `json:"length"` // sum of the segments
+}
+
+// Weight is one flow of a phase's mix; weights are positive and relative.
+type Weight struct {
+	Flow   string  `json:"flow"`
+	Weight float64 `json:"weight"`
+}
+
+// Segment is one piece of a rate or users profile, linear from From to To. Rates are arrivals per
+// second, users are numbers of users; both already scaled by the environment's load.
+type Segment struct {
+	Kind  string        `json:"kind"` // hold | ramp, as written
+	From  float64       `json:"from"`
+	To    float64       `json:"to"`
+	Start time.Duration `json:"start"` // phase time
+	For   time.Duration `json:"for"`
+	// Before and Through are the integral of the rate from the phase's start to this segment's start
+	// and end, computed once here so that no two machines can round differently.
+	Before  float64 `json:"before,omitempty"`
+	Through float64 `json:"through,omitempty"`
+}
+
+// WorkerSelector chooses the workers of a run.
+type WorkerSelector struct {
+	Match map[string]string `json:"match,omitempty"` // labels that a worker must carry
+	Min   int               `json:"min"`             // the run waits in IDLE until so many are free; at least 1
+}
+
+// Limits are refused at validation and cap `runs scale`; 0 is no limit.
+type Limits struct {
+	Rate  float64 `json:"rate,omitempty"` // arrivals per second over all phases at once
+	Users float64 `json:"users,omitempty"`
+}
+
+// WorkerLoss is what happens when a worker dies.
+type WorkerLoss struct {
+	Policy  string  `json:"policy"`   // redistribute | shed | abort
+	MaxLost float64 `json:"max_lost"` // share of the workers, 0 to 1
+}
+
+// Validity bounds what a trustworthy measurement is; beyond it a second or the run is INVALID.
+type Validity struct {
+	ScheduleLagP99 time.Duration `json:"schedule_lag_p99"` // default 5ms
+	WorkerCPU      float64       `json:"worker_cpu"`       // share of one core's time of the busiest core, default 0.9
+	Sent           float64       `json:"sent"`             // sent / planned, default 0.995
+	Completeness   float64       `json:"completeness"`     // default 0.999
+}
+
+// Criterion is one statement that must hold.
+type Criterion struct {
+	Name     string        `json:"name"`
+	Source   string        `json:"check"` // as written
+	Check    Check         `json:"parsed"`
+	During   []string      `json:"during,omitempty"` // phase names; empty: every phase not recorded as warm-up
+	Window   time.Duration `json:"window,omitempty"` // tumbling, aligned to T0; 0: judged once, at the end
+	Met      float64       `json:"met"`              // share of the windows that must hold, default 1
+	For      time.Duration `json:"for,omitempty"`    // a breach counts when it lasts so long; a multiple of Window
+	Severity string        `json:"severity"`         // critical | warning | info
+	OnBreach string        `json:"on_breach"`        // none | alert | abort
+	By       []string      `json:"by,omitempty"`     // one result row for each value of these labels
+}
+
+// Check is the parsed form of a criterion: Left [/ Over] Op Limit.
+type Check struct {
+	Left  Selection  `json:"left"`
+	Over  *Selection `json:"over,omitempty"`
+	Op    string     `json:"op"`             // < <= > >= == !=
+	Limit float64    `json:"limit"`          // in the unit's base: seconds, per second, share, bytes, or bare
+	Unit  string     `json:"unit,omitempty"` // s, 1/s, ratio, By or empty
+}
+
+// Selection is a statistic over the series of a metric that match.
+type Selection struct {
+	Stat     string    `json:"stat"`               // count rate sum mean stddev min max error_ratio trend quantile
+	Quantile float64   `json:"quantile,omitempty"` // for Stat quantile: 0.99 of p99
+	Per      string    `json:"per,omitempty"`      // for Stat trend: h, m or s
+	Metric   string    `json:"metric"`
+	Matchers []Matcher `json:"matchers,omitempty"`
+}
+
+// Matcher compares one label. Op is =, !=, =~ or !~; the regular expressions are anchored.
+type Matcher struct {
+	Label string `json:"label"`
+	Op    string `json:"op"`
+	Value string `json:"value"`
+}

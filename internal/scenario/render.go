@@ -1,0 +1,126 @@
+package scenario
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// Render writes the plan in words: when what happens, how much of it, where it goes, and what must
+// hold. workers is the number of workers for the shares.
+func (p *Plan) Render(w io.Writer, workers int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", p.Name)
+	if p.Environment != "" {
+		fmt.Fprintf(&b, " in %s", p.Environment)
+	}
+	fmt.Fprintf(&b, "   seed %d   scenario %.12s\n", p.Seed, p.ScenarioSHA256)
+	rate, users := p.Peak()
+	fmt.Fprintf(&b, "lasts %s, reaches %s and %.0f users, on at least %d of the workers", p.Planned(), FormatRate(rate), users, p.Workers.Min)
+	for _, k := range slices.Sorted(maps.Keys(p.Workers.Match)) {
+		fmt.Fprintf(&b, " %s=%s", k, p.Workers.Match[k])
+	}
+	b.WriteString("\n\nTargets\n")
+	for _, name := range slices.Sorted(maps.Keys(p.Targets)) {
+		t := p.Targets[name]
+		where := t.URL
+		if t.Mock != "" {
+			where = "mock " + t.Mock + ", served by each worker"
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", name, where)
+	}
+	p.renderPhases(&b, workers)
+	p.renderCriteria(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (p *Plan) renderPhases(b *strings.Builder, workers int) {
+	b.WriteString("\nTimeline\n")
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "  phase\tfrom\tto\tmodel\tload\tarrivals\tper worker\tflows\tcap")
+	for _, ph := range p.Phases {
+		start := p.Start(ph.Name)
+		model, arrivals, share, limit := "users", "-", "-", "-"
+		segments := ph.Users
+		if len(ph.Rate) > 0 {
+			model, segments = ph.Arrivals, ph.Rate
+			n := ph.PlannedArrivals()
+			arrivals, share = fmt.Sprint(n), fmt.Sprint(n/int64(max(workers, 1)))
+			if ph.Arrivals == "poisson" {
+				arrivals, share = "about "+arrivals, "about "+share
+			}
+			limit = fmt.Sprintf("%d in flight", ph.MaxInFlight)
+		}
+		name := ph.Name
+		if ph.Warmup {
+			name += " (warm-up)"
+		}
+		from := start.String()
+		if ph.After != "" {
+			from = "after " + ph.After + ", " + from + " or later"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, from, start+ph.Length, model,
+			profile(segments, len(ph.Rate) > 0), arrivals, share, mixText(ph.Mix), limit)
+	}
+	_ = t.Flush()
+}
+
+func profile(segments []Segment, rate bool) string {
+	unit := func(v float64) string {
+		if rate {
+			return FormatRate(v)
+		}
+		return fmt.Sprintf("%.0f", v)
+	}
+	var parts []string
+	for _, s := range segments {
+		if s.Kind == "hold" {
+			parts = append(parts, fmt.Sprintf("%s for %s", unit(s.From), s.For))
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s to %s in %s", unit(s.From), unit(s.To), s.For))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func mixText(mix []Weight) string {
+	if len(mix) == 1 {
+		return mix[0].Flow
+	}
+	var parts []string
+	for _, w := range mix {
+		parts = append(parts, fmt.Sprintf("%s:%g", w.Flow, w.Weight))
+	}
+	return strings.Join(parts, " ")
+}
+
+func (p *Plan) renderCriteria(b *strings.Builder) {
+	if len(p.Criteria) == 0 {
+		b.WriteString("\nNo criteria: the run passes when it measured something that can be trusted.\n")
+		return
+	}
+	b.WriteString("\nCriteria\n")
+	for _, c := range p.Criteria {
+		fmt.Fprintf(b, "  %s: %s", c.Severity, c.Check)
+		if c.Name != c.Source {
+			fmt.Fprintf(b, "  (%s)", c.Name)
+		}
+		if len(c.During) > 0 {
+			fmt.Fprintf(b, " during %s", strings.Join(c.During, ", "))
+		}
+		if c.Window > 0 {
+			fmt.Fprintf(b, " in windows of %s", c.Window)
+		}
+		if c.Met < 1 {
+			fmt.Fprintf(b, ", met by %g %%", c.Met*100)
+		}
+		if c.OnBreach != "none" {
+			fmt.Fprintf(b, ", on breach: %s", c.OnBreach)
+		}
+		b.WriteString("\n")
+	}
+}
