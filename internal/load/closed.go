@@ -1,0 +1,273 @@
+package load
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/scenario"
+)
+
+// closedLoad has a number of users, each of whom starts an iteration when its last one has ended.
+// A user is at work, waiting for an instant, or idle because it is not active or not this worker's.
+type closedLoad struct {
+	phase  *phase
+	users  *schedule.Users
+	draw   schedule.Draw
+	ranges []schedule.Range // in phase time
+	peak   int64            // most users that the plan has at once
+
+	slots  []slot
+	active int64         // users 0 to active-1 are active
+	at     time.Duration // phase time for which active holds
+	queue  dueQueue      // the users that are waiting
+	owned  *shardSet     // the shards owned at that time
+	fresh  bool          // users and ranges have changed, or an edge of a range has been passed
+
+	gate atomic.Pointer[gate] // nil: no user may go on without the pacer
+
+	mu   sync.Mutex
+	back []finish // users whose iteration has ended
+}
+
+// slot is one user.
+type slot struct {
+	busy bool  // at work or waiting
+	done bool  // its data has run out
+	n    int64 // iterations started
+}
+
+// finish is the end of a user's iteration.
+type finish struct {
+	job job
+	end time.Duration
+}
+
+// gate is what a user needs to know to go on at once. It is immutable.
+type gate struct {
+	active int64
+	until  time.Duration // run time until which it holds
+	owned  *shardSet
+}
+
+// shardSet is a set of shards.
+type shardSet [scenario.Shards / 64]uint64
+
+func (s *shardSet) has(v int) bool { return s[v/64]&(1<<(v%64)) != 0 }
+
+func newClosedLoad(p *phase) *closedLoad {
+	c := &closedLoad{phase: p, users: schedule.NewUsers(p.plan.Users, nil), draw: p.draw.Named("users"), owned: &shardSet{}, at: -1}
+	for _, s := range p.plan.Users {
+		c.peak = max(c.peak, int64(math.Ceil(max(s.From, s.To))))
+	}
+	return c
+}
+
+func (c *closedLoad) length() time.Duration { return c.users.Length() }
+
+func (c *closedLoad) configure(e *Engine) {
+	c.gate.Store(nil)
+	c.users = schedule.NewUsers(c.phase.plan.Users, schedule.Factors(e.timeline, c.phase.start))
+	c.ranges = schedule.InPhase(e.ranges, e.timeline, c.phase.start)
+	c.fresh = true
+}
+
+func (c *closedLoad) pass(e *Engine, now time.Duration) time.Duration {
+	c.takeBack(e)
+	plan := e.timeline.PlanTime(now) - c.phase.start
+	if plan < 0 || e.timeline.Paused(now) {
+		if next, ok := e.timeline.RunTime(c.phase.start + max(plan, 0)); ok && next > now {
+			return next
+		}
+		return never
+	}
+	edge := c.advance(plan)
+	c.startDue(e, now)
+	next := c.next(e, edge)
+	c.open(e, now, edge)
+	return next
+}
+
+// takeBack puts the users whose iteration has ended into the queue.
+func (c *closedLoad) takeBack(e *Engine) {
+	c.mu.Lock()
+	back := c.back
+	c.back = nil
+	c.mu.Unlock()
+	for _, f := range back {
+		u := &c.slots[f.job.user]
+		u.n = f.job.n + 1
+		if f.job.exhausted {
+			u.busy, u.done = false, true
+			continue
+		}
+		due := e.timeline.PlanTime(f.end)
+		if pace := c.phase.plan.Pace; pace > 0 {
+			due = e.timeline.PlanTime(f.job.started) + pace
+		}
+		c.queue.push(waiting{due: due - c.phase.start, ready: f.end, user: f.job.user})
+	}
+}
+
+// advance brings the number of active users up to phase time now and queues those who have become
+// active, each at its own instant. It returns the phase time of the next edge of a range.
+func (c *closedLoad) advance(now time.Duration) time.Duration {
+	for next, ok := c.users.Next(c.at); ok && next <= now; next, ok = c.users.Next(c.at) {
+		old := c.active
+		c.at, c.active = next, c.users.Active(next)
+		for u := old; u < c.active; u++ {
+			c.enqueue(u, next)
+		}
+	}
+	edge := never
+	for _, r := range c.ranges {
+		for _, t := range []time.Duration{r.Since, r.Until} {
+			if t > c.at && t <= now && t != 0 {
+				c.fresh = true
+			}
+			if t > now {
+				edge = min(edge, t)
+			}
+		}
+	}
+	c.at = now
+	if c.fresh {
+		c.fresh = false
+		c.own()
+		c.active = c.users.Active(now)
+		for u := range c.active {
+			c.enqueue(u, now)
+		}
+	}
+	return edge
+}
+
+// enqueue lets user u start at the given phase time, unless it is at work or waiting already.
+func (c *closedLoad) enqueue(u int64, at time.Duration) {
+	for int64(len(c.slots)) <= u {
+		c.slots = append(c.slots, slot{})
+	}
+	s := &c.slots[u]
+	if s.busy || s.done || !c.owned.has(schedule.UserShard(u)) {
+		return
+	}
+	s.busy = true
+	c.queue.push(waiting{due: at, ready: never, user: u})
+}
+
+// startDue starts the users whose instant has come.
+func (c *closedLoad) startDue(e *Engine, now time.Duration) {
+	for len(c.queue) > 0 && e.hold == "" {
+		w := c.queue[0]
+		due, ok := e.timeline.RunTime(c.phase.start + w.due)
+		if !ok || due > now || now >= e.lease || e.stopping() {
+			return
+		}
+		c.queue.pop()
+		s := &c.slots[w.user]
+		if w.user >= c.active || !c.owned.has(schedule.UserShard(w.user)) {
+			s.busy = false
+			continue
+		}
+		// What the engine was kept from starting was not due before it could.
+		due = max(due, e.resumed)
+		ready := due
+		if w.ready != never {
+			ready = max(due, w.ready)
+		}
+		e.dispatch(c.job(w.user, s.n, due, ready))
+		now = e.clock.Now()
+	}
+}
+
+// job returns the n-th iteration of user u. Its row is its own for as long as no more users are active
+// than the plan has; beyond that, at a scale above 1, rows are dealt again.
+func (c *closedLoad) job(u, n int64, due, ready time.Duration) job {
+	p := c.phase
+	draw := c.draw.Child(uint64(u)).Child(uint64(n))
+	return job{
+		phase: p, flow: p.flows[p.mix.Pick(draw.Float64(0))], draw: draw,
+		user: u, n: n, row: n*max(c.peak, 1) + u, intended: due, ready: ready,
+	}
+}
+
+// next returns the run time at which there is something to do again.
+func (c *closedLoad) next(e *Engine, edge time.Duration) time.Duration {
+	if at, ok := c.users.Next(c.at); ok {
+		edge = min(edge, at)
+	}
+	if len(c.queue) > 0 && e.hold == "" {
+		edge = min(edge, c.queue[0].due)
+	}
+	if edge == never {
+		return never
+	}
+	due, ok := e.timeline.RunTime(c.phase.start + edge)
+	if !ok {
+		return never
+	}
+	return due
+}
+
+// open lets users go on without the pacer for as long as nothing is going to change.
+func (c *closedLoad) open(e *Engine, now, edge time.Duration) {
+	if e.hold != "" || c.phase.plan.Pace > 0 {
+		c.gate.Store(nil)
+		return
+	}
+	if at, ok := c.users.Next(c.at); ok {
+		edge = min(edge, at)
+	}
+	until := e.lease
+	if edge < never {
+		if at, ok := e.timeline.RunTime(c.phase.start + edge); ok {
+			until = min(until, at)
+		}
+	}
+	if change, ok := e.timeline.Next(now); ok {
+		until = min(until, change.At)
+	}
+	old := c.gate.Load()
+	if old != nil && *old == (gate{c.active, until, c.owned}) {
+		return
+	}
+	c.gate.Store(&gate{active: c.active, until: until, owned: c.owned})
+}
+
+// own notes the shards that are owned at the phase time reached.
+func (c *closedLoad) own() {
+	c.owned = &shardSet{}
+	for _, r := range c.ranges {
+		if c.at < r.Since || (r.Until != 0 && c.at >= r.Until) {
+			continue
+		}
+		for p := r.From; p < r.To; p++ {
+			v := schedule.Residue(p)
+			c.owned[v/64] |= 1 << (v % 64)
+		}
+	}
+}
+
+func (c *closedLoad) settle(*Engine, time.Duration) { c.shut() }
+
+// shut makes every user ask the pacer before going on.
+func (c *closedLoad) shut() { c.gate.Store(nil) }
+
+// returned takes back a user whose iteration has ended at run time end. Any goroutine may call it.
+func (c *closedLoad) returned(j job, end time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.back = append(c.back, finish{j, end})
+}
+
+// again returns the next iteration of a user that may go on at once, without the pacer. Any goroutine
+// may call it.
+func (c *closedLoad) again(j job, end time.Duration) (job, bool) {
+	g := c.gate.Load()
+	if g == nil || j.exhausted || j.user >= g.active || end >= g.until || !g.owned.has(schedule.UserShard(j.user)) {
+		return job{}, false
+	}
+	return c.job(j.user, j.n+1, end, end), true
+}

@@ -1,0 +1,122 @@
+// Package feed gives iterations their data: rows of files and generated values. Which row an
+// iteration gets is a function of its identity alone, so that any number of workers deal the same
+// rows, and none twice where they are unique.
+package feed
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/brianvoe/gofakeit/v7"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/scenario"
+)
+
+// ErrExhausted says that a data set with on_end: stop has no row for an iteration.
+var ErrExhausted = errors.New("data is exhausted")
+
+// Identity says which row an iteration gets.
+type Identity struct {
+	Arrival int64         // index of the arrival within its phase; among users, a number that no other iteration of them has
+	User    int64         // number of the user; negative in an open phase
+	Draw    schedule.Draw // of the iteration
+	Owner   schedule.Draw // of the user, or of the iteration in an open phase
+}
+
+// Set is one data set. It is immutable and may be used concurrently.
+type Set struct {
+	name    string
+	data    scenario.Dataset
+	columns map[string]int
+	cells   []string // row by row
+	width   int64
+	rows    int64
+	order   schedule.Draw
+}
+
+// New reads a data set; content is its file, nil for generated data.
+func New(name string, d scenario.Dataset, content []byte, seed uint64) (*Set, error) {
+	s := &Set{name: name, data: d, columns: map[string]int{}, order: schedule.NewDraw(seed, "data/"+name)}
+	if d.CSV == "" {
+		for i, f := range d.Fake {
+			s.columns[f.Name] = i
+			if _, err := generate(f.Value, s.order); err != nil {
+				return nil, fmt.Errorf("data %s: column %s: %w", name, f.Name, err)
+			}
+		}
+		return s, nil
+	}
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))))
+	records, err := r.ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("data %s: file %s: %w", name, d.CSV, err)
+	}
+	if len(records) < 2 {
+		return nil, fmt.Errorf("data %s: file %s has no rows", name, d.CSV)
+	}
+	for i, column := range records[0] {
+		s.columns[column] = i
+	}
+	s.width, s.rows = int64(len(records[0])), int64(len(records)-1)
+	for _, record := range records[1:] {
+		s.cells = append(s.cells, record...)
+	}
+	return s, nil
+}
+
+// Row returns the number of the row that an iteration gets; ErrExhausted when there is none.
+func (s *Set) Row(id Identity) (int64, error) {
+	if s.rows == 0 {
+		return 0, nil // generated
+	}
+	n := id.Arrival
+	if s.data.Per == "user" && id.User >= 0 {
+		n = id.User
+	}
+	if s.data.Order == "random" {
+		d := id.Draw
+		if s.data.Per == "user" {
+			d = id.Owner
+		}
+		return int64(d.Named(s.name).Uint64(0) % uint64(s.rows)), nil
+	}
+	if n >= s.rows && s.data.OnEnd == "stop" {
+		return 0, fmt.Errorf("data %s has %d rows: %w", s.name, s.rows, ErrExhausted)
+	}
+	return n % s.rows, nil
+}
+
+// Cell returns a column of a row: the text of a file, or a value generated for the iteration.
+func (s *Set) Cell(row int64, column string, id Identity) (any, bool, error) {
+	i, ok := s.columns[column]
+	if !ok {
+		return nil, false, nil
+	}
+	if s.rows > 0 {
+		return s.cells[row*s.width+int64(i)], true, nil
+	}
+	d := id.Draw
+	if s.data.Per == "user" {
+		d = id.Owner
+	}
+	v, err := generate(s.data.Fake[i].Value, d.Named(s.name).Child(uint64(i)))
+	return v, true, err
+}
+
+// generate evaluates a gofakeit function such as name or price(1,500). The same draw gives the same value.
+func generate(function string, d schedule.Draw) (string, error) {
+	// gofakeit writes arguments as {price:1,500}.
+	call := "{" + strings.TrimSuffix(strings.Replace(function, "(", ":", 1), ")") + "}"
+	text, err := gofakeit.NewFaker(d.Source(), false).Generate(call)
+	if err != nil {
+		return "", err
+	}
+	if text == call {
+		return "", fmt.Errorf("there is no generator %q", function)
+	}
+	return text, nil
+}

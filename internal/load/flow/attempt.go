@@ -1,0 +1,166 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"proofload/internal/load/httpload"
+	"proofload/internal/metric/hist"
+	"proofload/internal/scenario/expression"
+)
+
+// Kinds of errors that a step can have besides those of its protocol.
+const (
+	KindCheck    = "check"    // an expectation did not hold or could not be evaluated, or the status was 400 or above
+	KindExtract  = "extract"  // a save or measure could not be evaluated
+	KindTemplate = "template" // a template could not be evaluated, so that nothing was sent
+)
+
+// Report is what came of one request. Times are durations; Ended is an instant of the Clock.
+type Report struct {
+	Step      *Step
+	Status    int    // 0: there was no response
+	Kind      string // of the error; empty: success
+	Response  time.Duration
+	Service   time.Duration
+	Connect   time.Duration // 0: the connection was open already
+	BytesIn   int64
+	BytesOut  int64
+	Sent      bool // something was written, so that the target may have seen the request
+	Retried   bool // the request repeated a failed one
+	Generator bool // the failure is this machine's, not the target's
+	Ended     time.Duration
+}
+
+// Sink is told what happens in an iteration, by the goroutine that executes it.
+type Sink interface {
+	// Began says that the target is awaited from the run time at on, which lies ahead while the
+	// iteration thinks.
+	Began(at time.Duration)
+	// Request says that a request has ended, or could not be made: its report is valid until Request
+	// returns.
+	Request(r *Report)
+	// Measure gives the value of a step's measure, whose name is s.Measures()[index], after the
+	// request that it was taken from.
+	Measure(s *Step, index int, value float64, at time.Duration)
+}
+
+// attempted is one attempt at a step.
+type attempted struct {
+	step     *Step
+	intended time.Duration
+	retried  bool
+	final    bool // set when trying again could not change anything
+	report   Report
+}
+
+// attempt sends one request, judges the response, reports it, and returns when it ended.
+func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, error) {
+	s := a.step
+	a.report = Report{Step: s, Retried: a.retried}
+	if err := it.build(s); err != nil {
+		a.final = true
+		a.report.Kind = KindTemplate
+		now := it.Clock.Now()
+		it.report(a, now, now)
+		return now, err
+	}
+	now, wall := it.Clock.Now(), time.Now()
+	it.Sink.Began(now)
+	err := s.client.Do(ctx, &it.req, &it.resp)
+	sent, ended := now, it.Clock.Now()
+	// The client's instants are nearer to the wire than ours.
+	if a.report.Sent = !it.resp.Sent.IsZero(); a.report.Sent {
+		sent = now + it.resp.Sent.Sub(wall)
+	}
+	if !it.resp.End.IsZero() {
+		ended = now + it.resp.End.Sub(wall)
+	}
+	if err != nil {
+		a.fail(err)
+	} else {
+		a.report.Kind, err = it.judge(s, max(ended-sent, 0))
+	}
+	it.report(a, sent, ended)
+	if err == nil {
+		for i, v := range it.measured {
+			it.Sink.Measure(s, i, v, ended)
+		}
+	}
+	return ended, err
+}
+
+// fail fills in the kind of an error of the client.
+func (a *attempted) fail(err error) {
+	e, ok := errors.AsType[*httpload.Error](err)
+	if !ok {
+		a.report.Kind, a.report.Generator = "internal", true
+		return
+	}
+	a.report.Kind, a.report.Generator = string(e.Kind), httpload.IsGenerator(e.Kind)
+	a.final = e.Kind == httpload.KindRequest
+}
+
+// report fills in what is known of the response and tells the sink.
+func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
+	r := &a.report
+	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
+	if r.Kind != KindTemplate {
+		r.Status, r.Connect, r.BytesIn, r.BytesOut = it.resp.Status, it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
+	}
+	it.Sink.Request(r)
+}
+
+// judge checks the response, saves from it and takes its measures; the error says what did not hold.
+// Variables are changed only if all went well.
+func (it *Iteration) judge(s *Step, service time.Duration) (kind string, err error) {
+	it.response = expression.Response{
+		Status: it.resp.Status, Body: it.resp.Body, Size: it.resp.BodySize, Headers: it, Duration: service, Truncated: it.resp.Truncated,
+	}
+	it.values.Response = &it.response
+	if s.implyStatus && it.resp.Status >= 400 {
+		return KindCheck, fmt.Errorf("status %d", it.resp.Status)
+	}
+	for _, e := range s.expect {
+		ok, err := e.Bool(&it.values)
+		if err != nil {
+			return KindCheck, fmt.Errorf("expect %s: %w", e.Source(), err)
+		}
+		if !ok {
+			return KindCheck, fmt.Errorf("expect %s: it does not hold; status %d", e.Source(), it.resp.Status)
+		}
+	}
+	if err := it.extract(s); err != nil {
+		return KindExtract, err
+	}
+	return "", nil
+}
+
+// extract evaluates saves and measures.
+func (it *Iteration) extract(s *Step) error {
+	it.saved, it.measured = it.saved[:0], it.measured[:0]
+	for _, x := range s.save {
+		v, err := x.program.Eval(&it.values)
+		if err != nil {
+			return fmt.Errorf("save %s: %w", x.name, err)
+		}
+		it.saved = append(it.saved, v)
+	}
+	for _, x := range s.measure {
+		v, err := x.program.Number(&it.values)
+		if err == nil && !(math.Abs(v) <= hist.MaxValue) {
+			err = hist.ErrRange
+		}
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", x.name, err)
+		}
+		it.measured = append(it.measured, v)
+	}
+	for i, x := range s.save {
+		it.vars[x.name] = it.saved[i]
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"proofload/internal/load/feed"
+	"proofload/internal/load/httpload"
+	"proofload/internal/load/schedule"
+	"proofload/internal/scenario/expression"
+)
+
+// Clock is run time.
+type Clock interface{ Now() time.Duration }
+
+// Iteration is one execution of a flow, with memory that the next one uses again. It belongs to one
+// goroutine. The exported fields are set before Prepare.
+type Iteration struct {
+	// ID says which rows of data it gets, Ordinal the user's how-manieth iteration it is.
+	ID      feed.Identity
+	Ordinal int64
+	// Intended is the run time from which the first step's response time counts.
+	Intended time.Duration
+	Clock    Clock
+	Sink     Sink
+	Setup    map[string]any // what setup has saved; only read
+
+	program  *Program
+	rows     []int64 // by data set
+	values   expression.Values
+	user     expression.UserValues
+	vars     map[string]any
+	response expression.Response
+	req      httpload.Request
+	resp     httpload.Response
+	timer    *time.Timer
+	saved    []any
+	measured []float64
+	scratch  []byte
+	url      []byte
+	body     []byte
+}
+
+// Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
+// left, before anything was sent. It must be called before Run.
+func (it *Iteration) Prepare(p *Program, f *Flow) error {
+	if it.program != p {
+		it.program, it.rows = p, make([]int64, len(p.feeds))
+	}
+	if it.vars == nil {
+		it.vars = map[string]any{}
+	}
+	clear(it.vars)
+	for _, set := range f.data {
+		row, err := p.feeds[set].Row(it.ID)
+		if err != nil {
+			return err
+		}
+		it.rows[set] = row
+	}
+	it.values = expression.Values{
+		Params: p.params, Env: p.env, Setup: it.Setup, Vars: it.vars, Secrets: p.secrets, Data: it,
+	}
+	if it.ID.User >= 0 {
+		it.user = expression.UserValues{ID: it.ID.User, Iteration: it.Ordinal}
+		it.values.User = &it.user
+	}
+	return nil
+}
+
+// Cell implements expression.Rows.
+func (it *Iteration) Cell(set, column string) (any, error) {
+	i, ok := it.program.sets[set]
+	if !ok {
+		return nil, &expression.AbsentError{Path: "data." + set}
+	}
+	v, ok, err := it.program.feeds[i].Cell(it.rows[i], column, it.ID)
+	if err == nil && !ok {
+		return nil, &expression.AbsentError{Path: "data." + set + "." + column}
+	}
+	return v, err
+}
+
+// Header implements expression.HeaderReader.
+func (it *Iteration) Header(name string) (string, bool) {
+	v, ok := it.resp.Header(name)
+	return string(v), ok
+}
+
+// Run executes the flow and reports whether every step went well. It returns soon after ctx has
+// ended; what it cut is reported as failed. Err is the first error, without the values of secrets.
+func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
+	ok = true
+	intended := it.Intended
+	for _, s := range f.Steps {
+		if s.think != nil {
+			intended += it.ID.Draw.Named("think").Child(uint64(s.Index)).Duration(*s.think)
+			if !it.rest(ctx, intended) {
+				return false, context.Cause(ctx)
+			}
+			continue
+		}
+		ended, stepErr := it.step(ctx, s, intended)
+		if stepErr != nil {
+			ok = false
+			if err == nil {
+				err = fmt.Errorf("step %s: %w", s.Name, it.program.redactor.error(stepErr))
+			}
+			if !s.proceed || ctx.Err() != nil {
+				return false, err
+			}
+		}
+		intended = ended
+	}
+	return ok, err
+}
+
+// Saved returns what the iteration has saved.
+func (it *Iteration) Saved() map[string]any { return maps.Clone(it.vars) }
+
+// rest waits until the run time until; false says that ctx has ended before. The sink learns that
+// until then nothing is awaited from the target.
+func (it *Iteration) rest(ctx context.Context, until time.Duration) bool {
+	wait := until - it.Clock.Now()
+	if wait <= 0 || ctx.Err() != nil {
+		return ctx.Err() == nil
+	}
+	it.Sink.Began(until)
+	if it.timer == nil {
+		it.timer = time.NewTimer(wait)
+	} else {
+		it.timer.Reset(wait)
+	}
+	select {
+	case <-it.timer.C:
+		return true
+	case <-ctx.Done():
+		it.timer.Stop()
+		return false
+	}
+}
+
+// step sends the step's request, again while it fails and is to be repeated, and returns when the
+// last one ended.
+func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) (ended time.Duration, err error) {
+	for attempt := 0; ; attempt++ {
+		a := attempted{step: s, intended: intended, retried: attempt > 0}
+		ended, err = it.attempt(ctx, &a)
+		if err == nil || a.final || attempt == s.retry.Times || ctx.Err() != nil {
+			return ended, err
+		}
+		intended = ended + s.retry.Backoff
+		if !it.rest(ctx, intended) {
+			return ended, err
+		}
+	}
+}
+
+// Once returns the identity of an iteration that belongs to no phase: of setup and teardown.
+func Once(seed uint64, name string) feed.Identity {
+	d := schedule.NewDraw(seed, name)
+	return feed.Identity{User: -1, Draw: d, Owner: d}
+}

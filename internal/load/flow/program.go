@@ -1,0 +1,106 @@
+package flow
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"proofload/internal/load/feed"
+	"proofload/internal/load/httpload"
+	"proofload/internal/scenario"
+	"proofload/internal/scenario/expression"
+)
+
+// Program is the flows of one plan, compiled. It is immutable and may be used concurrently.
+type Program struct {
+	flows    map[string]*Flow
+	setup    *Flow
+	teardown *Flow
+	sets     map[string]int // index into feeds
+	feeds    []*feed.Set
+	secrets  map[string]string
+	redactor *redactor
+	params   map[string]any
+	env      map[string]string
+}
+
+// Options are what a Program needs besides the plan.
+type Options struct {
+	Clients map[string]*httpload.Client // by target
+	Feeds   map[string]*feed.Set        // by data set
+	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+}
+
+// Flow is one compiled sequence of steps.
+type Flow struct {
+	Name  string
+	Steps []*Step
+	data  []int // data sets that it reads, as indexes into Program.feeds
+}
+
+// Compile compiles the flows of a plan.
+func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
+	p := &Program{
+		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
+		params: plan.Params, env: plan.Env,
+	}
+	for _, name := range slices.Sorted(maps.Keys(opts.Feeds)) {
+		p.sets[name] = len(p.feeds)
+		p.feeds = append(p.feeds, opts.Feeds[name])
+	}
+	var err error
+	for _, name := range slices.Sorted(maps.Keys(plan.Flows)) {
+		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, opts.Clients); err != nil {
+			return nil, err
+		}
+	}
+	if p.setup, err = p.flow("setup", plan.Setup, opts.Clients); err != nil {
+		return nil, err
+	}
+	if p.teardown, err = p.flow("teardown", plan.Teardown, opts.Clients); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Flow returns a flow by name; nil when there is none.
+func (p *Program) Flow(name string) *Flow { return p.flows[name] }
+
+// Setup returns the steps that run once before the load.
+func (p *Program) Setup() *Flow { return p.setup }
+
+// Teardown returns the steps that run once at the end.
+func (p *Program) Teardown() *Flow { return p.teardown }
+
+func (p *Program) flow(name string, steps []scenario.Step, clients map[string]*httpload.Client) (*Flow, error) {
+	f := &Flow{Name: name}
+	for i := range steps {
+		c := compiler{client: clients[steps[i].Target]}
+		step, err := c.step(i, &steps[i])
+		if err != nil {
+			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)
+		}
+		f.Steps = append(f.Steps, step)
+		if err := p.reads(f, c.refs); err != nil {
+			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)
+		}
+	}
+	return f, nil
+}
+
+// reads notes the data sets that a step reads.
+func (p *Program) reads(f *Flow, refs []expression.Ref) error {
+	for _, ref := range refs {
+		if ref.Root != expression.Data {
+			continue
+		}
+		i, ok := p.sets[ref.Name]
+		if !ok {
+			return fmt.Errorf("there is no data set %q", ref.Name)
+		}
+		if !slices.Contains(f.data, i) {
+			f.data = append(f.data, i)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package httpload
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"proofload/internal/scenario"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxIdle     = scenario.DefaultMaxInFlight
+	DefaultIdleTimeout = 30 * time.Second // below the 60 s and more after which most servers close
+	DefaultMaxBody     = 64 << 20
+	DefaultKeepBody    = 4 << 20
+	DefaultMaxHeader   = 64 << 10
+	DefaultUserAgent   = "proofload"
+)
+
+// Options of a Client. Only Target is needed.
+type Options struct {
+	// Target is scheme://host[:port][/base] with scheme http or https, without user, query and fragment.
+	Target *url.URL
+	// TLS is the configuration for https; ServerName is by default the target's host. The protocol
+	// offered is http/1.1 and nothing else. It is cloned.
+	TLS *tls.Config
+	// Dial opens connections; by default a net.Dialer, which resolves the name for each connection
+	// and tries its addresses as RFC 6555 says.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// MaxIdle is the number of idle connections that are kept; negative keeps none.
+	MaxIdle int
+	// IdleTimeout is how long an idle connection may be reused.
+	IdleTimeout time.Duration
+	// MaxBody is the size in bytes from which a body is refused with KindBody.
+	MaxBody int64
+	// KeepBody is the number of bytes of a body that are kept in Response.Body; the rest is read,
+	// counted and dropped.
+	KeepBody int
+	// MaxHeader is the size in bytes from which a response head, or a body's trailer, is refused.
+	MaxHeader int
+	// UserAgent is sent unless a request has its own; the program passes proofload/VERSION.
+	UserAgent string
+}
+
+// Client sends requests to one target. It may be used by any number of goroutines.
+type Client struct {
+	opts      Options
+	addr      string // host:port to dial
+	tls       *tls.Config
+	base      []byte // path of the target without the last slash
+	hostLine  []byte
+	agentLine []byte
+	pool      pool
+	dials     atomic.Int64
+}
+
+// NewClient checks the options and returns a client; it connects to nothing.
+func NewClient(opts Options) (*Client, error) {
+	if opts.Target == nil {
+		return nil, errors.New("http client: no target")
+	}
+	setDefaults(&opts)
+	host, port, err := endpoint(opts.Target)
+	if err != nil {
+		return nil, fmt.Errorf("http client: target %s: %w", opts.Target.Redacted(), err)
+	}
+	base := strings.TrimRight(opts.Target.EscapedPath(), "/")
+	if !allIn(base, inTarget) {
+		return nil, fmt.Errorf("http client: target %s: path has a character that must be escaped", opts.Target.Redacted())
+	}
+	if !allIn(opts.UserAgent, inValue) {
+		return nil, errors.New("http client: user agent has a control character")
+	}
+	c := &Client{
+		opts:      opts,
+		addr:      net.JoinHostPort(host, port),
+		base:      []byte(base),
+		hostLine:  []byte("Host: " + hostField(host, opts.Target.Port()) + "\r\n"),
+		agentLine: []byte("User-Agent: " + opts.UserAgent + "\r\n"),
+		pool:      pool{max: opts.MaxIdle},
+	}
+	if opts.Target.Scheme == "https" {
+		c.tls = tlsConfig(opts.TLS, host)
+	}
+	return c, nil
+}
+
+func setDefaults(o *Options) {
+	if o.MaxIdle == 0 {
+		o.MaxIdle = DefaultMaxIdle
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = DefaultIdleTimeout
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.KeepBody <= 0 {
+		o.KeepBody = DefaultKeepBody
+	}
+	if o.MaxHeader <= 0 {
+		o.MaxHeader = DefaultMaxHeader
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = DefaultUserAgent
+	}
+	if o.Dial == nil {
+		// Keep-alive probes would cost four system calls per connection; every request has a
+		// timeout, and idle connections are not kept for long.
+		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+}
+
+// endpoint returns what to dial, or why the target cannot be one.
+func endpoint(u *url.URL) (host, port string, err error) {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", "", fmt.Errorf("scheme %q is not http or https", u.Scheme)
+	case u.User != nil:
+		return "", "", errors.New("a user in the address is not sent; use an authorization header")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", "", errors.New("has a query or a fragment; give them with each request")
+	case u.Hostname() == "":
+		return "", "", errors.New("has no host")
+	}
+	host, port = u.Hostname(), u.Port()
+	if !strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		if host, err = idna.Lookup.ToASCII(host); err != nil && !isPlainName(u.Hostname()) {
+			return "", "", fmt.Errorf("host name: %w", err)
+		} else if err != nil {
+			host = u.Hostname()
+		}
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", "", fmt.Errorf("port %q is not between 1 and 65535", port)
+	}
+	return host, port, nil
+}
+
+// isPlainName admits names that IDNA refuses but networks use, such as those with underscores.
+func isPlainName(host string) bool {
+	for i := range len(host) {
+		if c := host[i]; classes[c]&inToken == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// hostField is the value of the Host field: brackets around IPv6, no zone, the port if it was given.
+func hostField(host, port string) string {
+	if zone := strings.IndexByte(host, '%'); zone >= 0 {
+		host = host[:zone]
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return host
+}
+
+func tlsConfig(given *tls.Config, host string) *tls.Config {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if given != nil {
+		cfg = given.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = host
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	return cfg
+}
+
+// call is one execution of Do.
+type call struct {
+	req   *Request
+	resp  *Response
+	own   traits
+	limit time.Time // when the request has failed by timeout
+}
+
+// Do sends req and reads the response into resp. A nil error means a complete, valid response of
+// any status; otherwise the error is an *Error. Do returns when the response is complete, at the
+// timeout, or soon after ctx has ended. To stay free of allocations it leaves its watch over ctx
+// with the connection: use one context for many requests rather than one for each, and
+// Request.Timeout rather than context.WithTimeout.
+func (c *Client) Do(ctx context.Context, req *Request, resp *Response) error {
+	resp.reset()
+	k := call{req: req, resp: resp}
+	if err := c.do(ctx, &k); err != nil {
+		resp.End = time.Now()
+		return err
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, k *call) *Error {
+	own, failure := k.req.check()
+	if failure != nil {
+		return failure
+	}
+	k.own = own
+	now := time.Now()
+	timeout := k.req.Timeout
+	if timeout <= 0 {
+		timeout = scenario.DefaultTimeout
+	}
+	k.limit = now.Add(timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
+		k.limit = d
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return newError(opRequest, err, KindCancelled)
+		}
+		cn, failure := c.conn(ctx, k, now)
+		if failure != nil {
+			return failure
+		}
+		again, failure := c.roundTrip(cn, k)
+		if !again {
+			return failure
+		}
+	}
+}
+
+// conn takes an idle connection or opens one, and puts it under the watch of ctx.
+func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *Error) {
+	for cn := c.pool.get(now); cn != nil; cn = c.pool.get(now) {
+		if cn.watch(ctx) {
+			k.resp.Reused, k.resp.Connect = true, 0
+			cn.limit = k.limit
+			return cn, nil
+		}
+		cn.close()
+	}
+	if c.pool.isClosed() {
+		return nil, &Error{Kind: KindCancelled, Op: opRequest, Err: net.ErrClosed}
+	}
+	k.resp.Reused = false
+	return c.dial(ctx, k)
+}
+
+// roundTrip sends the request over cn and reads the response. again says that an idle connection
+// turned out to be dead before anything was written.
+func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *Error) {
+	k.resp.BytesOut, cn.in = 0, 0
+	large := len(k.req.Body) > inlineBody
+	cn.out = c.appendHead(cn.out[:0], k.req, k.own)
+	if !large {
+		cn.out = append(cn.out, k.req.Body...)
+	}
+	failure = cn.send(k.resp, !large)
+	if cn.stale {
+		cn.close()
+		return true, nil
+	}
+	var keep bool
+	switch {
+	case failure != nil:
+		keep, failure = false, c.rescue(cn, k, failure)
+	case large:
+		keep, failure = c.exchangeLarge(cn, k)
+	default:
+		keep, failure = c.readResponse(cn, k)
+		k.resp.End = time.Now()
+	}
+	k.resp.BytesIn = cn.in
+	if failure != nil {
+		cn.close()
+		return false, failure
+	}
+	c.release(cn, k, keep)
+	return false, nil
+}
+
+// rescue looks for a response after a request could not be written as a whole: a server that
+// refuses a request early, and closes, has answered all the same.
+func (c *Client) rescue(cn *conn, k *call, unsent *Error) *Error {
+	if unsent.Op != opWrite || unsent.Kind != KindReset || k.resp.BytesOut == 0 {
+		return unsent
+	}
+	if _, failure := c.readResponse(cn, k); failure != nil {
+		return unsent
+	}
+	k.resp.End = time.Now()
+	return nil
+}
+
+// readResponse reads the final head and its body, and says whether the connection can be kept.
+func (c *Client) readResponse(cn *conn, k *call) (keepAlive bool, failure *Error) {
+	m, failure := cn.readHead(k.resp, c.opts.MaxHeader)
+	if failure != nil {
+		return false, failure
+	}
+	if k.req.Method == "HEAD" {
+		m.framing = noBody
+	}
+	keep := c.opts.KeepBody
+	if k.req.Discard {
+		keep = 0
+	}
+	b := body{conn: cn, resp: k.resp, keep: keep, max: c.opts.MaxBody, maxTrailer: c.opts.MaxHeader}
+	failure = b.read(&m)
+	k.resp.Truncated = !k.req.Discard && k.resp.BodySize > int64(len(k.resp.Body))
+	return m.keepAlive && m.framing != untilClose, failure
+}
+
+// release puts the connection back, if it may be used again.
+func (c *Client) release(cn *conn, k *call, keep bool) {
+	if !keep || k.own.close || cn.r != cn.w || cn.ended() {
+		cn.close()
+		return
+	}
+	idle := c.opts.IdleTimeout
+	if cn.announced > 0 {
+		idle = min(idle, cn.announced)
+	}
+	cn.rest(k.resp.End.Add(idle))
+	c.pool.put(cn, k.resp.End)
+}
+
+// Close closes the idle connections. Requests in flight go on, and their connections are closed
+// when they have ended; later requests fail with KindCancelled.
+func (c *Client) Close() error {
+	c.pool.drain(true)
+	return nil
+}
+
+// Idle returns the number of idle connections.
+func (c *Client) Idle() int { return c.pool.size() }
+
+// Dials returns the number of connections that were tried to open since the start.
+func (c *Client) Dials() int64 { return c.dials.Load() }

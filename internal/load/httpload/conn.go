@@ -1,0 +1,290 @@
+package httpload
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	// readSize is the read buffer of a connection: enough for the head and body of most responses.
+	// Larger bodies are read straight into the response.
+	readSize = 4 << 10
+	// keptSize is how large a buffer a connection may keep while it is idle.
+	keptSize = 16 << 10
+	// inlineBody is the size up to which a body is copied behind the head and sent in one write.
+	// It is below what any socket takes while nobody reads, so that the write cannot block while
+	// the server answers early.
+	inlineBody = 32 << 10
+)
+
+// longAgo is a deadline that makes every read and write return at once.
+var longAgo = time.Unix(1, 0)
+
+// conn is one connection. It belongs to one call of Do at a time; only the watch over the context
+// touches it from elsewhere, by setting a deadline in the past.
+type conn struct {
+	net    net.Conn        // with TLS: the TLS connection
+	raw    syscall.RawConn // of the TCP connection below; nil if there is none
+	secure bool
+	below  *plainEnd // what TLS reads from; nil without TLS
+
+	buf  []byte // read buffer; buf[r:w] is unread
+	r, w int
+	in   int64 // bytes read for this request
+	out  []byte
+
+	limit     time.Time     // of this request
+	deadline  time.Time     // set on net; may be earlier than limit, see early
+	expires   time.Time     // of the idle connection
+	announced time.Duration // how long the server keeps it, less a margin; 0 if it did not say
+	used      bool          // has carried a request before
+
+	// The watch over a context, see watch.
+	done  <-chan struct{}
+	stop  func() bool
+	fired chan struct{}
+
+	// State of one exchange on raw, see exchange.go.
+	onReady func(fd uintptr) bool // ready and peek, bound once: binding allocates
+	onProbe func(fd uintptr)
+	step    exchangeStep
+	stale   bool // found closed before anything was written
+	wrote   int
+	ioErr   error
+}
+
+// dial opens a connection, TLS included.
+func (c *Client) dial(ctx context.Context, k *call) (*conn, *Error) {
+	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
+	defer cancel()
+	start := time.Now()
+	c.dials.Add(1)
+	nc, err := c.opts.Dial(dialCtx, "tcp", c.addr)
+	if err != nil {
+		return nil, dialError(ctx, dialCtx, opDial, err)
+	}
+	cn := &conn{net: nc, buf: make([]byte, readSize), limit: k.limit}
+	cn.raw = rawOf(nc)
+	cn.onReady, cn.onProbe = cn.ready, cn.peek
+	if c.tls != nil {
+		below := &plainEnd{Conn: nc}
+		cn.below = below
+		t := tls.Client(below, c.tls)
+		if err := t.HandshakeContext(dialCtx); err != nil {
+			_ = nc.Close() // the handshake's error is the one that says something
+			return nil, dialError(ctx, dialCtx, opHandshake, err)
+		}
+		cn.net, cn.secure = t, true
+	}
+	k.resp.Connect = time.Since(start)
+	cn.watch(ctx)
+	return cn, nil
+}
+
+// dialError tells the end of the caller's context from the request's timeout; the errors of the
+// dialer and of the handshake do not always do so.
+func dialError(ctx, dialCtx context.Context, op string, err error) *Error {
+	fallback := KindConnect
+	if op == opHandshake {
+		fallback = KindTLS
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &Error{Kind: KindCancelled, Op: op, Err: err}
+	case dialCtx.Err() != nil:
+		return &Error{Kind: KindTimeout, Op: op, Err: err}
+	}
+	return newError(op, err, fallback)
+}
+
+// rawOf returns the access to a socket that probing needs. Other connections, such as pipes, are
+// used without a probe.
+func rawOf(nc net.Conn) syscall.RawConn {
+	sc, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// watch makes the end of ctx interrupt the connection. The watch stays in place between requests,
+// because setting it costs an allocation and most requests come with the same context. It reports
+// false if the connection was interrupted already.
+func (c *conn) watch(ctx context.Context) bool {
+	done := ctx.Done()
+	if done == c.done {
+		return !c.ended()
+	}
+	if !c.unwatch() {
+		return false
+	}
+	if done == nil {
+		return true
+	}
+	fired := make(chan struct{})
+	c.done, c.fired = done, fired
+	c.stop = context.AfterFunc(ctx, func() {
+		defer close(fired)
+		_ = c.net.SetDeadline(longAgo) // fails only on a closed connection, which is just as good
+	})
+	return true
+}
+
+// unwatch ends the watch, and reports whether it had not struck yet. If it has, its goroutine has
+// ended when unwatch returns.
+func (c *conn) unwatch() bool {
+	if c.stop == nil {
+		return true
+	}
+	calm := c.stop()
+	if !calm {
+		<-c.fired
+	}
+	c.done, c.stop, c.fired = nil, nil, nil
+	return calm
+}
+
+// ended reports whether the context under watch has ended.
+func (c *conn) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *conn) close() {
+	_ = c.net.Close() // nothing was buffered in it, and there is nobody to tell
+	c.unwatch()
+}
+
+// rest prepares the connection for being idle until expires.
+func (c *conn) rest(expires time.Time) {
+	c.used, c.expires = true, expires
+	c.r, c.w = 0, 0
+	if len(c.buf) > keptSize {
+		c.buf = make([]byte, readSize)
+	}
+	if cap(c.out) > keptSize {
+		c.out = nil
+	}
+}
+
+// arm makes sure that a deadline stands that is not later than the request's limit. It changes the
+// deadline only if it must: moving it for each request would cost as much as a small system call.
+// TLS cannot go on after a write that was cut short, so there it is always exact.
+func (c *conn) arm(now time.Time) {
+	if !c.secure && !c.deadline.After(c.limit) && c.deadline.After(now) {
+		return
+	}
+	c.extend()
+}
+
+func (c *conn) extend() {
+	c.deadline = c.limit
+	_ = c.net.SetDeadline(c.limit) // fails only on a closed connection; the next read says so
+}
+
+// early reports whether err came from a deadline that stood before the request's limit; then the
+// deadline has been moved and the operation can go on. The context is looked at after moving it:
+// if it ends later than that, its watch sets a deadline that stays.
+func (c *conn) early(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.ended() || !time.Now().Before(c.limit) {
+		return false
+	}
+	c.extend()
+	return !c.ended()
+}
+
+// fail turns an error of reading or writing into the request's error.
+func (c *conn) fail(op string, err error) *Error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.ended() && time.Now().Before(c.limit) {
+		return &Error{Kind: KindCancelled, Op: op, Err: context.Canceled}
+	}
+	fallback := KindReset
+	if c.secure {
+		fallback = KindTLS
+	}
+	return newError(op, err, fallback)
+}
+
+// write writes all of p and counts what was written.
+func (c *conn) write(p []byte, written *int64) error {
+	for len(p) > 0 {
+		n, err := c.net.Write(p)
+		*written += int64(n)
+		p = p[n:]
+		if err != nil && (c.secure || !c.early(err)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads at least one byte into p.
+func (c *conn) read(p []byte) (int, error) {
+	for {
+		n, err := c.net.Read(p)
+		if n > 0 {
+			c.in += int64(n)
+			return n, nil // an error comes again with the next read
+		}
+		if err == nil {
+			return 0, io.ErrNoProgress
+		}
+		if c.below != nil && c.below.ended && errors.Is(err, io.EOF) {
+			return 0, io.ErrUnexpectedEOF
+		}
+		if !c.early(err) {
+			return 0, err
+		}
+	}
+}
+
+// plainEnd notes that the connection below TLS ended. crypto/tls takes such an end between two
+// records for a proper one, while anybody on the way could have cut the response short there; the
+// proper end is TLS's own close_notify (RFC 8446, section 6.1), after which TLS reads no further.
+type plainEnd struct {
+	net.Conn
+	ended bool // touched only by who reads
+}
+
+// Read reads, and notes the end.
+func (c *plainEnd) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.ended = true
+	}
+	return n, err
+}
+
+// fill reads more into the buffer, growing it up to size if it is full.
+func (c *conn) fill(size int) error {
+	if c.r == c.w {
+		c.r, c.w = 0, 0
+	}
+	if c.w == len(c.buf) {
+		if c.r > 0 {
+			c.w = copy(c.buf, c.buf[c.r:c.w])
+			c.r = 0
+		} else {
+			grown := make([]byte, min(2*len(c.buf), max(size, len(c.buf)+1)))
+			copy(grown, c.buf)
+			c.buf = grown
+		}
+	}
+	n, err := c.read(c.buf[c.w:])
+	c.w += n
+	return err
+}

@@ -1,0 +1,114 @@
+package httpload
+
+import (
+	"iter"
+	"slices"
+	"time"
+)
+
+// Response is what came back. Its owner passes it to one Do after the other; each call empties it
+// first and reuses its memory, so everything it gives out is valid until the next call. When Do
+// returns an error, the fields hold what was known by then.
+type Response struct {
+	// Status is the status code of the final response; 0 if no complete and valid head came.
+	Status int
+	// Body is the body as sent, without the framing, as far as it was kept.
+	Body []byte
+	// BodySize is the number of bytes of the body, kept or not.
+	BodySize int64
+	// Truncated says that Body is not the whole body, because it was larger than Options.KeepBody.
+	// It is not set when the request asked to discard the body.
+	Truncated bool
+	// BytesIn and BytesOut are the bytes of HTTP read and written, heads and framing included, TLS
+	// and below not.
+	BytesIn, BytesOut int64
+	// Connect is the time it took to open the connection, TLS handshake included; 0 if Reused.
+	Connect time.Duration
+	// Reused says that the request went out on a connection that was open already.
+	Reused bool
+	// Sent is the instant just before the first byte was written, after connecting. It is zero if
+	// nothing was written: then the target cannot have seen the request.
+	Sent time.Time
+	// End is the instant after the last byte was read, or at which Do gave up.
+	End time.Time
+
+	head   []byte
+	fields []field
+}
+
+// field is the place of one header field in Response.head.
+type field struct{ name, nameEnd, value, valueEnd int32 }
+
+// reset empties r and keeps its memory.
+func (r *Response) reset() {
+	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
+}
+
+// Header returns the value of the first field with that name, without regard to case, and whether
+// there is one. The bytes must not be changed.
+func (r *Response) Header(name string) (value []byte, ok bool) {
+	for i := range r.fields {
+		f := &r.fields[i]
+		if sameName(r.head[f.name:f.nameEnd], name) {
+			return r.head[f.value:f.valueEnd:f.valueEnd], true
+		}
+	}
+	return nil, false
+}
+
+// Headers yields the fields in the order in which they came. The bytes must not be changed.
+func (r *Response) Headers() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for i := range r.fields {
+			f := &r.fields[i]
+			if !yield(r.head[f.name:f.nameEnd:f.nameEnd], r.head[f.value:f.valueEnd:f.valueEnd]) {
+				return
+			}
+		}
+	}
+}
+
+func sameName(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}
+
+// bodyStep is by how much room for a body grows at least: a length that a target announces is not
+// believed before its bytes come.
+const bodyStep = 32 << 10
+
+// room returns free space of at most n bytes behind Body, as far as keep allows; empty if the rest
+// is not kept.
+func (r *Response) room(n int64, keep int) []byte {
+	free := keep - len(r.Body)
+	if free <= 0 {
+		return nil
+	}
+	n = min(n, int64(free))
+	if spare := cap(r.Body) - len(r.Body); spare == 0 || (int64(spare) < n && spare < bodyStep) {
+		r.Body = slices.Grow(r.Body, int(min(n, bodyStep)))
+	}
+	spare := r.Body[len(r.Body):cap(r.Body)]
+	return spare[:min(int64(len(spare)), n)]
+}
+
+// keepBytes appends p to the body as far as keep allows.
+func (r *Response) keepBytes(p []byte, keep int) {
+	if free := keep - len(r.Body); free > 0 {
+		r.Body = append(r.Body, p[:min(len(p), free)]...)
+	}
+}

@@ -1,0 +1,86 @@
+package load
+
+import (
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/metric"
+)
+
+// openLoad starts an iteration at each arrival, whatever became of those before.
+type openLoad struct {
+	phase  *phase
+	stream *schedule.Stream
+	curve  *schedule.Curve
+}
+
+func newOpenLoad(p *phase, seed uint64) *openLoad {
+	return &openLoad{phase: p, stream: schedule.NewStream(seed, p.plan), curve: schedule.NewCurve(p.plan.Rate, nil)}
+}
+
+func (o *openLoad) length() time.Duration { return o.curve.Length() }
+
+func (o *openLoad) configure(e *Engine) {
+	p := o.phase
+	o.curve = schedule.NewCurve(p.plan.Rate, schedule.Factors(e.timeline, p.start))
+	o.stream.Set(o.curve, schedule.InPhase(e.ranges, e.timeline, p.start))
+}
+
+func (o *openLoad) pass(e *Engine, now time.Duration) time.Duration {
+	for {
+		a, ok := o.stream.Peek()
+		if !ok {
+			return never
+		}
+		due, ok := e.timeline.RunTime(o.phase.start + a.At)
+		if !ok {
+			return never
+		}
+		if due > now {
+			return due
+		}
+		// The clock is read for each arrival: the one before may have taken its time, and none may
+		// start when the lease is over.
+		if now = e.clock.Now(); now >= e.lease || e.stopping() {
+			e.behind = true
+			return now
+		}
+		o.stream.Next()
+		o.fire(e, a, due, now)
+	}
+}
+
+// fire starts one arrival that is due, or gives it up.
+func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
+	p := o.phase
+	draw := p.draw.Child(uint64(a.Shard)).Child(uint64(a.K))
+	flow := p.flows[p.mix.Pick(draw.Float64(0))]
+	j := job{phase: p, flow: flow, draw: draw, user: noUser, row: a.Index(), intended: due, ready: due}
+	switch {
+	case now-due > p.late():
+		e.giveUp(flow, metric.CauseLate, now)
+	case e.hold != "":
+		e.giveUp(flow, e.hold, now)
+	case p.admits(e.lanes):
+		e.dispatch(j)
+	case p.atCap || p.permits >= p.plan.MaxInFlight:
+		e.giveUp(flow, metric.CauseMaxInFlight, now)
+	default:
+		e.giveUp(flow, metric.CauseCapShare, now)
+	}
+}
+
+func (o *openLoad) settle(e *Engine, now time.Duration) {
+	for {
+		a, ok := o.stream.Peek()
+		if !ok {
+			return
+		}
+		if due, ok := e.timeline.RunTime(o.phase.start + a.At); !ok || due > now {
+			return
+		}
+		o.stream.Next()
+		draw := o.phase.draw.Child(uint64(a.Shard)).Child(uint64(a.K))
+		e.giveUp(o.phase.flows[o.phase.mix.Pick(draw.Float64(0))], metric.CauseStopped, now)
+	}
+}

@@ -1,0 +1,189 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// longestWait bounds one wait of the pacer, so that a slewed clock, which runs up to 500 ppm slower
+// or faster than the timer, cannot make it late by more than 50 us.
+const longestWait = 100 * time.Millisecond
+
+// shortestWait bounds it from below: arrivals that are closer together are started together, at
+// most so much after their time, which spares half of the pacer's work at high rates.
+const shortestWait = 100 * time.Microsecond
+
+// errCut is the cause with which iterations are cut that outlast the time for draining.
+var errCut = errors.New("cut: the time for draining is over")
+
+// Run paces the load until every phase's schedule has ended, until the run is halted, or until ctx
+// ends, and then waits for what is in flight: for as long as that takes when the plan has come to
+// its end, else for Options.Drain, after which it is cut and counts as failed. It must be called
+// once, after Prepare; it returns nil unless it was misused.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, e.waiter.Wake)()
+	work, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	e.work = work
+	if now := e.clock.Now(); now > 0 {
+		e.setSkew(now)
+	}
+	for {
+		next, done := e.pass(ctx)
+		if done {
+			break
+		}
+		if now := e.clock.Now(); now < next {
+			e.waiter.Wait(max(min(next, now+longestWait)-now, shortestWait))
+		}
+	}
+	e.drain(ctx, cut)
+	e.finish()
+	return nil
+}
+
+// begin checks the order of calls.
+func (e *Engine) begin(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case !e.prepared:
+		return errors.New("run engine: not prepared")
+	case e.started:
+		return errors.New("run engine: started twice")
+	}
+	e.started, e.stopCheck = true, ctx
+	return nil
+}
+
+// pass starts what is due and returns the run time of what comes next; done says that no more will
+// be started.
+func (e *Engine) pass(ctx context.Context) (next time.Duration, done bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.clock.Now()
+	if ctx.Err() != nil || e.halted {
+		e.stop(now)
+		return 0, true
+	}
+	e.endPhases(now)
+	if e.allEnded() {
+		return 0, true
+	}
+	if now >= e.lease {
+		e.blocked = true
+		return now + longestWait, false
+	}
+	if e.blocked {
+		e.blocked, e.resumed = false, now
+	}
+	next, e.behind = never, false
+	for _, p := range e.phases {
+		if !p.known || p.ended {
+			continue
+		}
+		next = min(next, p.load.pass(e, now))
+		if end, ok := e.timeline.RunTime(p.start + p.load.length()); ok {
+			next = min(next, end)
+		}
+	}
+	if !e.behind {
+		e.covered = max(e.covered, now)
+	}
+	return next, false
+}
+
+// stopping reports whether the context that Run was given has ended.
+func (e *Engine) stopping() bool { return e.stopCheck.Err() != nil }
+
+// endPhases notes the phases whose schedule has ended, once all that was due of them has been passed.
+func (e *Engine) endPhases(now time.Duration) {
+	plan := e.timeline.PlanTime(now)
+	for _, p := range e.phases {
+		if p.ended || !p.over(plan) {
+			continue
+		}
+		if now < e.lease {
+			p.load.pass(e, now) // what was due before the end and has not been passed yet
+		}
+		p.ended = true
+		e.log.Debug("phase schedule ended", "phase", p.plan.Name)
+	}
+}
+
+func (e *Engine) allEnded() bool {
+	for _, p := range e.phases {
+		if !p.ended {
+			return false
+		}
+	}
+	return true
+}
+
+// stop counts what was due and will not be sent any more, and ends every phase.
+func (e *Engine) stop(now time.Duration) {
+	for _, p := range e.phases {
+		if p.known && !p.ended && now < e.lease {
+			p.load.settle(e, now)
+		}
+		p.ended = true
+	}
+	if now < e.lease {
+		e.covered = max(e.covered, now)
+	}
+	e.stoppedEarly = true
+}
+
+// drain waits until nothing is in flight.
+func (e *Engine) drain(ctx context.Context, cut context.CancelCauseFunc) {
+	e.draining.Store(true)
+	var deadline time.Duration
+	for e.inFlight() > 0 {
+		now := e.clock.Now()
+		if deadline == 0 && e.mustHurry(ctx) {
+			deadline = now + e.opts.Drain
+		}
+		if deadline != 0 && now >= deadline {
+			cut(errCut)
+		}
+		e.waiter.Wait(longestWait)
+	}
+	for _, l := range e.lanes {
+		l.close()
+	}
+	e.runners.Wait()
+}
+
+// mustHurry reports whether the time for draining is bounded.
+func (e *Engine) mustHurry(ctx context.Context) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stoppedEarly || e.halted || ctx.Err() != nil
+}
+
+// inFlight returns the iterations in flight over all phases.
+func (e *Engine) inFlight() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var n int64
+	for _, p := range e.phases {
+		n += p.inFlight(e.lanes)
+	}
+	return n
+}
+
+// dispatch hands a job to a runner. The engine's lock must be held.
+func (e *Engine) dispatch(j job) {
+	j.phase.dispatched++
+	l := e.nextLane()
+	r := l.take()
+	if r == nil {
+		r = &runner{engine: e, lane: l, jobs: make(chan job, 1)}
+		e.runners.Go(func() { r.loop(e.work) })
+	}
+	r.jobs <- j
+}

@@ -1,0 +1,313 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"proofload/internal/load/feed"
+	"proofload/internal/load/flow"
+	"proofload/internal/load/httpload"
+	"proofload/internal/load/mock"
+	"proofload/internal/metric"
+	"proofload/internal/scenario"
+)
+
+// execution is what a runner keeps of its iterations.
+type execution struct {
+	it      flow.Iteration
+	columns map[columnKey]*column
+}
+
+// columnKey names the series of a step as part of a phase.
+type columnKey struct {
+	row  *flowRow
+	step *flow.Step
+}
+
+// column is the handles of a step's series, resolved when first needed.
+type column struct {
+	labels    metric.Labels
+	connect   metric.Handle
+	in, out   metric.Handle
+	retried   metric.Handle
+	measures  []metric.Handle
+	outcomes  map[outcome]times
+	last      outcome // the one seen last, which is nearly always the next
+	lastTimes times
+}
+
+type outcome struct {
+	status int
+	kind   string
+}
+
+type times struct{ response, service metric.Handle }
+
+// flows is the program of a plan: its flows over its targets, mocks and data.
+type flows struct {
+	engine  *Engine
+	program *flow.Program
+	clients map[string]*httpload.Client
+	mocks   map[string]*mock.Server
+}
+
+// Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
+// Run, Setup and Teardown.
+func (e *Engine) Prepare(ctx context.Context) error {
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}}
+	if err := p.open(ctx); err != nil {
+		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.program, e.prepared = p, true
+	return nil
+}
+
+func (p *flows) open(ctx context.Context) error {
+	plan := p.engine.opts.Plan
+	for name, m := range plan.Mocks {
+		s, err := mock.New(ctx, m, mock.Options{Name: name, Seed: plan.Seed})
+		if err != nil {
+			return err
+		}
+		p.mocks[name] = s
+	}
+	for name, t := range plan.Targets {
+		if err := p.target(name, t); err != nil {
+			return err
+		}
+	}
+	feeds := map[string]*feed.Set{}
+	for name, d := range plan.Data {
+		var content []byte
+		if d.CSV != "" {
+			var err error
+			if content, err = p.engine.opts.Files(d.Digest); err != nil {
+				return err
+			}
+		}
+		set, err := feed.New(name, d, content, plan.Seed)
+		if err != nil {
+			return err
+		}
+		feeds[name] = set
+	}
+	var err error
+	p.program, err = flow.Compile(plan, flow.Options{Clients: p.clients, Feeds: feeds, Secrets: p.engine.opts.Secrets})
+	return err
+}
+
+func (p *flows) target(name string, t scenario.Target) error {
+	address := t.URL
+	if t.Mock != "" {
+		m, ok := p.mocks[t.Mock]
+		if !ok {
+			return fmt.Errorf("target %s: there is no mock %s", name, t.Mock)
+		}
+		address = m.URL()
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return fmt.Errorf("target %s: %w", name, err)
+	}
+	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle})
+	if err != nil {
+		return fmt.Errorf("target %s: %w", name, err)
+	}
+	p.clients[name] = c
+	return nil
+}
+
+// maxIdle is how many connections of a target are kept open: as many as a phase may have in flight.
+const maxIdle = scenario.DefaultMaxInFlight
+
+// Close ends the mocks and closes the connections.
+func (p *flows) Close() error {
+	var errs []error
+	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, m := range p.mocks {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// SetSetup gives the values that setup has saved, which nobody may change afterwards. Iterations that
+// start from then on see them.
+func (e *Engine) SetSetup(values map[string]any) {
+	e.setup.Store(&values)
+}
+
+// setupValues returns what setup has saved, nil before it is known.
+func (e *Engine) setupValues() map[string]any {
+	if values := e.setup.Load(); values != nil {
+		return *values
+	}
+	return nil
+}
+
+// Setup runs the setup steps once and returns what they saved and how many requests they sent.
+func (e *Engine) Setup(ctx context.Context) (saved map[string]any, requests int64, err error) {
+	return e.once(ctx, "setup", (*flow.Program).Setup)
+}
+
+// Teardown runs the teardown steps once.
+func (e *Engine) Teardown(ctx context.Context) (requests int64, err error) {
+	_, requests, err = e.once(ctx, "teardown", (*flow.Program).Teardown)
+	return requests, err
+}
+
+func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program) *flow.Flow) (map[string]any, int64, error) {
+	e.mu.Lock()
+	p, ok := e.program.(*flows)
+	e.mu.Unlock()
+	if !ok {
+		return nil, 0, fmt.Errorf("%s: the engine is not prepared", name)
+	}
+	count := &counter{}
+	it := &flow.Iteration{ID: flow.Once(e.opts.Plan.Seed, name), Clock: e.clock, Sink: count, Setup: e.setupValues(), Intended: e.clock.Now()}
+	f := which(p.program)
+	if err := it.Prepare(p.program, f); err != nil {
+		return nil, 0, err
+	}
+	_, err := it.Run(ctx, f)
+	return it.Saved(), count.requests, err
+}
+
+// counter is the sink of setup and teardown, whose requests are no samples.
+type counter struct{ requests int64 }
+
+func (c *counter) Began(time.Duration)                             {}
+func (c *counter) Request(*flow.Report)                            { c.requests++ }
+func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
+
+// admit implements program.
+func (p *flows) admit(r *runner) bool {
+	j := &r.job
+	x := &r.execution
+	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw}
+	if j.user != noUser {
+		x.it.ID.User = j.user
+		x.it.ID.Owner = j.phase.draw.Named("user").Child(uint64(j.user))
+	}
+	x.it.Ordinal, x.it.Intended = j.n, j.intended
+	x.it.Clock, x.it.Sink, x.it.Setup = p.engine.clock, r, p.engine.setupValues()
+	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
+}
+
+// run implements program.
+func (p *flows) run(ctx context.Context, r *runner) bool {
+	ok, _ := r.execution.it.Run(ctx, p.program.Flow(r.job.flow.key.Flow))
+	return ok
+}
+
+// Began implements flow.Sink.
+func (r *runner) Began(at time.Duration) {
+	r.lane.rec.Lock()
+	r.since = at
+	r.lane.rec.Unlock()
+}
+
+// Request implements flow.Sink: it counts one request.
+func (r *runner) Request(q *flow.Report) {
+	c := r.column(q.Step)
+	o := outcome{q.Status, q.Kind}
+	if o != c.last || c.outcomes == nil {
+		c.last, c.lastTimes = o, c.times(r.engine.acc, o)
+	}
+	s := second(q.Ended)
+	rec := r.lane.rec
+	rec.Lock()
+	defer rec.Unlock()
+	rec.Observe(s, c.lastTimes.response, q.Response)
+	rec.Observe(s, c.lastTimes.service, q.Service)
+	if q.Connect > 0 {
+		rec.Observe(s, c.connect, q.Connect)
+	}
+	if q.BytesIn > 0 {
+		rec.Count(s, c.in, q.BytesIn)
+	}
+	if q.BytesOut > 0 {
+		rec.Count(s, c.out, q.BytesOut)
+	}
+	if q.Retried {
+		rec.Count(s, c.retried, 1)
+	}
+}
+
+// Measure implements flow.Sink. A value that cannot be held is not counted; the validator bounds
+// what a measure may be.
+func (r *runner) Measure(st *flow.Step, i int, v float64, at time.Duration) {
+	c := r.column(st)
+	r.lane.rec.Lock()
+	defer r.lane.rec.Unlock()
+	if err := r.lane.rec.ObserveValue(second(at), c.measures[i], v); err != nil {
+		r.engine.log.Warn("measure not counted", "measure", st.Measures()[i], "value", v, "error", err)
+	}
+}
+
+// column returns the handles of a step in the present phase.
+func (r *runner) column(st *flow.Step) *column {
+	x := &r.execution
+	key := columnKey{r.job.flow, st}
+	if c, ok := x.columns[key]; ok {
+		return c
+	}
+	if x.columns == nil {
+		x.columns = map[columnKey]*column{}
+	}
+	acc, phase := r.engine.acc, r.job.phase.plan
+	labels := metric.NewLabels("phase", phase.Name, "flow", r.job.flow.key.Flow, "step", st.Name, "warmup", warmup(phase))
+	c := &column{
+		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
+		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
+		retried: acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+	}
+	for _, name := range st.Measures() {
+		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))
+	}
+	x.columns[key] = c
+	return c
+}
+
+// times returns the handles for an outcome.
+func (c *column) times(acc *metric.Accumulator, o outcome) times {
+	if t, ok := c.outcomes[o]; ok {
+		return t
+	}
+	if c.outcomes == nil {
+		c.outcomes = map[outcome]times{}
+	}
+	labels := c.labels.With("outcome", "ok")
+	if o.kind != "" {
+		labels = c.labels.With("outcome", "failed").With("error", o.kind)
+	}
+	if o.status != 0 {
+		labels = labels.With("status", strconv.Itoa(o.status))
+	}
+	t := times{
+		response: acc.Hist(metric.Key{Metric: metric.ResponseTime, Labels: labels}),
+		service:  acc.Hist(metric.Key{Metric: metric.ServiceTime, Labels: labels}),
+	}
+	c.outcomes[o] = t
+	return t
+}
+
+// infos describes the measures of a plan.
+func infos(plan *scenario.Plan) map[string]metric.Info {
+	out := map[string]metric.Info{}
+	for _, f := range plan.Flows {
+		for _, s := range f.Steps {
+			for _, m := range s.Measure {
+				out[m.Name] = metric.Info{Category: "business", Unit: m.Unit}
+			}
+		}
+	}
+	return out
+}

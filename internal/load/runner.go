@@ -1,0 +1,169 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/metric"
+)
+
+// noUser is the user of an arrival of an open phase.
+const noUser = -1
+
+// job is one iteration to execute.
+type job struct {
+	phase *phase
+	flow  *flowRow
+	draw  schedule.Draw
+	user  int64 // noUser in an open phase
+	n     int64 // ordinal of the user's iteration
+	row   int64 // identity for data: the arrival's index, or the user's
+
+	intended time.Duration // run time from which response time counts
+	ready    time.Duration // run time from which the engine could have started it; lag counts from here
+
+	started   time.Duration // set by the runner
+	exhausted bool          // set by the runner: no data was left
+}
+
+// program executes iterations of flows.
+type program interface {
+	// admit reports whether there is data for the runner's job, and prepares it.
+	admit(r *runner) bool
+	// run executes the runner's job, reports every request to the runner, and reports whether all
+	// of the flow went well. It returns soon after ctx has ended.
+	run(ctx context.Context, r *runner) bool
+}
+
+// runner is a goroutine that executes one iteration after the other, and the place where they
+// report what happened.
+type runner struct {
+	engine *Engine
+	lane   *lane
+	jobs   chan job // capacity 1, so that handing over never blocks
+
+	job        job
+	since      time.Duration // run time at which the present operation was started; the lane's lock guards it
+	prev, next *runner       // of the lane's list
+
+	execution execution
+}
+
+// loop executes jobs until the channel is closed.
+func (r *runner) loop(ctx context.Context) {
+	for j := range r.jobs {
+		for again := true; again; {
+			r.execute(ctx, j)
+			j, again = r.finish()
+		}
+		if !r.rest() {
+			return
+		}
+	}
+}
+
+// rest offers the runner for another job; false ends it.
+func (r *runner) rest() bool {
+	r.lane.rec.Lock()
+	defer r.lane.rec.Unlock()
+	if r.lane.closed {
+		return false
+	}
+	r.lane.idle = append(r.lane.idle, r)
+	return true
+}
+
+// execute runs one iteration and counts it.
+func (r *runner) execute(ctx context.Context, j job) {
+	r.job = j
+	r.job.started = r.engine.clock.Now()
+	if cause := r.refusal(ctx); cause != "" {
+		r.lane.giveUp(j.flow.row, cause, second(r.job.started))
+		return
+	}
+	r.begin()
+	ok := r.engine.program.run(ctx, r)
+	r.end(ok)
+}
+
+// refusal says why the job cannot be started after all, if so.
+func (r *runner) refusal(ctx context.Context) metric.Cause {
+	j := &r.job
+	if ctx.Err() != nil {
+		return metric.CauseStopped
+	}
+	if j.user == noUser && j.started-j.ready > j.phase.late() {
+		return metric.CauseLate
+	}
+	if !r.engine.program.admit(r) {
+		j.exhausted = true
+		if j.user == noUser {
+			j.phase.stopped.Store(true)
+			r.engine.waiter.Wake()
+		}
+		return metric.CauseData
+	}
+	return ""
+}
+
+// begin counts the iteration as sent.
+func (r *runner) begin() {
+	j, l, s := &r.job, r.lane, second(r.job.started)
+	l.rec.Lock()
+	defer l.rec.Unlock()
+	row := l.rec.Arrivals(s, j.flow.row)
+	row.Planned++
+	row.Sent++
+	l.rec.Observe(s, j.phase.lag, max(0, j.started-j.ready))
+	r.since = j.started
+	l.enlist(r)
+}
+
+// end counts the iteration's outcome.
+func (r *runner) end(ok bool) {
+	j, l := &r.job, r.lane
+	now := r.engine.clock.Now()
+	s := second(now)
+	l.rec.Lock()
+	defer l.rec.Unlock()
+	l.delist(r)
+	row := l.rec.Arrivals(s, j.flow.row)
+	if ok {
+		row.Succeeded++
+		l.rec.Observe(s, j.flow.ok, now-j.started)
+	} else {
+		row.Failed++
+		l.rec.Observe(s, j.flow.failed, now-j.started)
+	}
+}
+
+// finish gives the job back and returns the one that follows it at once, if there is one.
+func (r *runner) finish() (job, bool) {
+	j := r.job
+	if j.user != noUser {
+		now := r.engine.clock.Now()
+		if next, ok := j.phase.users.again(j, now); ok {
+			return next, true
+		}
+		j.phase.users.returned(j, now)
+	}
+	r.lane.rec.Lock()
+	r.lane.finished[j.phase.index]++
+	r.lane.rec.Unlock()
+	if j.user != noUser || r.engine.draining.Load() {
+		r.engine.waiter.Wake()
+	}
+	return job{}, false
+}
+
+// giveUp counts an arrival that is not sent.
+func (l *lane) giveUp(row metric.ArrivalHandle, cause metric.Cause, second int64) {
+	l.rec.Lock()
+	defer l.rec.Unlock()
+	l.rec.Arrivals(second, row).Planned++
+	l.rec.NotSent(second, row, cause, 1)
+}
+
+// second returns the run-time second that contains t; what happens before T0 counts to the first.
+func second(t time.Duration) int64 { return int64(max(0, t) / time.Second) }

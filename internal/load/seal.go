@@ -1,0 +1,44 @@
+package load
+
+import (
+	"maps"
+	"time"
+
+	"proofload/internal/metric"
+)
+
+// Seal closes a run-time second, and with it every one before it that is still open, and returns
+// what happened since the last call, with the engine's judgement of it. Seconds must be sealed in
+// order, each after its end; the last one after Run has returned.
+func (e *Engine) Seal(index int64) metric.Second {
+	e.sealing.Lock()
+	defer e.sealing.Unlock()
+	s := e.acc.Seal(index)
+	from, to := time.Duration(index)*time.Second, time.Duration(index+1)*time.Second
+	s.Paused = e.paused(from, to)
+	e.inFlightBooks(s)
+	oldest := map[metric.ArrivalKey]time.Duration{}
+	for _, l := range e.lanes {
+		l.ages(oldest)
+	}
+	for key, n := range e.books {
+		row, ok := s.Arrivals[key]
+		if !ok {
+			row = &metric.Arrivals{}
+			s.Arrivals[key] = row
+		}
+		row.InFlight = n
+		if since, ok := oldest[key]; ok {
+			row.Oldest = max(0, to-since)
+		}
+	}
+	maps.Copy(s.Infos, e.infos)
+	s.Health, s.Causes = e.check.judge(s)
+	return s
+}
+
+func (e *Engine) paused(from, to time.Duration) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.timeline.PausedWithin(from, to)
+}
