@@ -1,0 +1,143 @@
+package judge
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"proofload/internal/metric"
+	"proofload/internal/scenario"
+)
+
+// outcomeLabels tell how an operation ended. A selection without them says what was tried.
+var outcomeLabels = []string{"status", "code", "error", "outcome"}
+
+// placeLabels tell where in the plan an operation stands.
+var placeLabels = []string{"phase", "flow", "step"}
+
+// timed are the metrics for which an arrival that was held back is a value above every limit, and
+// the age of an operation in flight a lower bound.
+var timed = []string{metric.ResponseTime, metric.ServiceTime, metric.Iterations}
+
+// matcher compares one label.
+type matcher struct {
+	label, op, value string
+	pattern          *regexp.Regexp // of =~ and !~
+}
+
+func newMatcher(m scenario.Matcher) (matcher, error) {
+	out := matcher{label: m.Label, op: m.Op, value: m.Value}
+	switch m.Op {
+	case "=", "!=":
+		return out, nil
+	case "=~", "!~":
+		p, err := regexp.Compile("^(?:" + m.Value + ")$")
+		if err != nil {
+			return out, fmt.Errorf("matcher of label %s: %w", m.Label, err)
+		}
+		out.pattern = p
+		return out, nil
+	}
+	return out, fmt.Errorf("matcher of label %s: unknown operator %q", m.Label, m.Op)
+}
+
+// match compares a value; an absent label is the empty text.
+func (m matcher) match(value string) bool {
+	switch m.op {
+	case "=":
+		return value == m.value
+	case "!=":
+		return value != m.value
+	case "=~":
+		return m.pattern.MatchString(value)
+	}
+	return !m.pattern.MatchString(value)
+}
+
+// selection is a compiled scenario.Selection.
+type selection struct {
+	scenario.Selection
+	metric   string    // under which the values are recorded
+	outcome  []matcher // of outcome labels
+	other    []matcher // of all other labels
+	latency  bool      // one of timed
+	inFlight bool      // made from arrivals, not from a series
+}
+
+func newSelection(s scenario.Selection) (selection, error) {
+	out := selection{Selection: s, metric: s.Metric}
+	switch s.Metric {
+	case scenario.MetricRequests:
+		out.metric = metric.ResponseTime
+	case scenario.MetricInFlight:
+		out.inFlight = true
+	}
+	switch s.Stat {
+	case scenario.StatMean, scenario.StatStddev, scenario.StatMin, scenario.StatMax, scenario.StatQuantile, scenario.StatTrend:
+		out.latency = slices.Contains(timed, out.metric)
+	case scenario.StatSum:
+		out.latency = s.Metric != scenario.MetricRequests && slices.Contains(timed, out.metric)
+	case scenario.StatCount, scenario.StatRate, scenario.StatErrorRatio:
+	default:
+		return out, fmt.Errorf("unknown statistic %q", s.Stat)
+	}
+	if s.Stat == scenario.StatQuantile && !(s.Quantile > 0 && s.Quantile <= 1) {
+		return out, fmt.Errorf("quantile %v is not in (0, 1]", s.Quantile)
+	}
+	for _, m := range s.Matchers {
+		c, err := newMatcher(m)
+		if err != nil {
+			return out, err
+		}
+		if slices.Contains(outcomeLabels, m.Label) {
+			out.outcome = append(out.outcome, c)
+		} else {
+			out.other = append(out.other, c)
+		}
+	}
+	return out, nil
+}
+
+// counts tells whether the statistic only counts, so that nothing selected is a 0.
+func (s selection) counts() bool {
+	switch s.Stat {
+	case scenario.StatCount, scenario.StatRate, scenario.StatSum, scenario.StatErrorRatio:
+		return true
+	}
+	return false
+}
+
+// additive tells whether the value grows with the time that it covers.
+func (s selection) additive() bool {
+	switch s.Stat {
+	case scenario.StatCount, scenario.StatRate, scenario.StatSum:
+		return true
+	}
+	return false
+}
+
+// totals tells whether the statistic states a total, to which every second belongs.
+func (s selection) totals() bool {
+	return s.Stat == scenario.StatCount || s.Stat == scenario.StatSum
+}
+
+// counted tells whether a held-back arrival would have added to the value, had it been sent.
+func (s selection) counted() bool {
+	return s.additive() && !s.latency && len(s.outcome) == 0 &&
+		slices.Contains(timed, s.metric)
+}
+
+// base matches what was tried: all labels but those of the outcome.
+func (s selection) base(l metric.Labels) bool { return all(s.other, l) }
+
+// narrow matches the labels of the outcome.
+func (s selection) narrow(l metric.Labels) bool { return all(s.outcome, l) }
+
+func all(ms []matcher, l metric.Labels) bool {
+	for _, m := range ms {
+		if !m.match(l.Get(m.label)) {
+			return false
+		}
+	}
+	return true
+}

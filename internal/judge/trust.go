@@ -1,0 +1,145 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"proofload/internal/metric"
+	"proofload/internal/metric/hist"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+)
+
+// trust collects what tells whether the measurement as a whole can be trusted. Warm-up does not count.
+type trust struct {
+	scope      scope
+	planned    int64
+	sent       int64
+	notSent    map[metric.Cause]int64
+	requests   uint64
+	lag        *hist.Histogram
+	seconds    secondCount
+	causes     map[string]int64 // seconds that were not valid, by cause
+	disordered int64
+}
+
+// generatorCauses are the causes of arrivals not sent that are not the target's, an order's or the
+// scenario's.
+var generatorCauses = []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseWorkerLost, metric.CauseOutboxFull}
+
+func newTrust(plan *scenario.Plan) trust {
+	return trust{
+		scope:   newScope(places(plan, nil), false),
+		notSent: map[metric.Cause]int64{}, causes: map[string]int64{}, lag: hist.New(),
+	}
+}
+
+// observe takes in one second.
+func (t *trust) observe(s instant) {
+	active := t.scope.active(s)
+	if active && !s.paused {
+		t.seconds.active++
+		if s.valid {
+			t.seconds.valid++
+		} else {
+			for _, c := range s.Causes {
+				t.causes[c]++
+			}
+		}
+	}
+	for key, a := range s.Arrivals {
+		if t.scope.rows[key] == 0 {
+			continue
+		}
+		t.planned += a.Planned
+		t.sent += a.Sent
+		for cause, n := range a.NotSent {
+			t.notSent[cause] += n
+		}
+	}
+	for key, v := range s.Series {
+		if v.Hist == nil || !t.scope.holds(key.Labels, active) {
+			continue
+		}
+		switch key.Metric {
+		case metric.ScheduleLag:
+			t.lag.Merge(v.Hist)
+		case metric.ResponseTime:
+			t.requests += v.Hist.Count()
+		}
+	}
+}
+
+// missing counts a second that nobody reported.
+func (t *trust) missing(s instant) {
+	if !s.paused && s.cal.covered(s.Index, 0, t.scope.phases) > 0 {
+		t.seconds.active++
+		t.causes["missing"]++
+	}
+}
+
+// reasons returns why the run cannot be trusted; none if it can.
+func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
+	var out []run.Reason
+	add := func(code, format string, args ...any) {
+		out = append(out, run.Reason{Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+	if t.requests == 0 {
+		add(CodeNothing, "no request was measured outside of warm-up")
+	}
+	if !(in.Completeness >= plan.Validity.Completeness) || !(in.Completeness > 0) {
+		add(CodeIncomplete, "only %s of the samples are committed; %s are needed", percent(in.Completeness), percent(plan.Validity.Completeness))
+		for _, g := range in.Gaps {
+			add(CodeIncomplete, "%s", g)
+		}
+	}
+	if planned, lost := t.lost(in); float64(lost) > (1-plan.Validity.Sent)*float64(planned)*(1+1e-12) {
+		add(CodeNotSent, "%d of %d planned arrivals were not sent because of the generator; at most %s may be missing",
+			lost, planned, percent(1-plan.Validity.Sent))
+	}
+	if bound := plan.Validity.ScheduleLagP99; bound > 0 && !t.lag.Empty() && t.lag.Quantile(0.99) > bound {
+		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %v; at most %v can be trusted", t.lag.Quantile(0.99), bound)
+	}
+	if t.seconds.invalid() {
+		add(CodeGenerator, "only %d of %d seconds are valid; 95 %% are needed%s", t.seconds.valid, t.seconds.active, t.worstCauses())
+	}
+	if t.disordered > 0 {
+		add(CodeDisordered, "%d seconds were not given in order", t.disordered)
+	}
+	return out
+}
+
+// lost returns the arrivals planned, and those of them that the generator owes.
+func (t *trust) lost(in Input) (planned, lost int64) {
+	unaccounted := t.planned - t.sent
+	for _, n := range t.notSent {
+		unaccounted -= n
+	}
+	lost = max(0, unaccounted) + max(0, in.WorkerLost) + max(0, in.Unknown)
+	for _, c := range generatorCauses {
+		lost += t.notSent[c]
+	}
+	return t.planned + max(0, in.WorkerLost) + max(0, in.Unknown), lost
+}
+
+// worstCauses names the causes of seconds that were not valid, the most frequent first.
+func (t *trust) worstCauses() string {
+	names := make([]string, 0, len(t.causes))
+	for name := range t.causes {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(t.causes[b], t.causes[a]), cmp.Compare(a, b)) })
+	var s strings.Builder
+	for i, name := range names {
+		sep := ", "
+		if i == 0 {
+			sep = "; causes: "
+		}
+		fmt.Fprintf(&s, "%s%s (%d s)", sep, name, t.causes[name])
+	}
+	return s.String()
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.4g %%", share*100) }

@@ -1,0 +1,106 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+
+	"proofload/internal/run"
+)
+
+// Codes of the reasons of a verdict. They are public: they stand in reports.
+const (
+	CodeStopped     = "stopped"           // by an operator, a signal or a halt
+	CodeAborted     = "aborted"           // by a stop condition or a safety rule
+	CodeError       = "error"             // the run could not be carried out
+	CodeWorkerLoss  = "worker_loss"       // more workers were lost than the policy bears
+	CodeNotSent     = "not_sent"          // the generator did not send enough of what was planned
+	CodeIncomplete  = "incomplete"        // samples are missing
+	CodeScheduleLag = "schedule_lag"      // arrivals were sent late
+	CodeGenerator   = "generator_limited" // too many seconds were not valid
+	CodeNothing     = "nothing_measured"
+	CodeDisordered  = "disordered" // the seconds were not given in order
+	CodeBreached    = "criterion_breached"
+	CodeNotJudged   = "criterion_invalid"
+	CodeAllMet      = "criteria_met"
+	CodeNoCriteria  = "no_criteria" // it measured, and there was nothing to judge
+)
+
+// verdict puts everything in the order of the rules: stopped by a person, by a rule, untrustworthy,
+// breached, not judged, passed.
+func (j *Judge) verdict(in Input, rows []Criterion) run.Verdict {
+	breached, unjudged := deciding(rows)
+	doubts := j.trust.reasons(j.plan, in)
+	if in.Stop != nil {
+		if v, ended := stopped(*in.Stop); ended {
+			v.Reasons = slices.Concat(v.Reasons, doubts, breached)
+			return v
+		}
+	}
+	switch {
+	case len(doubts) > 0:
+		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: slices.Concat(doubts, breached, unjudged)}
+	case len(breached) > 0:
+		return run.Verdict{Result: run.Fail, ExitCode: run.ExitFail, Reasons: slices.Concat(breached, unjudged)}
+	case len(unjudged) > 0:
+		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: unjudged}
+	}
+	reason := run.Reason{Code: CodeAllMet, Message: "every critical criterion holds"}
+	if len(rows) == 0 {
+		reason = run.Reason{Code: CodeNoCriteria, Message: "the scenario has no criteria; the measurement can be trusted"}
+	}
+	return run.Verdict{Result: run.Pass, ExitCode: run.ExitPass, Reasons: []run.Reason{reason}}
+}
+
+// stopped is the verdict of a run that did not run to its end; false for one that did.
+func stopped(s run.Stop) (run.Verdict, bool) {
+	v := run.Verdict{StoppedBy: s.Kind.StoppedBy()}
+	var code string
+	text := s.Reason
+	switch s.Kind {
+	case run.StopCompleted:
+		return v, false
+	case run.StopOperator, run.StopSignal, run.StopHalt:
+		v.Result, v.ExitCode, code = run.Aborted, run.ExitStopped, CodeStopped
+	case run.StopCriterion, run.StopSafety:
+		v.Result, v.ExitCode, code = run.Aborted, run.ExitAborted, CodeAborted
+	case run.StopWorkerLoss:
+		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, CodeWorkerLoss
+	default: // an error, or a kind that nobody here knows
+		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, CodeError
+		if s.ExitCode != 0 {
+			v.ExitCode = s.ExitCode
+		}
+	}
+	if text == "" {
+		text = fmt.Sprintf("the run was stopped: %s", s.Kind)
+	}
+	v.Reasons = []run.Reason{{Code: code, Message: text}}
+	return v, true
+}
+
+// deciding returns reasons for the critical rows that do not hold, and for those that cannot tell. A
+// severity that is not known decides: it must not hide a breach.
+func deciding(rows []Criterion) (breached, unjudged []run.Reason) {
+	for _, r := range rows {
+		if r.Severity == "warning" || r.Severity == "info" {
+			continue
+		}
+		switch r.Result {
+		case Pass, Skipped:
+		case Fail:
+			breached = append(breached, run.Reason{Code: CodeBreached, Message: r.sentence("does not hold")})
+		default:
+			unjudged = append(unjudged, run.Reason{Code: CodeNotJudged, Message: r.sentence("cannot be judged")})
+		}
+	}
+	return breached, unjudged
+}
+
+// sentence says what is with a row.
+func (r Criterion) sentence(what string) string {
+	s := fmt.Sprintf("%s: %s %s", r.Name, r.Check, what)
+	if r.Reason != "" {
+		s += ": " + r.Reason
+	}
+	return s
+}

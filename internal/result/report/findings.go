@@ -1,0 +1,151 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"proofload/internal/metric"
+)
+
+// findings are what the numbers of the load itself say that the reader should act on.
+func (b *builder) findings(d *Document) []Finding {
+	findings := []Finding{}
+	for _, find := range []func(*Document) (Finding, bool){b.generator, b.saturation, failures, b.accounting} {
+		if f, ok := find(d); ok {
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// generator tells when the load generator was a limit.
+func (b *builder) generator(d *Document) (Finding, bool) {
+	var evidence []Evidence
+	for _, cause := range mostFirst(b.Fold.causes) {
+		evidence = append(evidence, Evidence{"health", fmt.Sprintf("%s in %s", cause, plural(b.Fold.causes[cause], "second"))})
+	}
+	if lag, limit := d.Load.ScheduleLag, b.Plan.Validity.ScheduleLagP99; limit > 0 && lag.Count > 0 && lag.P99 > limit.Seconds() {
+		evidence = append(evidence, Evidence{"schedule_lag", fmt.Sprintf("p99 of the schedule lag is %s, limit %s", duration(lag.P99), duration(limit.Seconds()))})
+	}
+	for _, cause := range []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseOutboxFull} {
+		if n := d.Load.NotSent[string(cause)]; n > 0 {
+			evidence = append(evidence, Evidence{"not_sent." + string(cause), plural(n, "arrival") + " not sent: " + causeText(string(cause))})
+		}
+	}
+	confidence := "medium"
+	if slices.ContainsFunc(d.Timeline.Points, func(p Point) bool { return p.Validity == Invalid }) {
+		confidence = "high"
+	}
+	return Finding{
+		Kind: "generator", Component: "workers", Evidence: evidence, Confidence: confidence,
+		Recommendation: "Add workers, or give the present ones more CPU: for part of the run the generator, not the target, was the limit.",
+	}, len(evidence) > 0
+}
+
+// saturation tells when the target kept so much work in flight that arrivals were held back.
+func (b *builder) saturation(d *Document) (Finding, bool) {
+	n := d.Load.NotSent[string(metric.CauseMaxInFlight)]
+	evidence := []Evidence{{
+		"not_sent.max_in_flight",
+		fmt.Sprintf("%s of %s planned not sent: %s", plural(n, "arrival"), integer(d.Load.Planned), causeText(string(metric.CauseMaxInFlight))),
+	}}
+	return Finding{
+		Kind: "saturation", Component: "target", Evidence: evidence, Confidence: "high",
+		Recommendation: "The target did not keep up with the offered load. Lower the rate to find what it bears, or look for what holds its requests.",
+	}, n > 0
+}
+
+// failures names the most frequent kinds of errors and where they came from.
+func failures(d *Document) (Finding, bool) {
+	kinds := errorRows(d)
+	var evidence []Evidence
+	for _, k := range kinds[:min(3, len(kinds))] {
+		evidence = append(evidence, Evidence{
+			"error." + k.kind,
+			fmt.Sprintf("%s (%s of all requests), most in %s: %s", plural(k.count, k.kind+" error"), ratio(k.share), k.where, kindText(k.kind)),
+		})
+	}
+	return Finding{
+		Kind: "errors", Component: "target", Evidence: evidence, Confidence: "high",
+		Recommendation: "Look at the target's log for the stretches in which errors were counted; failed requests are part of the response times.",
+	}, len(evidence) > 0
+}
+
+// accounting tells when arrivals are unaccounted for.
+func (b *builder) accounting(d *Document) (Finding, bool) {
+	var evidence []Evidence
+	if n := d.Load.Unknown; n > 0 {
+		evidence = append(evidence, Evidence{"unknown", plural(n, "arrival") + " of which no record says what became of them"})
+	}
+	if b.repaired > 0 {
+		evidence = append(evidence, Evidence{"unplanned", plural(b.repaired, "arrival") + " ended of which no record says that they were planned"})
+	}
+	return Finding{
+		Kind: "integrity", Component: "workers", Evidence: evidence, Confidence: "high",
+		Recommendation: "Find out why samples were lost: a worker that died without its data directory, or one that could not reach a coordinator before the run was closed.",
+	}, len(evidence) > 0
+}
+
+// errorRow is one kind of error over the rows without warm-up.
+type errorRow struct {
+	kind  string
+	count int64
+	share float64 // of all requests
+	where string  // the step with most of them
+}
+
+// errorRows lists the kinds of errors, most frequent first.
+func errorRows(d *Document) []errorRow {
+	if len(d.Series) == 0 {
+		return nil
+	}
+	total := d.Series[0]
+	rows := make([]errorRow, 0, len(total.ErrorsByKind))
+	for _, kind := range mostFirst(total.ErrorsByKind) {
+		row := errorRow{kind: kind, count: total.ErrorsByKind[kind], share: share(total.ErrorsByKind[kind], total.Requests)}
+		var most int64
+		for _, s := range d.Series[1:] {
+			if n := s.ErrorsByKind[kind]; !s.Warmup && n > most {
+				most, row.where = n, stepName(s.Labels)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// stepName names a row of series in one word.
+func stepName(labels map[string]string) string {
+	parts := make([]string, 0, 3)
+	for _, name := range []string{"phase", "flow", "step"} {
+		if v := labels[name]; v != "" {
+			parts = append(parts, v)
+		}
+	}
+	return strings.Join(parts, " / ")
+}
+
+// mostFirst returns the keys of m, those with the largest counts first, without those that are 0.
+func mostFirst(m map[string]int64) []string {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b)) })
+	return slices.DeleteFunc(keys, func(k string) bool { return m[k] == 0 })
+}
+
+// shareOf renders n of total; of nothing there is no share.
+func shareOf(n, total int64) string {
+	if total == 0 {
+		return none
+	}
+	return ratio(share(n, total))
+}
+
+// share is n of total, 0 of nothing.
+func share(n, total int64) float64 {
+	if total == 0 {
+		return 0
+	}
+	return float64(n) / float64(total)
+}

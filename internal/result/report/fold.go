@@ -1,0 +1,236 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"proofload/internal/metric"
+	"proofload/internal/metric/hist"
+)
+
+// Fold gathers closed seconds, merged over the workers, into what a report needs of them. Adding is
+// commutative, and the parts of one second may come one by one, so amendments are simply added. Its
+// size grows by some hundred bytes per second of the run. It is not safe for concurrent use.
+type Fold struct {
+	rows     map[rowKey]*row
+	lag      map[string]*hist.Histogram // by phase
+	retried  map[string]int64           // by phase
+	redirect map[string]int64           // by phase
+	measures map[metric.Key]*tally
+	infos    map[string]metric.Info
+	phases   map[string]*metric.Arrivals
+	points   map[int64]*second
+	causes   map[string]int64 // seconds that were not valid, by why
+}
+
+// rowKey names a row of series.
+type rowKey struct {
+	phase, flow, step string
+	warmup            bool
+}
+
+// row is one row of series.
+type row struct {
+	response, failed, service *hist.Histogram
+	kinds, statuses           map[string]int64
+}
+
+func newRow() *row {
+	return &row{
+		response: hist.New(), failed: hist.New(), service: hist.New(),
+		kinds: map[string]int64{}, statuses: map[string]int64{},
+	}
+}
+
+// second is one second of the timeline; response is encoded, because there may be very many.
+type second struct {
+	arrivals metric.Arrivals
+	response []byte
+	requests int64
+	errors   int64
+	health   metric.Health
+}
+
+// NewFold returns an empty Fold.
+func NewFold() *Fold {
+	return &Fold{
+		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{},
+		retried: map[string]int64{}, redirect: map[string]int64{},
+		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
+		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{}, causes: map[string]int64{},
+	}
+}
+
+// Add adds a closed second or a part of one. It keeps nothing of s.
+func (f *Fold) Add(s *metric.Second) error {
+	point := f.points[s.Index]
+	if point == nil {
+		point = &second{}
+		f.points[s.Index] = point
+	}
+	maps.Copy(f.infos, s.Infos)
+	f.addHealth(point, s)
+	for key, a := range s.Arrivals {
+		f.addArrivals(point, key, a)
+	}
+	response := hist.New()
+	for key, value := range s.Series {
+		f.addSeries(key, value, s)
+		if key.Metric == metric.ResponseTime && value.Hist != nil {
+			response.Merge(value.Hist)
+			if key.Labels.Get("outcome") == "failed" {
+				point.errors += count(value.Hist)
+			}
+		}
+	}
+	point.requests += count(response)
+	return point.merge(response)
+}
+
+// AddSegment adds every second of a committed segment.
+func (f *Fold) AddSegment(g *metric.Segment) error {
+	for _, s := range g.Seconds {
+		if err := f.Add(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge adds response times to those of the second.
+func (p *second) merge(response *hist.Histogram) error {
+	if response.Empty() {
+		return nil
+	}
+	if p.response != nil {
+		var before hist.Histogram
+		if err := before.UnmarshalBinary(p.response); err != nil {
+			return fmt.Errorf("fold second: %w", err)
+		}
+		response.Merge(&before)
+	}
+	p.response = response.AppendBinary(nil)
+	return nil
+}
+
+// addHealth keeps the worst health; a cause counts once for each part of a second that names it.
+func (f *Fold) addHealth(point *second, s *metric.Second) {
+	point.health = max(point.health, s.Health)
+	for _, cause := range s.Causes {
+		f.causes[cause]++
+	}
+}
+
+func (f *Fold) addArrivals(point *second, key metric.ArrivalKey, a *metric.Arrivals) {
+	phase := f.phases[key.Phase]
+	if phase == nil {
+		phase = &metric.Arrivals{}
+		f.phases[key.Phase] = phase
+	}
+	phase.Merge(*a)
+	point.arrivals.Merge(*a)
+}
+
+func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
+	phase := key.Labels.Get("phase")
+	switch key.Metric {
+	case metric.ResponseTime, metric.ServiceTime:
+		if value.Hist != nil {
+			f.row(key.Labels).add(key, value.Hist)
+		}
+	case metric.ScheduleLag:
+		if f.lag[phase] == nil {
+			f.lag[phase] = hist.New()
+		}
+		if value.Hist != nil {
+			f.lag[phase].Merge(value.Hist)
+		}
+	case metric.Retried:
+		f.retried[phase] += value.Count
+	case metric.Redirects:
+		f.redirect[phase] += value.Count
+	default:
+		f.addMeasure(key, value, s.Index)
+	}
+}
+
+// row returns the row that labels belong to.
+func (f *Fold) row(labels metric.Labels) *row {
+	key := rowKey{labels.Get("phase"), labels.Get("flow"), labels.Get("step"), labels.Get("warmup") == "true"}
+	r := f.rows[key]
+	if r == nil {
+		r = newRow()
+		f.rows[key] = r
+	}
+	return r
+}
+
+func (r *row) add(key metric.Key, h *hist.Histogram) {
+	if key.Metric == metric.ServiceTime {
+		r.service.Merge(h)
+		return
+	}
+	r.response.Merge(h)
+	if key.Labels.Get("outcome") != "failed" {
+		return
+	}
+	r.failed.Merge(h)
+	kind := key.Labels.Get("error")
+	if kind == "" {
+		kind = "unknown"
+	}
+	r.kinds[kind] += count(h)
+	if status := key.Labels.Get("status"); status != "" {
+		r.statuses[status] += count(h)
+	}
+}
+
+// merge adds another row.
+func (r *row) merge(o *row) {
+	r.response.Merge(o.response)
+	r.failed.Merge(o.failed)
+	r.service.Merge(o.service)
+	for kind, n := range o.kinds {
+		r.kinds[kind] += n
+	}
+	for status, n := range o.statuses {
+		r.statuses[status] += n
+	}
+}
+
+// last returns the index after the last second, 0 of an empty fold.
+func (f *Fold) last() int64 {
+	if len(f.points) == 0 {
+		return 0
+	}
+	return slices.Max(slices.Collect(maps.Keys(f.points))) + 1
+}
+
+// dist describes h.
+func dist(h *hist.Histogram) Dist {
+	if h == nil || h.Empty() {
+		return Dist{}
+	}
+	q := func(q float64) float64 { return h.Quantile(q).Seconds() }
+	return Dist{
+		Count: count(h), Mean: h.Mean(), Stddev: h.Stddev(), Min: h.Min().Seconds(), Max: h.Max().Seconds(),
+		P50: q(0.5), P90: q(0.9), P95: q(0.95), P99: q(0.99), P999: q(0.999),
+	}
+}
+
+// count returns the number of values of h as the int64 that reports use.
+func count(h *hist.Histogram) int64 { return int64(h.Count()) }
+
+// seconds of d, or 0 of a negative one.
+func seconds(d time.Duration) float64 { return max(0, d.Seconds()) }
+
+// per returns n per second of d, or nil when d is not positive.
+func per(n int64, d time.Duration) *float64 {
+	if d <= 0 {
+		return nil
+	}
+	rate := float64(n) / d.Seconds()
+	return &rate
+}

@@ -1,0 +1,46 @@
+package report
+
+// causes say in words why arrivals were not sent.
+var causes = map[string]string{
+	"max_in_flight":  "the phase's in-flight cap was reached because the target was slow",
+	"cap_share":      "a worker had used up its share of the in-flight cap",
+	"late":           "the worker was too far behind its schedule",
+	"worker_lost":    "no worker owned them",
+	"outbox_full":    "samples that were not yet committed filled a worker's outbox",
+	"stopped":        "the run was told to stop",
+	"data_exhausted": "the data set had no row left",
+}
+
+func causeText(cause string) string {
+	if text, ok := causes[cause]; ok {
+		return text
+	}
+	return cause
+}
+
+// kinds say in words what kinds of errors mean.
+var kinds = map[string]string{
+	"dns":            "the name could not be resolved",
+	"connect":        "the connection was refused, or the host could not be reached",
+	"reset":          "the target reset the connection",
+	"timeout":        "not complete within the step's timeout",
+	"tls":            "no trusted TLS session",
+	"protocol":       "the answer is not valid HTTP",
+	"closed":         "the target closed the connection before the answer was complete",
+	"body":           "the body is larger than allowed",
+	"status":         "the status says that the request failed",
+	"check":          "an expectation of the step did not hold",
+	"extract":        "a value to save or measure was not in the answer",
+	"request":        "the request could not be built from the scenario",
+	"too_many_files": "the worker was out of file descriptors",
+	"no_ports":       "the worker had no local port left",
+	"no_buffers":     "the worker was out of memory for sockets",
+	"cancelled":      "the run ended before the request did",
+}
+
+func kindText(kind string) string {
+	if text, ok := kinds[kind]; ok {
+		return text
+	}
+	return "kind " + kind
+}
