@@ -1,0 +1,237 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// Options are what an Agent needs. Name, Addresses, DataDir, Clock, Credentials and Logger are required.
+type Options struct {
+	Name        string            // unique within the fleet
+	Addresses   []string          // of coordinators, host:port
+	Labels      map[string]string // that scenarios select workers by
+	Capacity    float64           // relative share of the load; 0: 1
+	DataDir     string            // made if absent; belongs to one worker
+	Version     string            // of the program
+	Hostname    string
+	MemoryBytes uint64
+	// Clock is the machine's monotonic clock in nanoseconds; it must go on while the machine sleeps.
+	Clock       func() int64
+	Host        Host // measures the machine each second; nil: not measured
+	Credentials credentials.TransportCredentials
+	Dial        []grpc.DialOption // further options, for tests and tracing
+	OutboxLimit int64             // bytes of un-acked batches; 0: 64 MiB
+	Fsync       bool              // force every batch to disk
+	Logger      hclog.Logger
+}
+
+// Agent is one worker. Use New and then Run once.
+type Agent struct {
+	opts   Options
+	log    hclog.Logger
+	id     *identity
+	outbox *Outbox
+	link   *link
+
+	mu      sync.Mutex
+	wanted  wire.Assignment
+	current *work
+	change  chan struct{} // capacity 1: wanted has changed
+	leases  lease
+}
+
+// lease is what the last answered heartbeat granted.
+type lease struct {
+	until  int64 // on Options.Clock; 0: nothing granted
+	leader run.Offset
+	known  bool // leader is an estimate
+}
+
+// New opens the data directory and the outbox. The caller must Close the agent.
+func New(opts Options) (*Agent, error) {
+	if opts.Capacity == 0 {
+		opts.Capacity = 1
+	}
+	id, err := openIdentity(opts.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	outbox, err := OpenOutbox(OutboxOptions{Dir: filepath.Join(opts.DataDir, "outbox"), Limit: opts.OutboxLimit, Fsync: opts.Fsync})
+	if err != nil {
+		return nil, errors.Join(err, id.Close())
+	}
+	a := &Agent{
+		opts: opts, log: opts.Logger.Named("worker").With("worker_id", opts.Name), id: id,
+		outbox: outbox, change: make(chan struct{}, 1),
+	}
+	a.link = &link{
+		opts: opts, log: a.log.Named("link"), id: id, outbox: outbox, to: a,
+		dial: &dialer{addresses: opts.Addresses, creds: opts.Credentials, extra: opts.Dial},
+		wake: make(chan struct{}, 1), beat: make(chan struct{}, 1), leaving: make(chan struct{}),
+	}
+	a.link.files, err = newFiles(filepath.Join(opts.DataDir, "files"), a.link.Ask)
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// Close releases the data directory. It must not be called before Run has returned.
+func (a *Agent) Close() error { return errors.Join(a.outbox.Close(), a.id.Close()) }
+
+// Run attaches and works until ctx ends or the coordinator drains the worker; work in flight is
+// then given Assignment.Drain to finish. It returns nil for an end on purpose.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.link.dial.close()
+	linkCtx, endLink := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLink()
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		// The link outlives the work, so that the last batches still get out.
+		defer endLink()
+		return a.work(groupCtx)
+	})
+	group.Go(func() error {
+		err := a.link.run(linkCtx)
+		if err == nil && groupCtx.Err() == nil {
+			return errDrained
+		}
+		return err
+	})
+	err := group.Wait()
+	if errors.Is(err, errDrained) {
+		return nil
+	}
+	return err
+}
+
+// work keeps what the agent does in step with what is wanted.
+func (a *Agent) work(ctx context.Context) error {
+	defer func() {
+		if a.current != nil {
+			a.current.close()
+		}
+	}()
+	for {
+		select {
+		case <-a.change:
+		case <-ctx.Done():
+			return nil
+		}
+		a.mu.Lock()
+		wanted := a.wanted
+		a.mu.Unlock()
+		if a.current != nil && a.current.run != wanted.Run {
+			a.current.close()
+			a.mu.Lock()
+			a.current = nil
+			a.mu.Unlock()
+		}
+		if wanted.Run == "" {
+			a.link.leave()
+			continue
+		}
+		if a.current == nil {
+			w := newWork(ctx, a, wanted)
+			a.mu.Lock()
+			a.current = w
+			a.mu.Unlock()
+		}
+		a.current.apply(wanted)
+	}
+}
+
+// assigned implements receiver.
+func (a *Agent) assigned(w wire.Assignment) {
+	a.mu.Lock()
+	if w.Run != "" && w.Run == a.wanted.Run && w.Revision < a.wanted.Revision {
+		a.mu.Unlock()
+		return // overtaken
+	}
+	a.wanted = w
+	leased := a.leases.until > a.opts.Clock()
+	a.mu.Unlock()
+	if w.Run != "" && !leased {
+		a.link.Beat() // without a lease nothing may start: not a second may pass before it is asked for
+	}
+	select {
+	case a.change <- struct{}{}:
+	default:
+	}
+}
+
+// tasked implements receiver.
+func (a *Agent) tasked(t wire.Task) {
+	a.mu.Lock()
+	w := a.current
+	a.mu.Unlock()
+	if w == nil || w.run != t.Run {
+		a.link.Result(wire.TaskResult{ID: t.ID, Run: t.Run, Error: "worker is not prepared for the run"})
+		return
+	}
+	w.task(t)
+}
+
+// leased implements receiver: the lease counts from the sending of the heartbeat that was answered.
+func (a *Agent) leased(sent int64, granted time.Duration, leader run.Offset) {
+	a.mu.Lock()
+	a.leases.leader, a.leases.known = leader, true
+	if granted > 0 {
+		a.leases.until = max(a.leases.until, sent+int64(granted))
+	}
+	now, w := a.leases, a.current
+	a.mu.Unlock()
+	if w != nil {
+		w.lease(now)
+	}
+}
+
+// drained implements receiver.
+func (a *Agent) drained(reason string) {
+	a.log.Info("told to drain", "reason", reason)
+	a.mu.Lock()
+	idle := a.wanted.Run == ""
+	a.mu.Unlock()
+	a.link.drain(idle)
+}
+
+// hello returns the constant part of the introduction.
+func (o Options) hello() wire.Hello {
+	return wire.Hello{
+		Protocol: wire.ProtocolVersion, Name: o.Name, Version: o.Version, Labels: maps.Clone(o.Labels),
+		Capacity: o.Capacity, CPUs: uint32(runtime.NumCPU()), MemoryBytes: o.MemoryBytes,
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Hostname: o.Hostname,
+	}
+}
+
+// Validate reports what is missing or impossible, all at once.
+func (o Options) Validate() error {
+	var errs []error
+	if o.Name == "" {
+		errs = append(errs, errors.New("a worker needs a name: give --name"))
+	}
+	if len(o.Addresses) == 0 {
+		errs = append(errs, errors.New("a worker needs a coordinator: give --join ADDR"))
+	}
+	if o.DataDir == "" {
+		errs = append(errs, errors.New("a worker needs a data directory: give --data-dir"))
+	}
+	if o.Capacity < 0 {
+		errs = append(errs, fmt.Errorf("capacity %v is not above 0", o.Capacity))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,281 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
+)
+
+// receiver is what the link hands messages to. Its methods are called from the goroutine that
+// reads the stream and must not block.
+type receiver interface {
+	assigned(a wire.Assignment)
+	tasked(t wire.Task)
+	leased(sent int64, lease time.Duration, leader run.Offset)
+	drained(reason string)
+}
+
+// link keeps one session with the leading coordinator alive: it dials, introduces the worker,
+// resends what is not committed, and starts over when the stream breaks. Posting never blocks.
+type link struct {
+	opts   Options
+	log    hclog.Logger
+	id     *identity
+	outbox *Outbox
+	files  *files
+	to     receiver
+	dial   *dialer
+
+	mu       sync.Mutex
+	wake     chan struct{} // capacity 1: there is something to send
+	beat     chan struct{} // capacity 1: a heartbeat is wanted now
+	up       upward
+	known    known
+	draining bool
+	left     bool
+	leaving  chan struct{} // closed when the worker leaves because it was told to
+}
+
+// upward is what is to be sent besides batches, which the outbox holds.
+type upward struct {
+	status  *wire.Status
+	changed bool // status has not been sent in this session
+	finals  []wire.Final
+	results []wire.TaskResult
+	asks    []*pb.FileRequest
+}
+
+// known is what the worker has learned from its coordinators.
+type known struct {
+	incarnation int64
+	cluster     uint64
+	epoch       int64
+	leader      wire.Leader
+}
+
+const (
+	// window is how many batches of one sequence may be sent beyond what is committed, so that a
+	// coordinator that cannot commit is not made to hold everything.
+	window = 256
+	// heartbeatEvery is used until the coordinator names its own interval.
+	heartbeatEvery = time.Second
+	backoffLeast   = 100 * time.Millisecond
+	backoffMost    = 3 * time.Second
+)
+
+// errDrained ends the link on purpose.
+var errDrained = errors.New("drained")
+
+// run keeps a session until ctx ends, when it says goodbye, or until an error that trying again
+// cannot mend.
+func (l *link) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.leaving:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	backoff := backoffLeast
+	for {
+		began := time.Now()
+		err := l.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if permanent := fatalStatus(err); permanent != nil {
+			return permanent
+		}
+		if time.Since(began) > backoffMost {
+			backoff = backoffLeast
+		}
+		l.dial.note(err)
+		l.log.Warn("session ended", "address", l.dial.address(), "retry_in", backoff, "error", err)
+		wait := backoff/2 + rand.N(backoff/2+1)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		backoff = min(2*backoff, backoffMost)
+	}
+}
+
+// session runs one stream to its end.
+func (l *link) session(ctx context.Context) error {
+	conn, err := l.dial.conn()
+	if err != nil {
+		return err
+	}
+	// The stream outlives ctx by the time of a goodbye.
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeWait, cancel) })
+	defer stop()
+	stream, err := pb.NewWorkerServiceClient(conn).Attach(streamCtx, grpc.WaitForReady(false))
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Hello{Hello: wire.HelloToProto(l.hello())}}); err != nil {
+		return streamError(stream, err)
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	welcome := first.GetWelcome()
+	if welcome == nil {
+		return fmt.Errorf("coordinator answered hello with %T", first.GetPayload())
+	}
+	s := l.welcomed(welcome)
+	l.files.resume()
+	group, groupCtx := errgroup.WithContext(streamCtx)
+	group.Go(func() error { return s.receive(stream) })
+	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
+	err = group.Wait()
+	cancel()
+	drainStream(stream)
+	return err
+}
+
+// goodbyeWait bounds how long a worker that was told to end waits for its last words to pass.
+const goodbyeWait = 2 * time.Second
+
+// drainStream receives to the end, so that grpc frees the stream.
+func drainStream(stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]) {
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return
+		}
+	}
+}
+
+// streamError turns the EOF that a failed Send returns into the status that the server gave.
+func streamError(stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse], sendErr error) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	return sendErr
+}
+
+// hello describes the worker as it is now.
+func (l *link) hello() wire.Hello {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.opts.hello()
+	h.Instance, h.Nonce = l.id.instance, l.id.nonce
+	h.HighestEpoch, h.Cluster, h.Incarnation = l.known.epoch, l.known.cluster, l.known.incarnation
+	h.Outbox = l.outbox.State()
+	h.Status = l.up.status
+	return h
+}
+
+// welcomed takes over what the coordinator said and returns the session.
+func (l *link) welcomed(w *pb.Welcome) *session {
+	leader := wire.LeaderFromProto(w.GetLeader())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known.cluster != w.GetClusterId() {
+		l.known.epoch = 0 // epochs are compared within one cluster only
+	}
+	l.known = known{
+		incarnation: w.GetIncarnation(), cluster: w.GetClusterId(),
+		epoch: max(l.known.epoch, leader.Epoch), leader: leader,
+	}
+	l.up.changed = l.up.status != nil
+	l.dial.succeeded()
+	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
+	s := &session{link: l, sent: map[laneKey]uint64{}, epoch: leader.Epoch, every: heartbeatEvery}
+	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
+		s.every = d
+	}
+	for _, m := range wire.MarksFromProto(w.GetCommitted()) {
+		s.committed(m)
+	}
+	return s
+}
+
+// Incarnation returns the number of this worker's life; 0 before the first welcome.
+func (l *link) Incarnation() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known.incarnation
+}
+
+func (l *link) post(change func()) {
+	l.mu.Lock()
+	change()
+	l.mu.Unlock()
+	l.wakeUp()
+}
+
+// wakeUp makes the sender look for something to send.
+func (l *link) wakeUp() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Beat sends a heartbeat at once, for the lease that its answer grants.
+func (l *link) Beat() {
+	select {
+	case l.beat <- struct{}{}:
+	default:
+	}
+}
+
+// Report posts the newest status; an older one that was not sent is replaced.
+func (l *link) Report(s *wire.Status) { l.post(func() { l.up.status, l.up.changed = s, true }) }
+
+// Finish posts a Final. It is sent after the last batch, and again in every later session until the
+// run is closed.
+func (l *link) Finish(f wire.Final) { l.post(func() { l.up.finals = append(l.up.finals, f) }) }
+
+// Result posts the outcome of a task; it is sent again in a later session if this one breaks.
+func (l *link) Result(r wire.TaskResult) { l.post(func() { l.up.results = append(l.up.results, r) }) }
+
+// Ask posts a request for a file.
+func (l *link) Ask(digest string, offset int64) {
+	l.post(func() { l.up.asks = append(l.up.asks, &pb.FileRequest{Digest: digest, Offset: offset}) })
+}
+
+// drain ends the link once the worker has nothing to do; at once if that is so already.
+func (l *link) drain(idle bool) {
+	l.post(func() { l.draining = true })
+	if idle {
+		l.leave()
+	}
+}
+
+// leave ends the link if the worker was told to drain.
+func (l *link) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining && !l.left {
+		l.left = true
+		close(l.leaving)
+	}
+}
+
+// forget drops what waits for a run that is closed.
+func (l *link) forget(run string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.up.finals = slices.DeleteFunc(l.up.finals, func(f wire.Final) bool { return f.Run == run })
+	l.up.results = slices.DeleteFunc(l.up.results, func(r wire.TaskResult) bool { return r.Run == run })
+}

@@ -1,0 +1,283 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
+)
+
+type clientStream = grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]
+
+// session is one attached stream of a link: one goroutine in send, one in receive.
+type session struct {
+	link  *link
+	epoch int64
+	every time.Duration
+
+	mu     sync.Mutex
+	sent   map[laneKey]uint64 // highest batch sent in this session, by sequence
+	marks  map[laneKey]uint64 // highest batch committed
+	beats  map[uint64]int64   // when recent heartbeats were sent, by number
+	number uint64
+	last   reply
+	clock  run.OffsetEstimator
+
+	finals, results int // how many of the link's have been sent in this session
+}
+
+// reply is the newest heartbeat reply.
+type reply struct {
+	number   uint64
+	received int64
+}
+
+// send is the only sender. It ends when groupCtx ends; when ctx ends it says goodbye first.
+func (s *session) send(ctx, groupCtx context.Context, stream clientStream) error {
+	ticker := time.NewTicker(s.every)
+	defer ticker.Stop()
+	if err := s.heartbeat(stream); err != nil {
+		return err
+	}
+	for {
+		if err := s.flush(stream); err != nil {
+			return err
+		}
+		select {
+		case <-s.link.wake:
+		case <-ticker.C:
+			if err := s.heartbeat(stream); err != nil {
+				return err
+			}
+		case <-s.link.beat:
+			if err := s.heartbeat(stream); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			_ = s.flush(stream)
+			_ = stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Goodbye{Goodbye: &pb.Goodbye{Reason: "worker was told to end"}}})
+			return stream.CloseSend()
+		case <-groupCtx.Done():
+			return context.Cause(groupCtx)
+		}
+	}
+}
+
+// heartbeat sends the worker's clock. The exchange is completed by the reply.
+func (s *session) heartbeat(stream clientStream) error {
+	s.mu.Lock()
+	s.number++
+	now := s.link.opts.Clock()
+	if s.beats == nil || len(s.beats) > 64 {
+		s.beats = map[uint64]int64{}
+	}
+	s.beats[s.number] = now
+	h := &pb.Heartbeat{
+		Number: s.number, SentNanos: now,
+		LastReplyNumber: s.last.number, LastReplyReceivedNanos: s.last.received,
+	}
+	s.mu.Unlock()
+	return stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Heartbeat{Heartbeat: h}})
+}
+
+// flush sends everything that waits: the status first, batches in order, finals after the batches
+// that they close.
+func (s *session) flush(stream clientStream) error {
+	for _, m := range s.waiting() {
+		if err := stream.Send(m); err != nil {
+			return err
+		}
+	}
+	if err := s.batches(stream); err != nil {
+		return err
+	}
+	return s.closings(stream)
+}
+
+func (s *session) waiting() []*pb.AttachRequest {
+	l := s.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []*pb.AttachRequest
+	if l.up.changed {
+		l.up.changed = false
+		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_Status{Status: wire.StatusToProto(l.up.status)}})
+	}
+	for _, a := range l.up.asks {
+		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_File{File: a}})
+	}
+	l.up.asks = nil
+	s.results = min(s.results, len(l.up.results))
+	for _, r := range l.up.results[s.results:] {
+		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_TaskResult{TaskResult: wire.TaskResultToProto(r)}})
+	}
+	s.results = len(l.up.results)
+	return out
+}
+
+// batches sends, of every sequence, what follows the last batch sent, up to the window.
+func (s *session) batches(stream clientStream) error {
+	for _, o := range s.link.outbox.State() {
+		key := laneKey{o.Run, o.Incarnation}
+		for {
+			s.mu.Lock()
+			from := s.sent[key] + 1
+			most := window - int(s.sent[key]-min(s.marks[key], s.sent[key]))
+			s.mu.Unlock()
+			if most <= 0 {
+				break
+			}
+			out := s.link.outbox.Unacked(o.Run, o.Incarnation, from, min(most, 16))
+			if len(out) == 0 {
+				break
+			}
+			for _, b := range out {
+				if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Metrics{Metrics: wire.SealedToProto(b)}}); err != nil {
+					return err
+				}
+			}
+			s.mu.Lock()
+			if s.sent[key]+1 == from { // a nack in between may have set it back
+				s.sent[key] = out[len(out)-1].Seq
+			}
+			s.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// closings sends the finals whose last batch has been sent.
+func (s *session) closings(stream clientStream) error {
+	s.link.mu.Lock()
+	finals := append([]wire.Final(nil), s.link.up.finals...)
+	s.link.mu.Unlock()
+	s.finals = min(s.finals, len(finals))
+	for _, f := range finals[s.finals:] {
+		key := laneKey{f.Run, f.Incarnation}
+		s.mu.Lock()
+		ready := s.sent[key] >= f.LastSeq || s.marks[key] >= f.LastSeq
+		s.mu.Unlock()
+		if !ready {
+			return nil
+		}
+		if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Final{Final: wire.FinalToProto(f)}}); err != nil {
+			return err
+		}
+		s.finals++
+	}
+	return nil
+}
+
+// receive is the only receiver.
+func (s *session) receive(stream clientStream) error {
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if err := s.take(m); err != nil {
+			return err
+		}
+	}
+}
+
+// take handles one message. Messages of an epoch lower than the session's are refused, except that
+// a stop is always heeded.
+func (s *session) take(m *pb.AttachResponse) error {
+	now := s.link.opts.Clock()
+	if m.GetEpoch() < s.epoch && m.GetAssignment().GetGoal() != pb.Assignment_GOAL_STOP {
+		s.link.log.Warn("message of a past epoch refused", "epoch", m.GetEpoch(), "highest_epoch", s.epoch)
+		return nil
+	}
+	switch p := m.GetPayload().(type) {
+	case *pb.AttachResponse_Heartbeat:
+		s.replied(p.Heartbeat, now)
+	case *pb.AttachResponse_Assignment:
+		a, err := wire.AssignmentFromProto(p.Assignment)
+		if err != nil {
+			return err
+		}
+		s.link.to.assigned(a)
+	case *pb.AttachResponse_Ack:
+		for _, mark := range wire.MarksFromProto(p.Ack.GetMarks()) {
+			s.committed(mark)
+		}
+		s.link.wakeUp()
+	case *pb.AttachResponse_Nack:
+		s.refused(wire.NackFromProto(p.Nack))
+	case *pb.AttachResponse_File:
+		s.link.files.receive(p.File)
+	case *pb.AttachResponse_Task:
+		s.link.to.tasked(wire.TaskFromProto(p.Task))
+	case *pb.AttachResponse_Drain:
+		s.link.to.drained(p.Drain.GetReason())
+	}
+	return nil
+}
+
+// replied completes a clock exchange and passes the lease on, which counts from the sending of the
+// heartbeat that is answered.
+func (s *session) replied(r *pb.HeartbeatReply, now int64) {
+	s.mu.Lock()
+	sent, ok := s.beats[r.GetNumber()]
+	delete(s.beats, r.GetNumber())
+	if r.GetNumber() > s.last.number {
+		s.last = reply{number: r.GetNumber(), received: now}
+	}
+	if ok {
+		s.clock.Add(run.Exchange{Sent: sent, Received: r.GetReceivedNanos(), Answered: r.GetSentNanos(), Back: now})
+	}
+	offset, known := s.clock.Best(now)
+	s.mu.Unlock()
+	if ok && known {
+		s.link.to.leased(sent, r.GetLease().AsDuration(), offset)
+	}
+}
+
+// committed drops what a mark covers.
+func (s *session) committed(m wire.Mark) {
+	key := laneKey{m.Run, m.Incarnation}
+	s.mu.Lock()
+	if s.marks == nil {
+		s.marks = map[laneKey]uint64{}
+	}
+	s.marks[key] = max(s.marks[key], m.Through)
+	s.sent[key] = max(s.sent[key], m.Through)
+	s.mu.Unlock()
+	if m.Closed {
+		s.link.forgetRun(m.Run)
+		return
+	}
+	if err := s.link.outbox.Ack(m); err != nil {
+		s.link.log.Warn("acked batches not removed", "run_id", m.Run, "error", err)
+	}
+}
+
+// refused sets a sequence back to what is wanted, or drops it when nothing is.
+func (s *session) refused(n wire.Nack) {
+	log := s.link.log.With("run_id", n.Run, "seq", n.Want)
+	switch n.Reason {
+	case wire.NackUnknownRun, wire.NackClosed:
+		log.Warn("batches dropped", "reason", n.Message)
+		s.link.forgetRun(n.Run)
+	default:
+		log.Warn("batch refused, sending again", "reason", n.Message)
+		s.mu.Lock()
+		s.sent[laneKey{n.Run, n.Incarnation}] = n.Want - min(n.Want, 1)
+		s.mu.Unlock()
+		s.link.wakeUp()
+	}
+}
+
+// forgetRun drops all that is kept for a run that is closed.
+func (l *link) forgetRun(runID string) {
+	l.forget(runID)
+	if err := l.outbox.Forget(runID); err != nil {
+		l.log.Warn("batches of a closed run not removed", "run_id", runID, "error", err)
+	}
+}

@@ -1,0 +1,361 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"proofload/internal/wire"
+)
+
+// ErrNotConnected says that a worker has no session now.
+var ErrNotConnected = errors.New("worker is not connected")
+
+// NameTakenError refuses a worker whose name another living worker holds.
+type NameTakenError struct {
+	Name, HolderHostname, HolderInstance string
+}
+
+// Error says who holds the name and what to do.
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("worker name %q is held by another worker on host %s: start this one with another --name", e.Name, e.HolderHostname)
+}
+
+// Handler is told what workers do. Its methods are called from the goroutine that reads the
+// worker's stream, in the order of that stream; they must not block.
+type Handler interface {
+	// Attached is called before the worker is welcomed; it returns how far each run and incarnation
+	// of the hello's outbox is committed.
+	Attached(w Worker, hello wire.Hello) []wire.Mark
+	// Detached is called when a session has ended and no newer one has replaced it. Goodbye says that
+	// the worker left on purpose: it has stopped starting work.
+	Detached(w Worker, reason string, goodbye bool)
+	// Received is called for every message about a run.
+	Received(w Worker, m wire.Upward)
+}
+
+// Options are what a Fleet needs. All fields are required.
+type Options struct {
+	Logger    hclog.Logger
+	Leader    wire.Leader // the term that this fleet serves
+	Cluster   uint64      // identity of the etcd cluster
+	Clock     func() int64
+	Heartbeat time.Duration // interval asked of the workers
+	// Incarnation hands out the number of a worker's new life: unique and growing.
+	Incarnation func(ctx context.Context) (int64, error)
+	// Leading reports whether leadership still stands; it is asked before every lease grant.
+	Leading func() bool
+	// File returns the content stored under a digest.
+	File    func(ctx context.Context, digest string) ([]byte, error)
+	Handler Handler
+}
+
+// Fleet is the workers of one term of leadership. All methods may be called concurrently.
+type Fleet struct {
+	opts Options
+	log  hclog.Logger
+
+	mu      sync.Mutex
+	members map[string]*member
+}
+
+// New returns a fleet without workers.
+func New(opts Options) *Fleet {
+	return &Fleet{opts: opts, log: opts.Logger.Named("fleet"), members: map[string]*member{}}
+}
+
+// Workers returns every worker known, by name.
+func (f *Fleet) Workers() []Worker {
+	now := f.opts.Clock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Worker, 0, len(f.members))
+	for _, m := range f.members {
+		out = append(out, m.snapshot(now))
+	}
+	slices.SortFunc(out, func(a, b Worker) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Worker returns one worker by name.
+func (f *Fleet) Worker(name string) (Worker, bool) {
+	now := f.opts.Clock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.members[name]
+	if !ok {
+		return Worker{}, false
+	}
+	return m.snapshot(now), true
+}
+
+// Reserve takes every free connected worker that carries the labels of match, if there are no fewer
+// than least of them, for the run. It takes all or none, and returns those taken; when it takes none, why.
+func (f *Fleet) Reserve(runID string, match map[string]string, least int) (taken []Worker, why string) {
+	now := f.opts.Clock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var free []*member
+	busy := map[string][]string{}
+	for _, m := range f.members {
+		if m.session == nil || m.info.Draining || !m.info.Matches(match) {
+			continue
+		}
+		if m.info.Run != "" {
+			busy[m.info.Run] = append(busy[m.info.Run], m.info.Name)
+			continue
+		}
+		free = append(free, m)
+	}
+	if least = max(least, 1); len(free) < least {
+		return nil, waitReason(match, least, len(free), busy)
+	}
+	for _, m := range free {
+		m.info.Run = runID
+		taken = append(taken, m.snapshot(now))
+	}
+	slices.SortFunc(taken, func(a, b Worker) int { return strings.Compare(a.Name, b.Name) })
+	return taken, ""
+}
+
+// waitReason says what a run waits for, and for whom.
+func waitReason(match map[string]string, least, free int, busy map[string][]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "waiting for %d worker", least)
+	if least > 1 {
+		b.WriteByte('s')
+	}
+	if len(match) > 0 {
+		pairs := make([]string, 0, len(match))
+		for k, v := range match {
+			pairs = append(pairs, k+"="+v)
+		}
+		slices.Sort(pairs)
+		fmt.Fprintf(&b, " with %s", strings.Join(pairs, ", "))
+	}
+	fmt.Fprintf(&b, ", %d free", free)
+	runs := make([]string, 0, len(busy))
+	for id, names := range busy {
+		slices.Sort(names)
+		runs = append(runs, fmt.Sprintf("%s busy with run %s", strings.Join(names, ", "), id))
+	}
+	slices.Sort(runs)
+	for _, r := range runs {
+		b.WriteString("; " + r)
+	}
+	if len(busy) == 0 && free == 0 {
+		b.WriteString("; start one with: worker --join ADDR")
+	}
+	return b.String()
+}
+
+// Adopt marks a worker as belonging to a run, whether it is connected or not: a new leader does so
+// for the workers that the run record names.
+func (f *Fleet) Adopt(name, runID string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.members[name]
+	if !ok {
+		m = &member{info: Worker{Name: name}, lastHeard: f.opts.Clock()}
+		f.members[name] = m
+	}
+	m.info.Run = runID
+}
+
+// Release frees a run's workers and tells them to do nothing.
+func (f *Fleet) Release(runID string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name, m := range f.members {
+		if m.info.Run != runID {
+			continue
+		}
+		m.info.Run, m.lease, m.assignment = "", 0, nil
+		if m.session != nil {
+			m.session.box.assign(wire.Assignment{})
+		} else if m.info.Instance == "" {
+			delete(f.members, name)
+		}
+	}
+}
+
+// Assign tells a worker what to do now; it is told again after every reconnect. The lease is what
+// each of its heartbeats is granted from then on.
+func (f *Fleet) Assign(name string, a wire.Assignment, lease time.Duration) {
+	f.with(name, func(m *member) {
+		m.assignment, m.lease = &a, lease
+		if m.session != nil {
+			m.session.box.assign(a)
+		}
+	})
+}
+
+// Ack tells a worker which of its batches are committed. A worker that is away learns it when it
+// attaches again.
+func (f *Fleet) Ack(name string, marks []wire.Mark) {
+	f.with(name, func(m *member) {
+		if m.session != nil {
+			m.session.box.ack(marks)
+		}
+	})
+}
+
+// Nack refuses a batch of a worker.
+func (f *Fleet) Nack(name string, n wire.Nack) {
+	f.with(name, func(m *member) {
+		if m.session != nil {
+			m.session.box.send(nackMessage(n))
+		}
+	})
+}
+
+// Task has a worker run setup or teardown. ErrNotConnected says that it was not sent.
+func (f *Fleet) Task(name string, t wire.Task) error {
+	err := fmt.Errorf("task %s for worker %s: %w", t.Kind, name, ErrNotConnected)
+	f.with(name, func(m *member) {
+		if m.session != nil {
+			m.session.box.send(taskMessage(t))
+			err = nil
+		}
+	})
+	return err
+}
+
+// Drain asks a worker to leave once it has nothing to do; it is reserved no more.
+func (f *Fleet) Drain(name, reason string) {
+	f.with(name, func(m *member) {
+		m.info.Draining = true
+		if m.session != nil {
+			m.session.box.send(drainMessage(reason))
+		}
+	})
+}
+
+// Close ends every session with err: the term is over.
+func (f *Fleet) Close(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.members {
+		if m.session != nil {
+			m.session.end(err)
+		}
+	}
+}
+
+func (f *Fleet) with(name string, fn func(*member)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m, ok := f.members[name]; ok {
+		fn(m)
+	}
+}
+
+// attach makes s the session of the worker that says hello, ending an older one. It hands out an
+// incarnation unless this process has one already.
+func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worker, error) {
+	incarnation, err := f.incarnation(ctx, hello)
+	if err != nil {
+		return Worker{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, err := f.admit(hello)
+	if err != nil {
+		return Worker{}, err
+	}
+	if m.session != nil {
+		m.session.end(errReplaced)
+	}
+	m.session, m.lastHeard, m.clock = s, f.opts.Clock(), offsets{}
+	m.info = Worker{
+		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
+		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
+		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
+		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run,
+	}
+	return m.snapshot(f.opts.Clock()), nil
+}
+
+// incarnation returns the number of the worker's present life.
+func (f *Fleet) incarnation(ctx context.Context, hello wire.Hello) (int64, error) {
+	if hello.Incarnation != 0 && hello.Cluster == f.opts.Cluster {
+		return hello.Incarnation, nil // the same process: handed out by this leader or one before it
+	}
+	n, err := f.opts.Incarnation(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("incarnation of worker %s: %w", hello.Name, err)
+	}
+	return n, nil
+}
+
+// holderAlive is how long after its last word a worker still holds its name against another one.
+const holderAlive = 10 * time.Second
+
+// admit finds or makes the record of the worker. The same name with another data directory is
+// another worker: it is refused while the holder lives.
+func (f *Fleet) admit(hello wire.Hello) (*member, error) {
+	m, ok := f.members[hello.Name]
+	if !ok {
+		m = &member{}
+		f.members[hello.Name] = m
+		return m, nil
+	}
+	if m.info.Instance == "" || m.info.Instance == hello.Instance {
+		return m, nil
+	}
+	alive := max(m.lease, holderAlive)
+	if m.session != nil || time.Duration(f.opts.Clock()-m.lastHeard) < alive {
+		return nil, &NameTakenError{Name: hello.Name, HolderHostname: m.info.Hostname, HolderInstance: m.info.Instance}
+	}
+	return m, nil
+}
+
+// detach ends the record's session if it is still s, and reports whether it was.
+func (f *Fleet) detach(s *session, goodbye bool) (Worker, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.members[s.worker.Name]
+	if !ok || m.session != s {
+		return s.worker, false
+	}
+	m.session = nil
+	w := m.snapshot(f.opts.Clock())
+	if w.Run == "" && goodbye {
+		delete(f.members, s.worker.Name)
+	}
+	return w, true
+}
+
+// heard notes that a worker lives and takes its clock readings; it returns the lease to grant.
+func (f *Fleet) heard(s *session, update func(*offsets)) (lease time.Duration) {
+	f.with(s.worker.Name, func(m *member) {
+		if m.session != s {
+			return
+		}
+		m.lastHeard, m.info.LastHeard = f.opts.Clock(), time.Now()
+		if update != nil {
+			update(&m.clock)
+		}
+		lease = m.lease
+	})
+	if lease > 0 && !f.opts.Leading() {
+		return 0
+	}
+	return lease
+}
+
+// assignmentOf returns what the worker was last told to do.
+func (f *Fleet) assignmentOf(name string) *wire.Assignment {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.members[name].assignment
+}
+
+func newSessionID() string { return uuid.NewString() }

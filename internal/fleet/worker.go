@@ -1,0 +1,84 @@
+package fleet
+
+import (
+	"maps"
+	"time"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// Worker is a snapshot of what the leader knows of one worker.
+type Worker struct {
+	Name        string
+	Instance    string
+	Nonce       string
+	Incarnation int64
+	Version     string
+	Labels      map[string]string
+	Capacity    float64
+	Hostname    string
+	Platform    string
+	CPUs        uint32
+	MemoryBytes uint64
+
+	Attached  time.Time     // wall clock, for people
+	LastHeard time.Time     // wall clock, for people
+	Silent    time.Duration // since it was last heard, on the leader's monotonic clock
+	Connected bool
+	Draining  bool
+	Run       string        // run that it is reserved for; empty: free
+	Bound     time.Duration // bound on the error of its clock offset; 0: no estimate yet
+	Offset    time.Duration // worker clock minus leader clock
+	Unacked   uint64        // batches sealed and not acked, as far as the leader can tell
+}
+
+// Matches reports whether the worker carries every label of match.
+func (w Worker) Matches(match map[string]string) bool {
+	for name, value := range match {
+		if w.Labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// member is the leader's own record of a worker; guarded by Fleet.mu.
+type member struct {
+	info       Worker
+	session    *session // nil while disconnected
+	assignment *wire.Assignment
+	lease      time.Duration // granted with each heartbeat reply; 0: none
+	lastHeard  int64         // monotonic
+	clock      offsets
+}
+
+func (m *member) snapshot(now int64) Worker {
+	w := m.info
+	w.Labels = maps.Clone(w.Labels)
+	w.Connected = m.session != nil
+	w.Silent = time.Duration(now - m.lastHeard)
+	w.Offset, w.Bound = m.clock.estimate()
+	return w
+}
+
+// offsets estimates a worker's clock from the exchanges of its heartbeats, as the worker does itself.
+type offsets struct {
+	estimator run.OffsetEstimator
+	last      int64 // newest reading of the worker's clock
+}
+
+func (o *offsets) add(e run.Exchange) {
+	if o.estimator.Add(e) {
+		o.last = e.Back
+	}
+}
+
+// estimate returns the worker's clock minus the leader's, and the bound of its error.
+func (o *offsets) estimate() (offset, bound time.Duration) {
+	best, ok := o.estimator.Best(o.last)
+	if !ok {
+		return 0, 0
+	}
+	return -best.Value, best.Bound
+}

@@ -1,0 +1,117 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// pageSize is how many entries one request of All fetches.
+const pageSize = 256
+
+// Entry is one key as read.
+type Entry struct {
+	Key      string
+	Value    []byte
+	Revision int64 // of the last change; what a Write is compared with
+	Created  int64 // revision at which the key was created
+}
+
+// Store reads keys. All reads are linearizable: they show every write that was acknowledged before
+// they began, by whichever coordinator. A Store is safe for concurrent use and needs no term.
+type Store struct{ client *clientv3.Client }
+
+// NewStore returns a Store on client, which stays the caller's.
+func NewStore(client *clientv3.Client) *Store { return &Store{client: client} }
+
+// Get returns the entry of key, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, key string) (Entry, error) {
+	resp, err := s.client.Get(ctx, key)
+	if err != nil {
+		return Entry{}, readError("read", key, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return Entry{}, fmt.Errorf("read %s: %w", key, ErrNotFound)
+	}
+	return entryOf(resp.Kvs[0]), nil
+}
+
+// Page returns up to limit entries below prefix in the order of their keys, beginning behind the
+// key after (empty: with the first), and whether there are more.
+func (s *Store) Page(ctx context.Context, prefix, after string, limit int) ([]Entry, bool, error) {
+	entries, more, _, err := s.page(ctx, prefix, after, limit, 0)
+	return entries, more, err
+}
+
+// All yields every entry below prefix in the order of its keys, as of one revision: changes made
+// while it is being consumed do not show. After an error it ends.
+func (s *Store) All(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		var after string
+		var revision int64
+		for {
+			entries, more, at, err := s.page(ctx, prefix, after, pageSize, revision)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if !more || len(entries) == 0 {
+				return
+			}
+			after = entries[len(entries)-1].Key
+			if revision == 0 {
+				revision = at // of the first page: later replies tell the newest one of their time
+			}
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, prefix, after string, limit int, revision int64) ([]Entry, bool, int64, error) {
+	from := prefix
+	if after >= prefix {
+		from = after + "\x00"
+	}
+	opts := []clientv3.OpOption{
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)),
+		clientv3.WithLimit(int64(limit)),
+		clientv3.WithRev(revision),
+	}
+	resp, err := s.client.Get(ctx, from, opts...)
+	if err != nil {
+		return nil, false, 0, readError("list", prefix, err)
+	}
+	entries := make([]Entry, len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		entries[i] = entryOf(kv)
+	}
+	return entries, resp.More, resp.Header.Revision, nil
+}
+
+// ClusterID returns the identity of the etcd cluster. Epochs and incarnations are comparable only
+// within one.
+func (s *Store) ClusterID(ctx context.Context) (uint64, error) {
+	resp, err := s.client.Get(ctx, electionPrefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
+	if err != nil {
+		return 0, readError("read", "cluster id", err)
+	}
+	return resp.Header.ClusterId, nil
+}
+
+// CheckCluster returns ErrOtherCluster unless the cluster's identity is want.
+func (s *Store) CheckCluster(ctx context.Context, want uint64) error {
+	got, err := s.ClusterID(ctx)
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("%w: its id is %x, expected %x", ErrOtherCluster, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"proofload/internal/run"
+	pb "proofload/proto/proofload/v1"
+)
+
+var goals = map[Goal]pb.Assignment_Goal{
+	GoalPrepare: pb.Assignment_GOAL_PREPARE,
+	GoalRun:     pb.Assignment_GOAL_RUN,
+	GoalStop:    pb.Assignment_GOAL_STOP,
+}
+
+var nackReasons = map[NackReason]pb.Nack_Reason{
+	NackGap:        pb.Nack_REASON_GAP,
+	NackCorrupt:    pb.Nack_REASON_CORRUPT,
+	NackUnknownRun: pb.Nack_REASON_UNKNOWN_RUN,
+	NackClosed:     pb.Nack_REASON_RUN_CLOSED,
+}
+
+// AssignmentToProto translates an assignment.
+func AssignmentToProto(a Assignment) *pb.Assignment {
+	m := &pb.Assignment{
+		Revision: a.Revision, RunId: a.Run, PlanDigest: a.PlanDigest, Secrets: a.Secrets,
+		SetupJson: a.Setup, Goal: goals[a.Goal], T0Nanos: a.T0, ShardRevision: a.ShardRevision,
+		Permits: a.Permits, PhasesAtCap: a.AtCap, Drain: durationpb.New(a.Drain),
+	}
+	for _, r := range a.Ranges {
+		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since)})
+	}
+	for _, c := range a.History {
+		m.History = append(m.History, ChangeToProto(c))
+	}
+	return m
+}
+
+// ChangeToProto translates one entry of a run's history.
+func ChangeToProto(c run.Change) *pb.Change {
+	return &pb.Change{
+		Id: c.ID, Kind: string(c.Kind), AtNanos: int64(c.At),
+		Factor: c.Factor, Phase: c.Phase, Reason: c.Reason,
+	}
+}
+
+// StatusToProto translates a worker's status; nil stays nil.
+func StatusToProto(s *Status) *pb.AssignmentStatus {
+	if s == nil {
+		return nil
+	}
+	m := &pb.AssignmentStatus{
+		RunId: s.Run, Revision: s.Revision, State: pb.WorkerRunState(s.State),
+		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0,
+	}
+	for _, p := range s.Phases {
+		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})
+	}
+	return m
+}
+
+// HelloToProto translates a worker's introduction.
+func HelloToProto(h Hello) *pb.Hello {
+	m := &pb.Hello{
+		ProtocolVersion: h.Protocol, Name: h.Name, InstanceId: h.Instance, ProcessNonce: h.Nonce,
+		Version: h.Version, Labels: h.Labels, Capacity: h.Capacity, HighestEpoch: h.HighestEpoch,
+		ClusterId: h.Cluster, Incarnation: h.Incarnation, Status: StatusToProto(h.Status),
+		Host: &pb.Host{Cpus: h.CPUs, MemoryBytes: h.MemoryBytes, Platform: h.Platform, Hostname: h.Hostname},
+	}
+	for _, o := range h.Outbox {
+		m.Outbox = append(m.Outbox, &pb.OutboxState{
+			RunId: o.Run, Incarnation: o.Incarnation, OldestUnacked: o.OldestUnacked, NextSeq: o.NextSeq,
+		})
+	}
+	return m
+}
+
+// MarksToProto translates marks.
+func MarksToProto(marks []Mark) []*pb.CommittedMark {
+	out := make([]*pb.CommittedMark, 0, len(marks))
+	for _, m := range marks {
+		out = append(out, &pb.CommittedMark{RunId: m.Run, Incarnation: m.Incarnation, ThroughSeq: m.Through, Closed: m.Closed})
+	}
+	return out
+}
+
+// SealedToProto translates a sealed batch; the bytes are shared, not copied.
+func SealedToProto(s Sealed) *pb.MetricsBatch {
+	return &pb.MetricsBatch{RunId: s.Run, Incarnation: s.Incarnation, Seq: s.Seq, Data: s.Data}
+}
+
+// FinalToProto translates a Final.
+func FinalToProto(f Final) *pb.Final {
+	return &pb.Final{
+		RunId: f.Run, Incarnation: f.Incarnation, LastSeq: f.LastSeq,
+		Totals: &pb.Totals{
+			Planned: f.Totals.Planned, Sent: f.Totals.Sent, Succeeded: f.Totals.Succeeded,
+			Failed: f.Totals.Failed, Requests: f.Totals.Requests,
+		},
+	}
+}
+
+// TaskToProto translates a task.
+func TaskToProto(t Task) *pb.Task { return &pb.Task{TaskId: t.ID, RunId: t.Run, Kind: t.Kind} }
+
+// TaskResultToProto translates the outcome of a task.
+func TaskResultToProto(t TaskResult) *pb.TaskResult {
+	return &pb.TaskResult{TaskId: t.ID, RunId: t.Run, Error: t.Error, SavedJson: t.Saved, Requests: t.Requests}
+}
+
+// NackToProto translates a refusal.
+func NackToProto(n Nack) *pb.Nack {
+	return &pb.Nack{RunId: n.Run, Incarnation: n.Incarnation, WantSeq: n.Want, Reason: nackReasons[n.Reason], Message: n.Message}
+}
+
+// LeaderToProto translates the leader's name.
+func LeaderToProto(l Leader) *pb.LeaderInfo {
+	return &pb.LeaderInfo{Name: l.Name, Address: l.Address, Epoch: l.Epoch}
+}
