@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+var (
+	// ErrNotFound says that there is no such run, file or report.
+	ErrNotFound = errors.New("not found")
+	// ErrActive says that a run has not ended.
+	ErrActive = errors.New("run has not ended")
+	// ErrEnded says that a run has ended and takes no commands.
+	ErrEnded = errors.New("run has ended")
+)
+
+// NewRun is a scenario that was read and found valid, to be run.
+type NewRun struct {
+	RequestID    string // the same again returns the run created first
+	Plan         *scenario.Plan
+	Files        map[string]string // digests of the data files by the name in the scenario
+	QueueTimeout time.Duration     // 0: for ever
+}
+
+// Conductor is what conducts runs. Its errors are ErrNotFound, ErrEnded, *run.TransitionError and
+// others, which are internal.
+type Conductor interface {
+	// Create records a run and puts it into the queue.
+	Create(ctx context.Context, n NewRun) (wire.RunView, error)
+	// Command applies a command, whose ID makes it idempotent, and returns the run once it is recorded.
+	Command(ctx context.Context, id string, ev run.Event) (wire.RunView, error)
+	// Watch follows a live run; ErrEnded when it is not live.
+	Watch(ctx context.Context, id string) (Follower, error)
+}
+
+// Follower follows one live run. A slow one misses views, never events.
+type Follower interface {
+	// C has an element whenever Next may have something new.
+	C() <-chan struct{}
+	// Next returns the run as it is now and the events since the last call.
+	Next() (wire.RunView, []wire.Event)
+	Close()
+}
+
+// Archive is the runs that there are, live or ended.
+type Archive interface {
+	// Get returns a run by its id, `last` or `last-pass`.
+	Get(ctx context.Context, id string) (wire.RunView, error)
+	List(ctx context.Context, q Query) (Page, error)
+	// Delete removes a run that has ended, or is ErrActive.
+	Delete(ctx context.Context, id string) error
+	// Report returns a report of a run that has ended; format is json, md, html or xml.
+	Report(ctx context.Context, id, format string) ([]byte, error)
+}
+
+// Query selects runs.
+type Query struct {
+	Name   string // of the scenario; empty: any
+	States []run.State
+	Limit  int
+	Token  string // of the page before; empty: the first page
+}
+
+// Page is a part of a listing, newest first.
+type Page struct {
+	Runs []wire.RunView
+	Next string // empty: this was the last
+}
+
+// Files is the store of scenario and data files by digest.
+type Files interface {
+	// PutFile stores content and returns its SHA-256 in hex.
+	PutFile(ctx context.Context, data []byte) (string, error)
+	// GetFile returns content, or ErrNotFound.
+	GetFile(ctx context.Context, digest string) ([]byte, error)
+}
+
+// Cluster is what FleetService shows.
+type Cluster interface {
+	Workers() []Worker
+	Status(ctx context.Context) (Status, error)
+}
+
+// Worker is one worker as the leader knows it.
+type Worker struct {
+	Name, State, Run, Version, Hostname, Platform string
+	Labels                                        map[string]string
+	Capacity                                      float64
+	CPUs                                          uint32
+	MemoryBytes                                   uint64
+	Attached, LastHeard                           time.Time
+	Bound                                         time.Duration // 0: no estimate yet
+	Incarnation                                   int64
+	Unacked                                       uint64
+}
+
+// Status is the state of the cluster.
+type Status struct {
+	Leader       wire.Leader
+	Coordinators []wire.Leader // all members; Epoch is set for the leader only
+	Active       []wire.RunView
+	Problems     []string
+}
+
+// Backend is all that a leading coordinator offers to the service.
+type Backend struct {
+	Conductor Conductor
+	Archive   Archive
+	Files     Files
+	Cluster   Cluster
+}
+
+// notLeadingError is the answer of a coordinator that does not lead.
+type notLeadingError struct{ leader wire.Leader }
+
+func (e *notLeadingError) Error() string {
+	if e.leader.Address == "" {
+		return "this coordinator does not lead, and no leader is known: try again in a few seconds"
+	}
+	return fmt.Sprintf("this coordinator does not lead: ask %s at %s", e.leader.Name, e.leader.Address)
+}

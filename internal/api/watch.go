@@ -1,0 +1,73 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
+)
+
+// watchEvery is the longest time between two messages of a watch.
+const watchEvery = time.Second
+
+// WatchRun sends the run as it is whenever it changes, and once per second while it is live.
+func (s *runService) WatchRun(r *pb.WatchRunRequest, stream grpc.ServerStreamingServer[pb.WatchRunResponse]) error {
+	b, err := s.server.backend()
+	if err != nil {
+		return statusOf(err)
+	}
+	ctx := stream.Context()
+	v, err := b.Archive.Get(ctx, r.GetRunId())
+	if err != nil {
+		return statusOf(err)
+	}
+	f, err := b.Conductor.Watch(ctx, v.Run.ID)
+	if errors.Is(err, ErrEnded) {
+		return s.last(ctx, b, v.Run.ID, stream)
+	}
+	if err != nil {
+		return statusOf(err)
+	}
+	defer f.Close()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-f.C():
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		view, events := f.Next()
+		if err := stream.Send(watchMessage(view, events)); err != nil {
+			return err
+		}
+		if view.Ended {
+			if view.Run.State.Final() {
+				return nil
+			}
+			return statusOf(s.server.notLeading()) // conducted elsewhere now: the client asks there
+		}
+	}
+}
+
+// last sends the one message that there is to send about a run that has ended.
+func (s *runService) last(ctx context.Context, b *Backend, id string, stream grpc.ServerStreamingServer[pb.WatchRunResponse]) error {
+	v, err := b.Archive.Get(ctx, id)
+	if err != nil {
+		return statusOf(err)
+	}
+	return stream.Send(watchMessage(v, nil))
+}
+
+func watchMessage(v wire.RunView, events []wire.Event) *pb.WatchRunResponse {
+	m := &pb.WatchRunResponse{Run: wire.RunToProto(v), Progress: wire.ProgressToProto(v.Progress)}
+	for _, e := range events {
+		m.Events = append(m.Events, wire.EventToProto(e))
+	}
+	return m
+}

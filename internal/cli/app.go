@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"proofload/internal/run"
+)
+
+// Version is the program's version; the build sets it.
+var Version = "dev"
+
+// app is what every command shares.
+type app struct {
+	stdout, stderr io.Writer
+	logLevel       string
+	logFormat      string
+	getenv         func(string) (string, bool)
+}
+
+// Coordinator runs the coordinator command and returns its exit code.
+func Coordinator(args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr, getenv: os.LookupEnv}
+	root := &cobra.Command{
+		Use:   "coordinator",
+		Short: "Stress-test a system: load, verdict and report from one scenario file",
+		Long: "coordinator runs scenarios: on this machine with `run`, or as the daemon of a fleet of\n" +
+			"workers with `serve`. A run ends with PASS, FAIL or INVALID, and the exit code says which.",
+		Example: "  coordinator run examples/quickstart.yaml\n  coordinator serve --data-dir /var/lib/proofload",
+	}
+	a.common(root)
+	root.AddCommand(a.runCommand(), a.serveCommand(), a.validateCommand(), a.planCommand(), a.versionCommand("coordinator"))
+	root.AddCommand(a.clientCommands()...)
+	return a.execute(root, args)
+}
+
+// Worker runs the worker command and returns its exit code.
+func Worker(args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr, getenv: os.LookupEnv}
+	return a.execute(a.workerCommand(), args)
+}
+
+func (a *app) common(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn or error")
+	flags.StringVar(&a.logFormat, "log-format", "text", "text or json")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.fromEnvironment(cmd.Flags()) }
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see `%s --help`", err, cmd.CommandPath())
+	})
+}
+
+func (a *app) execute(root *cobra.Command, args []string) int {
+	ctx, stop := a.signals()
+	defer stop()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var e *exitError
+	if err != nil && !errors.As(err, &e) && unusable(err) {
+		err = usage("%w; see `%s --help`", err, root.Name())
+	}
+	return finish(err, a.stderr)
+}
+
+// unusable reports whether an error is cobra's own: of commands and arguments.
+func unusable(err error) bool {
+	for _, begin := range []string{"unknown command", "accepts ", "requires at least", "required flag", "unknown flag", "unknown shorthand", "invalid argument"} {
+		if strings.HasPrefix(err.Error(), begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// signals returns a context that ends with the first SIGINT or SIGTERM. The second ends the process
+// at once.
+func (a *app) signals() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-ch:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case <-ch:
+			os.Exit(run.ExitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() { signal.Stop(ch); close(done); cancel() }
+}
+
+// fromEnvironment fills flags that were not given from PROOFLOAD_* variables. What runs and where is
+// decided by flags alone, so that no forgotten variable can send load somewhere.
+func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "PROOFLOAD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if f.Changed || f.Annotations["no-env"] != nil {
+			return
+		}
+		if v, ok := a.getenv(name); ok {
+			if err := flags.Set(f.Name, v); err != nil {
+				errs = append(errs, usage("%s: %w", name, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// flagsOnly marks flags that the environment does not set.
+func flagsOnly(flags *pflag.FlagSet, names ...string) {
+	for _, n := range names {
+		_ = flags.SetAnnotation(n, "no-env", []string{"true"})
+	}
+}
+
+// logger returns the logger of the flags.
+func (a *app) logger(name string) (hclog.Logger, error) {
+	level := hclog.LevelFromString(a.logLevel)
+	if level == hclog.NoLevel {
+		return nil, usage("--log-level %q: it is trace, debug, info, warn or error", a.logLevel)
+	}
+	if a.logFormat != "text" && a.logFormat != "json" {
+		return nil, usage("--log-format %q: it is text or json", a.logFormat)
+	}
+	return hclog.New(&hclog.LoggerOptions{
+		Name: name, Level: level, Output: a.stderr, JSONFormat: a.logFormat == "json",
+		Color: colour(a.stderr),
+	}), nil
+}
+
+func colour(w io.Writer) hclog.ColorOption {
+	if isTerminal(w) {
+		return hclog.ForceColor
+	}
+	return hclog.ColorOff
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

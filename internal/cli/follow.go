@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/pflag"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	reports "proofload/internal/result/report"
+	"proofload/internal/run"
+	"proofload/internal/worker"
+	pb "proofload/proto/proofload/v1"
+)
+
+// fsDir is the directory of a scenario.
+type fsDir = fs.FS
+
+// follow watches a run to its end and returns it. When ctx ends the run is stopped, if stop is set,
+// and followed on; else following ends with exit code 130. A coordinator that goes away is waited
+// for.
+func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show progress, stop bool) (*pb.Run, error) {
+	watchCtx, cancel := context.WithCancel(pieces)
+	defer cancel()
+	stopped := context.AfterFunc(ctx, func() {
+		if !stop {
+			cancel()
+			return
+		}
+		show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
+		_ = cl.clone().call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+			callCtx, done := context.WithTimeout(pieces, 30*time.Second)
+			defer done()
+			_, err := runs.StopRun(callCtx, &pb.StopRunRequest{RequestId: requestID(), RunId: id, Reason: "stopped by a signal", BySignal: true})
+			return err
+		})
+	})
+	defer stopped()
+	var last *pb.Run
+	for {
+		err := cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+			r, err := watch(watchCtx, runs, id, show)
+			if r != nil {
+				last = r
+			}
+			return err
+		})
+		switch {
+		case err == nil && last != nil && final(last.GetState()):
+			return last, nil
+		case watchCtx.Err() != nil && pieces.Err() == nil:
+			return last, exit(run.ExitInterrupted, nil)
+		case pieces.Err() != nil:
+			return last, context.Cause(pieces)
+		case err != nil && !again(err):
+			return last, err
+		}
+		show.note("the coordinator does not answer; the run goes on, trying again")
+		select {
+		case <-time.After(time.Second):
+		case <-pieces.Done():
+		}
+	}
+}
+
+// clone returns a client of the same coordinators with a connection of its own.
+func (c *client) clone() *client {
+	addresses := c.addresses
+	return newClient(addresses, c.creds)
+}
+
+// again reports whether watching may be tried again after an error.
+func again(err error) bool {
+	var e *exitError
+	if errors.As(err, &e) && e.code == run.ExitUnreachable {
+		return true
+	}
+	return status.Code(err) == codes.Unavailable || hasLeaderInfo(err)
+}
+
+func watch(ctx context.Context, runs pb.RunServiceClient, id string, show progress) (*pb.Run, error) {
+	stream, err := runs.WatchRun(ctx, &pb.WatchRunRequest{RunId: id})
+	if err != nil {
+		return nil, err
+	}
+	var last *pb.Run
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return last, nil
+		}
+		if err != nil {
+			return last, err
+		}
+		last = m.GetRun()
+		show.update(m)
+	}
+}
+
+func final(s pb.RunState) bool {
+	return s == pb.RunState_RUN_STATE_COMPLETED || s == pb.RunState_RUN_STATE_FAILED
+}
+
+// summary prints the end of a run from its report.
+func (a *app) summary(document []byte) error {
+	d, err := reports.ReadJSON(bytes.NewReader(document))
+	if err != nil {
+		return err
+	}
+	return reports.WriteSummary(a.stdout, d, reports.SummaryOptions{Color: isTerminal(a.stdout)})
+}
+
+// tlsFlags adds the flags by which a client or a worker trusts a coordinator.
+func tlsFlags(f *pflag.FlagSet, o *worker.TLSOptions) {
+	f.BoolVar(&o.Enabled, "tls", false, "connect with TLS")
+	f.StringVar(&o.CAFile, "tls-ca", "", "PEM file of the authorities to trust; default the system's")
+	f.StringVar(&o.CertFile, "tls-cert", "", "PEM file of the own certificate")
+	f.StringVar(&o.KeyFile, "tls-key", "", "PEM file of its key")
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"proofload/internal/coordinator"
+	"proofload/internal/result"
+	"proofload/internal/run"
+)
+
+// withStore opens a store without a coordinator: it knows the runs that have ended.
+func withStore(location string, write bool, fn func(*result.Repository) error) error {
+	repository, closeStore, err := coordinator.OpenStore(location, write)
+	if err != nil {
+		return exit(run.ExitUsage, err)
+	}
+	return errors.Join(fn(repository), closeStore())
+}
+
+func offlineRuns(ctx context.Context, location string, limit int) (views []runView, err error) {
+	err = withStore(location, false, func(r *result.Repository) error {
+		page, err := r.List(ctx, result.Query{Limit: limit})
+		for _, rec := range page.Runs {
+			views = append(views, offlineView(rec))
+		}
+		return err
+	})
+	return views, err
+}
+
+func offlineRun(ctx context.Context, location, id string) (v runView, err error) {
+	err = withStore(location, false, func(r *result.Repository) error {
+		full, err := coordinator.Resolve(ctx, r, id)
+		if err != nil {
+			return missing(id, err)
+		}
+		head, err := r.Load(ctx, full)
+		if err != nil {
+			return missing(id, err)
+		}
+		v = offlineView(head.Run)
+		return nil
+	})
+	return v, err
+}
+
+func offlineReport(ctx context.Context, location, id, ext string) (data []byte, err error) {
+	err = withStore(location, false, func(r *result.Repository) error {
+		full, err := coordinator.Resolve(ctx, r, id)
+		if err != nil {
+			return missing(id, err)
+		}
+		data, err = r.Report(ctx, full, ext)
+		return missing(id, err)
+	})
+	return data, err
+}
+
+func offlineDelete(ctx context.Context, location, id string) error {
+	return withStore(location, true, func(r *result.Repository) error {
+		full, err := coordinator.Resolve(ctx, r, id)
+		if err != nil {
+			return missing(id, err)
+		}
+		return missing(id, r.Delete(ctx, nil, full))
+	})
+}
+
+func missing(id string, err error) error {
+	if errors.Is(err, result.ErrNotFound) {
+		return usage("run %s: %w in this store", id, errNoRun)
+	}
+	return err
+}
+
+func offlineView(rec run.Run) runView {
+	v := runView{
+		ID: rec.ID, Name: rec.Name, Environment: rec.Environment, Labels: rec.Labels, State: string(rec.State), Reason: rec.Reason,
+		CreatedAt: rec.CreatedAt, T0At: rec.T0, EndedAt: rec.EndedAt, ElapsedS: rec.Elapsed.Seconds(), PausedS: rec.Paused.Seconds(),
+		Scale: rec.Factor, Workers: []string{}, Reasons: []string{},
+	}
+	for _, m := range rec.Owed {
+		v.Workers = append(v.Workers, m.Worker)
+	}
+	if rec.Verdict != nil {
+		v.Verdict, v.ExitCode = string(rec.Verdict.Result), rec.Verdict.ExitCode
+		for _, r := range rec.Verdict.Reasons {
+			v.Reasons = append(v.Reasons, fmt.Sprint(r.Message))
+		}
+	}
+	return v
+}

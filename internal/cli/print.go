@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// print writes a value as -o says: table by the function, json or yaml.
+func (a *app) print(output string, v any, table func(*tabwriter.Writer)) error {
+	switch output {
+	case "table", "":
+		t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		if table != nil {
+			table(t)
+		}
+		return t.Flush()
+	case "json":
+		data, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s\n", data)
+		return err
+	case "yaml":
+		// Through JSON, so that both have the same names.
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		var plain any
+		if err := json.Unmarshal(data, &plain); err != nil {
+			return err
+		}
+		out, err := yaml.Marshal(plain)
+		if err != nil {
+			return err
+		}
+		_, err = a.stdout.Write(out)
+		return err
+	}
+	return usage("--output %q: it is table, json or yaml", output)
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	pb "proofload/proto/proofload/v1"
+)
+
+// progress shows a run while it goes on.
+type progress interface {
+	update(m *pb.WatchRunResponse)
+	note(text string)
+	close()
+}
+
+// newProgress chooses how progress is shown.
+func (a *app) newProgress(kind string) progress {
+	if kind == "none" {
+		return silent{}
+	}
+	if kind == "tui" || kind == "auto" && isTerminal(a.stderr) {
+		return newTUI(a.stderr)
+	}
+	return &plainProgress{out: a.stderr}
+}
+
+type silent struct{}
+
+func (silent) update(*pb.WatchRunResponse) {}
+func (silent) note(string)                 {}
+func (silent) close()                      {}
+
+// plainProgress writes a line per event and one per second of run time.
+type plainProgress struct {
+	mu     sync.Mutex
+	out    io.Writer
+	second int64
+	state  pb.RunState
+	reason string
+	known  bool
+}
+
+func (p *plainProgress) note(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintln(p.out, text)
+}
+
+func (p *plainProgress) close() {}
+
+func (p *plainProgress) update(m *pb.WatchRunResponse) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := m.GetRun()
+	if !p.known {
+		fmt.Fprintf(p.out, "run %s  %s\n", r.GetId(), r.GetName())
+		p.known = true
+	}
+	if r.GetState() != p.state || r.GetReason() != p.reason {
+		p.state, p.reason = r.GetState(), r.GetReason()
+		fmt.Fprintf(p.out, "%s  %s\n", stateName(p.state), p.reason)
+	}
+	for _, e := range m.GetEvents() {
+		if e.GetKind() != "state" {
+			fmt.Fprintf(p.out, "%8s  %s: %s\n", clockText(time.Duration(e.GetRunTimeNanos())), e.GetKind(), e.GetDetail())
+		}
+	}
+	if pr := m.GetProgress(); pr != nil {
+		if second := pr.GetRunTimeNanos() / int64(time.Second); second > p.second {
+			p.second = second
+			fmt.Fprintln(p.out, progressLine(r, pr))
+		}
+	}
+}
+
+// progressLine is the state of the load on one line.
+func progressLine(r *pb.Run, p *pb.Progress) string {
+	w, l := p.GetWindow(), p.GetLoad()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f%%  in flight %d  sent %d of %d",
+		clockText(time.Duration(p.GetRunTimeNanos())), w.GetRequestsPerSecond(), millis(w.GetP50().AsDuration()), millis(w.GetP99().AsDuration()),
+		w.GetErrorRatio()*100, l.GetInFlight(), l.GetSent(), l.GetPlanned())
+	if v := p.GetValidity(); v != "" && v != "VALID" {
+		fmt.Fprintf(&b, "  %s: %s", v, strings.Join(p.GetValidityCauses(), ", "))
+	}
+	if r.GetProvisionalSince() != nil {
+		fmt.Fprintf(&b, "  (provisional since %s)", r.GetProvisionalSince().AsTime().Format("15:04:05"))
+	}
+	return b.String()
+}
+
+func stateName(s pb.RunState) string { return strings.TrimPrefix(s.String(), "RUN_STATE_") }
+
+func clockText(d time.Duration) string {
+	if d < 0 {
+		return "-"
+	}
+	d = d.Truncate(100 * time.Millisecond)
+	return fmt.Sprintf("%d:%04.1f", int(d.Minutes()), (d % time.Minute).Seconds())
+}
+
+func millis(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "-"
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.2fms", float64(d)/1e6)
+	case d < time.Second:
+		return fmt.Sprintf("%.0fms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.2fs", d.Seconds())
+}

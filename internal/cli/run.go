@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"proofload/internal/coordinator"
+	"proofload/internal/result/blob"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/worker"
+	pb "proofload/proto/proofload/v1"
+)
+
+// runOptions are the flags of `coordinator run`.
+type runOptions struct {
+	environment, confirm string
+	set                  []string
+	out                  string
+	workers              int
+	progress             string
+	reports              string
+	http                 string
+	seed                 uint64
+	seedGiven            bool
+	coordinator          []string
+	detach               bool
+	queueTimeout         time.Duration
+	tls                  worker.TLSOptions
+}
+
+func (a *app) runCommand() *cobra.Command {
+	o := runOptions{}
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a scenario here, with everything it needs, and return its verdict",
+		Long: "run starts a coordinator with an embedded etcd, a file store and an in-process worker, runs the\n" +
+			"scenario, writes the reports below --out and exits with the verdict: 0 PASS, 1 FAIL, 3 or 4\n" +
+			"ABORTED, 5 INVALID. With --coordinator it runs there instead.",
+		Example: "  coordinator run examples/quickstart.yaml\n" +
+			"  coordinator run checkout.yaml -e staging --set peak=800/s --report json,junit\n" +
+			"  coordinator run checkout.yaml --coordinator loadlab:7470",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.seedGiven = cmd.Flags().Changed("seed")
+			return a.run(cmd.Context(), args[0], o, cmd.Flags().Changed("workers"), cmd.Flags().Changed("http"))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.environment, "environment", "e", "", "environment of the scenario to lay over it")
+	f.StringVar(&o.confirm, "confirm", "", "the environment's name again, where it asks for that")
+	f.StringArrayVar(&o.set, "set", nil, "override a param: name=value; may be given several times")
+	f.StringVar(&o.out, "out", "./proofload", "directory for results, reports and metrics")
+	f.IntVar(&o.workers, "workers", 1, "number of in-process workers")
+	f.StringVar(&o.progress, "progress", "auto", "auto, tui, plain or none")
+	f.StringVar(&o.reports, "report", "json,md,html,junit", "reports to copy to --out in a remote run, and to name at the end")
+	f.StringVar(&o.http, "http", "-", "address for /metrics and health while the run lasts; - for none")
+	f.Uint64Var(&o.seed, "seed", 0, "seed of all draws, instead of the scenario's")
+	f.StringSliceVar(&o.coordinator, "coordinator", nil, "run there instead of here: ADDR[,ADDR]")
+	f.BoolVar(&o.detach, "detach", false, "with --coordinator: print the run's id and return")
+	f.DurationVar(&o.queueTimeout, "queue-timeout", 0, "give up when no workers are free for so long; 0 waits for ever")
+	tlsFlags(f, &o.tls)
+	flagsOnly(f, "environment", "confirm", "coordinator")
+	return cmd
+}
+
+var reportNames = map[string]struct {
+	format pb.ReportFormat
+	ext    string
+}{
+	"json":  {pb.ReportFormat_REPORT_FORMAT_JSON, "json"},
+	"md":    {pb.ReportFormat_REPORT_FORMAT_MARKDOWN, "md"},
+	"html":  {pb.ReportFormat_REPORT_FORMAT_HTML, "html"},
+	"junit": {pb.ReportFormat_REPORT_FORMAT_JUNIT, "xml"},
+}
+
+func (o runOptions) formats() ([]string, error) {
+	var out []string
+	for name := range strings.SplitSeq(o.reports, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if _, ok := reportNames[name]; !ok {
+			return nil, usage("--report %q: it is json, md, html or junit", name)
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
+
+func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, httpGiven bool) error {
+	if _, err := o.formats(); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"auto", "tui", "plain", "none"}, o.progress) {
+		return usage("--progress %q: it is auto, tui, plain or none", o.progress)
+	}
+	if o.workers < 1 || o.workers > 64 {
+		return usage("--workers %d: from 1 to 64 fit into one process", o.workers)
+	}
+	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
+	if len(o.coordinator) > 0 {
+		if workersGiven || httpGiven {
+			return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
+		}
+		return a.runRemote(ctx, fsys, name, o)
+	}
+	if o.detach {
+		return usage("--detach needs --coordinator: a run on this machine ends with this command")
+	}
+	// What is wrong with the scenario is said before anything is started.
+	if _, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv}); err != nil {
+		return err
+	}
+	return a.runLocal(ctx, fsys, name, o)
+}
+
+// localDir is the folder below --out that holds what is not a result.
+const localDir = ".coordinator"
+
+// runLocal starts a coordinator and workers in this process and drives them through the public API,
+// as a client anywhere would.
+func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOptions) error {
+	log, err := a.logger("proofload")
+	if err != nil {
+		return err
+	}
+	base := context.WithoutCancel(ctx) // a signal drains the run; it does not tear its pieces down
+	local, endLocal := context.WithCancel(base)
+	defer endLocal()
+	c, err := coordinator.New(local, coordinator.Options{
+		Name: "local", Listen: "127.0.0.1:0", HTTP: o.http, DataDir: filepath.Join(o.out, localDir), Store: o.out,
+		Local: true, Secret: a.secret, Version: Version, Logger: log,
+	})
+	if err != nil {
+		return startError(err)
+	}
+	group, groupCtx := errgroup.WithContext(local)
+	group.Go(func() error { return c.Run(groupCtx) })
+	err = a.driveLocal(ctx, groupCtx, group, c, fsys, name, o)
+	endLocal()
+	if werr := group.Wait(); err == nil && werr != nil && !errors.Is(werr, context.Canceled) {
+		err = werr
+	}
+	if cerr := c.Close(); err == nil && cerr != nil {
+		err = cerr
+	}
+	return err
+}
+
+// startError gives the reasons for which a coordinator does not start their exit codes.
+func startError(err error) error {
+	if errors.Is(err, blob.ErrNotWritable) || errors.Is(err, blob.ErrNoSpace) {
+		return exit(run.ExitInternal, err)
+	}
+	return exit(run.ExitInternal, err)
+}
+
+func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *coordinator.Coordinator, fsys fsDir, name string, o runOptions) error {
+	select {
+	case <-c.Leading():
+	case <-pieces.Done():
+		return context.Cause(pieces)
+	case <-ctx.Done():
+		return exit(run.ExitInterrupted, errors.New("interrupted before the run began"))
+	}
+	log, err := a.logger("proofload")
+	if err != nil {
+		return err
+	}
+	for i := range o.workers {
+		id := "local-" + strconv.Itoa(i+1)
+		group.Go(func() error {
+			return worker.Run(pieces, worker.Options{
+				Name: id, Join: []string{c.Address()}, DataDir: filepath.Join(o.out, localDir, id), Version: Version, Logger: log,
+			})
+		})
+	}
+	cl := newClient([]string{c.Address()}, insecure.NewCredentials())
+	defer cl.close()
+	return a.drive(ctx, pieces, cl, fsys, name, o)
+}
+
+// runRemote drives a run on a coordinator elsewhere.
+func (a *app) runRemote(ctx context.Context, fsys fsDir, name string, o runOptions) error {
+	creds, err := worker.Credentials(o.tls)
+	if err != nil {
+		return exit(run.ExitUsage, err)
+	}
+	cl := newClient(o.coordinator, creds)
+	defer cl.close()
+	return a.drive(ctx, context.WithoutCancel(ctx), cl, fsys, name, o)
+}
+
+// drive ships the scenario, creates the run, follows it to its end and returns its exit code. When
+// ctx ends, the run is stopped and followed on; pieces is the life of what the run needs.
+func (a *app) drive(ctx, pieces context.Context, cl *client, fsys fsDir, name string, o runOptions) error {
+	src, content, err := a.source(fsys, name, o)
+	if err != nil {
+		return err
+	}
+	var created *pb.Run
+	id := requestID()
+	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+		callCtx, cancel := context.WithTimeout(pieces, time.Minute)
+		defer cancel()
+		if err := upload(callCtx, runs, content); err != nil {
+			return err
+		}
+		req := &pb.CreateRunRequest{RequestId: id, Source: src}
+		if o.queueTimeout > 0 {
+			req.QueueTimeout = durationpb.New(o.queueTimeout)
+		}
+		resp, err := runs.CreateRun(callCtx, req)
+		created = resp.GetRun()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		fmt.Fprintln(a.stdout, created.GetId())
+		return nil
+	}
+	show := a.newProgress(o.progress)
+	last, err := a.follow(ctx, pieces, cl, created.GetId(), show, true)
+	show.close()
+	if err != nil {
+		return err
+	}
+	return a.conclude(pieces, cl, last, o)
+}
+
+// conclude copies the reports of a remote run, prints the summary and returns the exit code.
+func (a *app) conclude(ctx context.Context, cl *client, r *pb.Run, o runOptions) error {
+	formats, err := o.formats()
+	if err != nil {
+		return err
+	}
+	var paths []string
+	var document []byte
+	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+		paths, document = nil, nil
+		for _, name := range append([]string{"json"}, formats...) {
+			data, err := report(ctx, runs, r.GetId(), reportNames[name].format)
+			if err != nil {
+				return err
+			}
+			if document == nil {
+				document = data
+				continue
+			}
+			path := filepath.Join(o.out, "reports", r.GetId(), "report."+reportNames[name].ext)
+			if len(o.coordinator) > 0 {
+				if err := writeFile(path, data); err != nil {
+					return err
+				}
+			}
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reports of run %s: %w", r.GetId(), err)
+	}
+	if err := a.summary(document); err != nil {
+		return err
+	}
+	for _, p := range paths {
+		fmt.Fprintln(a.stdout, "report: "+p)
+	}
+	if r.GetExitCode() != 0 {
+		return exit(int(r.GetExitCode()), nil)
+	}
+	return nil
+}
+
+func writeFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
+
+// secret reads the value of a secret where the coordinator runs.
+func (a *app) secret(name string) (string, bool) {
+	return a.getenv("PROOFLOAD_SECRET_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+}

@@ -1,0 +1,355 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"proofload/internal/coordinator"
+	"proofload/internal/run"
+	"proofload/internal/worker"
+	pb "proofload/proto/proofload/v1"
+)
+
+// remote is the flags of a command that talks to a coordinator.
+type remote struct {
+	addresses []string
+	tls       worker.TLSOptions
+	output    string
+	store     string // offline
+}
+
+func (r *remote) flags(cmd *cobra.Command, output bool) {
+	f := cmd.Flags()
+	f.StringSliceVar(&r.addresses, "coordinator", []string{coordinator.DefaultListen}, "coordinators to ask: ADDR[,ADDR]")
+	tlsFlags(f, &r.tls)
+	if output {
+		f.StringVarP(&r.output, "output", "o", "table", "table, json or yaml")
+	}
+}
+
+func (r *remote) client() (*client, error) {
+	creds, err := worker.Credentials(r.tls)
+	if err != nil {
+		return nil, exit(run.ExitUsage, err)
+	}
+	return newClient(r.addresses, creds), nil
+}
+
+// callTimeout bounds one call of a client command.
+const callTimeout = 30 * time.Second
+
+// with calls fn against the leader.
+func (r *remote) with(ctx context.Context, fn func(ctx context.Context, runs pb.RunServiceClient, fleet pb.FleetServiceClient) error) error {
+	cl, err := r.client()
+	if err != nil {
+		return err
+	}
+	defer cl.close()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return cl.call(func(runs pb.RunServiceClient, fleet pb.FleetServiceClient) error { return fn(ctx, runs, fleet) })
+}
+
+func (a *app) clientCommands() []*cobra.Command {
+	runs := &cobra.Command{Use: "runs", Short: "List, watch and command runs", Example: "  coordinator runs list\n  coordinator runs watch last"}
+	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete())
+	workers := &cobra.Command{Use: "workers", Short: "Show the workers of a fleet", Example: "  coordinator workers list"}
+	workers.AddCommand(a.workersList())
+	return []*cobra.Command{runs, workers, a.statusCommand()}
+}
+
+func (a *app) runsList() *cobra.Command {
+	r := &remote{}
+	limit := 0
+	cmd := &cobra.Command{
+		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
+		Example: "  coordinator runs list\n  coordinator runs list --store ./proofload -o json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var views []runView
+			var err error
+			if r.store != "" {
+				views, err = offlineRuns(cmd.Context(), r.store, limit)
+			} else {
+				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+					resp, err := runs.ListRuns(ctx, &pb.ListRunsRequest{PageSize: int32(limit)})
+					views = nil
+					for _, m := range resp.GetRuns() {
+						views = append(views, viewOf(m))
+					}
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(r.output, map[string]any{"runs": notNil(views)}, func(t *tabwriter.Writer) {
+				fmt.Fprintln(t, "RUN\tSCENARIO\tENVIRONMENT\tSTATE\tVERDICT\tCREATED\tELAPSED\tREASON")
+				for _, v := range views {
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Name, v.Environment, v.State, v.Verdict,
+						v.CreatedAt.Local().Format("2006-01-02 15:04:05"), time.Duration(v.ElapsedS*float64(time.Second)).Round(time.Second), v.Reason)
+				}
+			})
+		},
+	}
+	r.flags(cmd, true)
+	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	cmd.Flags().IntVar(&limit, "limit", 50, "most runs to list")
+	return cmd
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func (a *app) runsShow() *cobra.Command {
+	r := &remote{}
+	cmd := &cobra.Command{
+		Use: "show RUN", Short: "Show one run", Args: cobra.ExactArgs(1), Example: "  coordinator runs show last",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var v runView
+			var err error
+			if r.store != "" {
+				v, err = offlineRun(cmd.Context(), r.store, args[0])
+			} else {
+				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+					resp, err := runs.GetRun(ctx, &pb.GetRunRequest{RunId: args[0]})
+					if err == nil {
+						v = viewOf(resp.GetRun())
+					}
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(r.output, v, func(t *tabwriter.Writer) { v.table(t) })
+		},
+	}
+	r.flags(cmd, true)
+	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	return cmd
+}
+
+func (a *app) runsWatch() *cobra.Command {
+	r := &remote{}
+	kind := "auto"
+	cmd := &cobra.Command{
+		Use: "watch RUN", Short: "Follow a run to its end", Args: cobra.ExactArgs(1), Example: "  coordinator runs watch last",
+		Long: "watch follows a run and exits with its verdict. A signal detaches (exit code 130); the run goes on.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cl, err := r.client()
+			if err != nil {
+				return err
+			}
+			defer cl.close()
+			show := a.newProgress(kind)
+			last, err := a.follow(cmd.Context(), context.WithoutCancel(cmd.Context()), cl, args[0], show, false)
+			show.close()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "run %s %s %s\n", last.GetId(), stateName(last.GetState()), strings.TrimPrefix(last.GetVerdict().String(), "VERDICT_"))
+			if code := last.GetExitCode(); code != 0 {
+				return exit(int(code), nil)
+			}
+			return nil
+		},
+	}
+	r.flags(cmd, false)
+	cmd.Flags().StringVar(&kind, "progress", "auto", "auto, tui, plain or none")
+	return cmd
+}
+
+// mutation builds a command that changes a run.
+func (a *app) mutation(use, short, example string, args int, fn func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error)) *cobra.Command {
+	r := &remote{}
+	reason := ""
+	cmd := &cobra.Command{
+		Use: use, Short: short, Example: "  " + example, Args: cobra.ExactArgs(args),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+				m, err := fn(ctx, runs, args, reason)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(a.stdout, "run %s %s: %s\n", m.GetId(), stateName(m.GetState()), m.GetReason())
+				return err
+			})
+		},
+	}
+	r.flags(cmd, false)
+	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
+	return cmd
+}
+
+func (a *app) runsPause() *cobra.Command {
+	id := requestID() // one command is one request, however often it is sent
+	return a.mutation("pause RUN", "Freeze a run's timeline", "coordinator runs pause last --reason 'looking at the logs'", 1,
+		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
+			resp, err := runs.PauseRun(ctx, &pb.PauseRunRequest{RequestId: id, RunId: args[0], Reason: reason})
+			return resp.GetRun(), err
+		})
+}
+
+func (a *app) runsResume() *cobra.Command {
+	id := requestID()
+	return a.mutation("resume RUN", "Let a paused run go on", "coordinator runs resume last", 1,
+		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
+			resp, err := runs.ResumeRun(ctx, &pb.ResumeRunRequest{RequestId: id, RunId: args[0], Reason: reason})
+			return resp.GetRun(), err
+		})
+}
+
+func (a *app) runsScale() *cobra.Command {
+	id := requestID()
+	return a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
+		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
+			number, ok := strings.CutSuffix(args[1], "%")
+			percent, err := strconv.ParseFloat(number, 64)
+			if !ok || err != nil || percent < 0 {
+				return nil, usage("%q is not a share of the plan: write 150%%", args[1])
+			}
+			resp, err := runs.ScaleRun(ctx, &pb.ScaleRunRequest{RequestId: id, RunId: args[0], Factor: percent / 100, Reason: reason})
+			return resp.GetRun(), err
+		})
+}
+
+func (a *app) runsStop() *cobra.Command {
+	id := requestID()
+	return a.mutation("stop RUN", "End a run early, with its report", "coordinator runs stop last --reason 'wrong build'", 1,
+		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
+			resp, err := runs.StopRun(ctx, &pb.StopRunRequest{RequestId: id, RunId: args[0], Reason: reason})
+			return resp.GetRun(), err
+		})
+}
+
+func (a *app) runsReport() *cobra.Command {
+	r := &remote{}
+	format, file := "md", ""
+	cmd := &cobra.Command{
+		Use: "report RUN", Short: "Print or save a run's report", Args: cobra.ExactArgs(1),
+		Example: "  coordinator runs report last\n  coordinator runs report last --format html --file report.html",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, ok := reportNames[format]
+			if !ok {
+				return usage("--format %q: it is json, md, html or junit", format)
+			}
+			var data []byte
+			var err error
+			if r.store != "" {
+				data, err = offlineReport(cmd.Context(), r.store, args[0], kind.ext)
+			} else {
+				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+					data, err = report(ctx, runs, args[0], kind.format)
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			if file != "" {
+				return os.WriteFile(file, data, 0o644)
+			}
+			_, err = a.stdout.Write(data)
+			return err
+		},
+	}
+	r.flags(cmd, false)
+	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	cmd.Flags().StringVar(&format, "format", "md", "json, md, html or junit")
+	cmd.Flags().StringVar(&file, "file", "", "write it there instead of printing it")
+	return cmd
+}
+
+func (a *app) runsDelete() *cobra.Command {
+	r := &remote{}
+	id := requestID()
+	cmd := &cobra.Command{
+		Use: "delete RUN", Short: "Remove a run that has ended, with its samples and reports", Args: cobra.ExactArgs(1),
+		Example: "  coordinator runs delete 01J0000000000000000000000",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if r.store != "" {
+				err = offlineDelete(cmd.Context(), r.store, args[0])
+			} else {
+				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+					_, err := runs.DeleteRun(ctx, &pb.DeleteRunRequest{RequestId: id, RunId: args[0]})
+					return err
+				})
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "run %s deleted\n", args[0])
+			return err
+		},
+	}
+	r.flags(cmd, false)
+	cmd.Flags().StringVar(&r.store, "store", "", "work on this store's directory instead of asking a coordinator")
+	return cmd
+}
+
+func (a *app) workersList() *cobra.Command {
+	r := &remote{}
+	cmd := &cobra.Command{
+		Use: "list", Short: "List workers by name", Args: cobra.NoArgs, Example: "  coordinator workers list -o json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var views []workerView
+			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
+				resp, err := fleet.ListWorkers(ctx, &pb.ListWorkersRequest{})
+				views = nil
+				for _, w := range resp.GetWorkers() {
+					views = append(views, workerViewOf(w))
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(r.output, map[string]any{"workers": notNil(views)}, func(t *tabwriter.Writer) {
+				fmt.Fprintln(t, "WORKER\tSTATE\tRUN\tHOST\tCPUS\tCAPACITY\tLABELS\tVERSION")
+				for _, v := range views {
+					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%g\t%s\t%s\n", v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
+				}
+			})
+		},
+	}
+	r.flags(cmd, true)
+	return cmd
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	r := &remote{}
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the leader, the workers and what is running", Args: cobra.NoArgs, Example: "  coordinator status -o json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var v statusView
+			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
+				resp, err := fleet.GetStatus(ctx, &pb.GetStatusRequest{})
+				if err == nil {
+					v = statusViewOf(resp)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(r.output, v, func(t *tabwriter.Writer) { v.table(t) })
+		},
+	}
+	r.flags(cmd, true)
+	return cmd
+}
+
+var errNoRun = errors.New("no such run")

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	pb "proofload/proto/proofload/v1"
+)
+
+// runView is a run as listings show it; the names are those of report.json.
+type runView struct {
+	ID          string            `json:"id"`
+	Name        string            `json:"name"`
+	Environment string            `json:"environment"`
+	Labels      map[string]string `json:"labels"`
+	State       string            `json:"state"`
+	Verdict     string            `json:"verdict"`
+	ExitCode    int               `json:"exit_code"`
+	Reason      string            `json:"reason"`
+	Reasons     []string          `json:"reasons"`
+	CreatedAt   time.Time         `json:"created_at"`
+	T0At        *time.Time        `json:"t0_at"`
+	EndedAt     *time.Time        `json:"ended_at"`
+	ElapsedS    float64           `json:"elapsed_s"`
+	PausedS     float64           `json:"paused_s"`
+	Scale       float64           `json:"scale"`
+	Seed        uint64            `json:"seed"`
+	Workers     []string          `json:"workers"`
+	Provisional *time.Time        `json:"provisional_since"`
+}
+
+func viewOf(m *pb.Run) runView {
+	v := runView{
+		ID: m.GetId(), Name: m.GetName(), Environment: m.GetEnvironment(), Labels: m.GetLabels(), State: stateName(m.GetState()),
+		ExitCode: int(m.GetExitCode()), Reason: m.GetReason(), CreatedAt: m.GetCreateTime().AsTime(),
+		ElapsedS: m.GetElapsed().AsDuration().Seconds(), PausedS: m.GetPaused().AsDuration().Seconds(), Scale: m.GetScale(),
+		Seed: m.GetSeed(), Workers: notNil(m.GetWorkers()), Reasons: []string{},
+	}
+	if m.GetVerdict() != pb.Verdict_VERDICT_UNSPECIFIED {
+		v.Verdict = strings.TrimPrefix(m.GetVerdict().String(), "VERDICT_")
+	}
+	for _, r := range m.GetVerdictReasons() {
+		v.Reasons = append(v.Reasons, r.GetMessage())
+	}
+	if t := m.GetStartTime(); t != nil {
+		at := t.AsTime()
+		v.T0At = &at
+	}
+	if t := m.GetEndTime(); t != nil {
+		at := t.AsTime()
+		v.EndedAt = &at
+	}
+	if t := m.GetProvisionalSince(); t != nil {
+		at := t.AsTime()
+		v.Provisional = &at
+	}
+	return v
+}
+
+func (v runView) table(t *tabwriter.Writer) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s\t%s\n", name, value)
+		}
+	}
+	row("run", v.ID)
+	row("scenario", v.Name)
+	row("environment", v.Environment)
+	row("labels", pairs(v.Labels))
+	row("state", v.State)
+	row("reason", v.Reason)
+	row("verdict", v.Verdict)
+	for _, r := range v.Reasons {
+		row("", r)
+	}
+	row("created", v.CreatedAt.Local().Format(time.RFC3339))
+	if v.T0At != nil {
+		row("started", v.T0At.Local().Format(time.RFC3339))
+	}
+	if v.EndedAt != nil {
+		row("ended", v.EndedAt.Local().Format(time.RFC3339))
+	}
+	row("elapsed", fmt.Sprintf("%.3f s", v.ElapsedS))
+	row("paused", fmt.Sprintf("%.3f s", v.PausedS))
+	row("scale", fmt.Sprintf("%g %%", v.Scale*100))
+	row("workers", strings.Join(v.Workers, ", "))
+	if v.Provisional != nil {
+		row("provisional since", v.Provisional.Local().Format(time.RFC3339))
+	}
+}
+
+// workerView is a worker as listings show it.
+type workerView struct {
+	Name        string            `json:"name"`
+	State       string            `json:"state"`
+	Run         string            `json:"run"`
+	Labels      map[string]string `json:"labels"`
+	Capacity    float64           `json:"capacity"`
+	Version     string            `json:"version"`
+	Hostname    string            `json:"hostname"`
+	Platform    string            `json:"platform"`
+	CPUs        uint32            `json:"cpus"`
+	MemoryBytes uint64            `json:"memory_bytes"`
+	LastHeardAt time.Time         `json:"last_heard_at"`
+	ClockBoundS *float64          `json:"clock_bound_s"`
+}
+
+func workerViewOf(w *pb.Worker) workerView {
+	v := workerView{
+		Name: w.GetName(), State: strings.TrimPrefix(w.GetState().String(), "WORKER_STATE_"), Run: w.GetRunId(), Labels: w.GetLabels(),
+		Capacity: w.GetCapacity(), Version: w.GetVersion(), Hostname: w.GetHostname(), Platform: w.GetPlatform(),
+		CPUs: w.GetCpus(), MemoryBytes: w.GetMemoryBytes(), LastHeardAt: w.GetLastHeardTime().AsTime(),
+	}
+	if b := w.GetClockBound(); b != nil {
+		s := b.AsDuration().Seconds()
+		v.ClockBoundS = &s
+	}
+	return v
+}
+
+type leaderView struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Epoch   int64  `json:"epoch"`
+}
+
+// statusView is the state of a cluster.
+type statusView struct {
+	Version  string           `json:"version"`
+	Leader   leaderView       `json:"leader"`
+	Members  []memberView     `json:"members"`
+	Workers  map[string]int32 `json:"workers"`
+	Active   []runView        `json:"active_runs"`
+	Problems []string         `json:"problems"`
+}
+
+type memberView struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Leader  bool   `json:"leader"`
+}
+
+func statusViewOf(m *pb.GetStatusResponse) statusView {
+	l := m.GetLeader()
+	v := statusView{
+		Version: m.GetVersion(), Leader: leaderView{l.GetName(), l.GetAddress(), l.GetEpoch()},
+		Workers: m.GetWorkers(), Problems: notNil(m.GetProblems()), Active: []runView{}, Members: []memberView{},
+	}
+	for _, c := range m.GetCoordinators() {
+		v.Members = append(v.Members, memberView{c.GetName(), c.GetAddress(), c.GetLeader()})
+	}
+	for _, r := range m.GetActiveRuns() {
+		v.Active = append(v.Active, viewOf(r))
+	}
+	return v
+}
+
+func (v statusView) table(t *tabwriter.Writer) {
+	fmt.Fprintf(t, "leader\t%s at %s, epoch %d\n", v.Leader.Name, v.Leader.Address, v.Leader.Epoch)
+	var workers []string
+	for _, s := range slices.Sorted(maps.Keys(v.Workers)) {
+		workers = append(workers, fmt.Sprintf("%d %s", v.Workers[s], s))
+	}
+	if len(workers) == 0 {
+		workers = []string{"none"}
+	}
+	fmt.Fprintf(t, "workers\t%s\n", strings.Join(workers, ", "))
+	for _, r := range v.Active {
+		fmt.Fprintf(t, "run\t%s %s %s: %s\n", r.ID, r.Name, r.State, r.Reason)
+	}
+	for _, p := range v.Problems {
+		fmt.Fprintf(t, "problem\t%s\n", p)
+	}
+}
+
+func pairs(m map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, k+"="+m[k])
+	}
+	return strings.Join(out, ",")
+}

@@ -1,0 +1,177 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	etcdversion "go.etcd.io/etcd/api/v3/version"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"proofload/internal/api"
+	"proofload/internal/clock"
+	"proofload/internal/fleet"
+	"proofload/internal/lease"
+	"proofload/internal/result"
+	"proofload/internal/supervisor"
+	"proofload/internal/wire"
+)
+
+const (
+	commitEvery    = time.Second
+	heartbeatEvery = time.Second
+)
+
+// elect stands for leadership until ctx ends.
+func (c *Coordinator) elect(ctx context.Context) error {
+	ttl := lease.DefaultTTL
+	if c.etcd != nil {
+		ttl = lease.EmbeddedTTL
+	}
+	candidate, err := lease.NewCandidate(lease.Options{
+		Client: c.client, Name: c.opts.Name, Address: c.opts.Advertise, TTL: ttl, Logger: c.opts.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	var once sync.Once
+	err = candidate.Run(ctx, func(ctx context.Context, term *lease.Term) error {
+		return c.lead(ctx, term, func() { once.Do(func() { close(c.leading) }) })
+	})
+	if ctx.Err() != nil {
+		err = nil // it ended because it was told to
+	}
+	return err
+}
+
+// lead conducts one term.
+func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) error {
+	cluster, err := term.ClusterID(ctx)
+	if err != nil {
+		return fmt.Errorf("lead: %w", err)
+	}
+	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
+	heads := newHeads(term)
+	repository := result.NewRepository(heads, c.blobs)
+	manager := supervisor.New(supervisor.Options{
+		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
+		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: commitEvery, Leader: leader,
+		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Local: c.opts.Local, Callbacks: c.opts.Callbacks,
+	})
+	f := fleet.New(fleet.Options{
+		Logger: c.opts.Logger, Leader: leader, Cluster: cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
+		Incarnation: func(ctx context.Context) (int64, error) { return term.Incarnation(ctx, "") },
+		Leading:     func() bool { return term.Check() == nil },
+		File:        files{c.blobs}.GetFile, Handler: manager,
+	})
+	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c}
+	var stops []func()
+	err = manager.Run(ctx, f, func() {
+		stops = append(stops, c.workers.Lead(f), c.api.Lead(&api.Backend{Conductor: back, Archive: back, Files: back.files, Cluster: back}, leader))
+		stops = append(stops, c.gauges.lead(manager, f))
+		c.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+		c.log.Info("leading", "name", c.opts.Name, "epoch", term.Epoch(), "address", c.opts.Advertise)
+		ready()
+	})
+	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	for i := len(stops) - 1; i >= 0; i-- {
+		stops[i]()
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// gauges are the coordinator's own metrics. They are read when they are asked for.
+type gauges struct {
+	registry *prometheus.Registry
+	mu       sync.Mutex
+	manager  *supervisor.Manager
+	fleet    *fleet.Fleet
+}
+
+func newGauges() *gauges {
+	g := &gauges{registry: prometheus.NewRegistry()}
+	gauge := func(name, help string, fn func() float64) {
+		g.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "proofload", Name: name, Help: help}, fn))
+	}
+	gauge("coordinator_leader", "1 while this coordinator leads.", func() float64 {
+		m, _ := g.now()
+		if m == nil {
+			return 0
+		}
+		return 1
+	})
+	gauge("runs_active", "Runs that have not ended.", func() float64 {
+		if m, _ := g.now(); m != nil {
+			return float64(len(m.Active()))
+		}
+		return 0
+	})
+	g.registry.MustRegister(workersCollector{g})
+	return g
+}
+
+func (g *gauges) lead(m *supervisor.Manager, f *fleet.Fleet) (stop func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.manager, g.fleet = m, f
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.manager, g.fleet = nil, nil
+	}
+}
+
+func (g *gauges) now() (*supervisor.Manager, *fleet.Fleet) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.manager, g.fleet
+}
+
+var (
+	workersDesc  = prometheus.NewDesc("proofload_workers", "Workers known to the leader.", []string{"state"}, nil)
+	arrivalsDesc = prometheus.NewDesc("proofload_run_arrivals", "Arrivals of a live run so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
+	requestsDesc = prometheus.NewDesc("proofload_run_requests", "Requests of a live run that have ended so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
+)
+
+// workersCollector shows the fleet and the live runs.
+type workersCollector struct{ g *gauges }
+
+// Describe implements prometheus.Collector.
+func (w workersCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- workersDesc
+	ch <- arrivalsDesc
+	ch <- requestsDesc
+}
+
+// Collect implements prometheus.Collector.
+func (w workersCollector) Collect(ch chan<- prometheus.Metric) {
+	m, f := w.g.now()
+	if m == nil {
+		return
+	}
+	counts := map[string]float64{"free": 0, "busy": 0, "draining": 0, "lost": 0}
+	for _, worker := range f.Workers() {
+		counts[workerState(worker)]++
+	}
+	for state, n := range counts {
+		ch <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, n, state)
+	}
+	for _, v := range m.Active() {
+		if v.Progress == nil {
+			continue
+		}
+		l := v.Progress.Load
+		for outcome, n := range map[string]int64{"planned": l.Planned, "sent": l.Sent, "succeeded": l.Succeeded, "failed": l.Failed} {
+			ch <- prometheus.MustNewConstMetric(arrivalsDesc, prometheus.CounterValue, float64(n), v.Run.ID, v.Run.Name, outcome)
+		}
+		for outcome, n := range map[string]int64{"ok": l.Requests - l.Errors, "failed": l.Errors} {
+			ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), v.Run.ID, v.Run.Name, outcome)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"proofload/internal/metric"
+	"proofload/internal/result"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// job is one commit: it is repeated unchanged until it is decided.
+type job struct {
+	update  result.Update
+	final   *finalResult // not nil: the commit that closes the run
+	segment *metric.Segment
+	marks   map[metric.Source]uint64
+	waiting []waiter
+	began   int64
+}
+
+type outcome struct {
+	job *job
+	err error
+}
+
+// pump begins a commit when something is due and none is under way.
+func (r *runner) pump(ctx context.Context) {
+	if r.committing || r.over {
+		return
+	}
+	now := r.m.opts.Clock()
+	if r.job != nil {
+		if now >= r.retryAt {
+			r.begin(ctx, r.job)
+		}
+		return
+	}
+	if r.run.State.Final() && r.final == nil {
+		return // the record of the end goes out together with the reports
+	}
+	due := !r.segment.Empty() && (now-r.lastCommit >= int64(r.m.opts.CommitEvery) || r.closing())
+	if !r.dirty && !due && r.final == nil {
+		return
+	}
+	j := &job{began: now}
+	if j.final, r.final = r.final, nil; j.final == nil && !r.segment.Empty() {
+		j.segment, j.marks = r.segment, r.ledger.Seal()
+		from, to := j.segment.Span()
+		j.update.Segment = &result.Sealed{
+			Data: metric.EncodeSegment(j.segment), Marks: result.MarksOf(j.marks), From: from, To: to,
+		}
+		r.segment = metric.NewSegment(r.id)
+	}
+	if r.t0 != nil {
+		r.facts.Clock = &result.Clock{Run: r.now(), Wall: r.m.opts.Wall().UTC().Round(0)}
+	}
+	r.facts.JudgedThrough = r.lastWhole
+	j.update.Run, j.update.Facts = r.run, r.facts
+	j.waiting, r.waiting, r.dirty = r.waiting, nil, false
+	r.begin(ctx, j)
+}
+
+// closing reports whether samples are committed as they come, because the run is being closed.
+func (r *runner) closing() bool { return r.run.State == run.Stopping || r.run.State.Final() }
+
+// begin starts the commit in the background.
+func (r *runner) begin(ctx context.Context, j *job) {
+	r.job, r.committing, r.lastCommit = j, true, r.m.opts.Clock()
+	r.m.group.Go(func() error {
+		r.commits <- outcome{j, r.commit(ctx, j)}
+		return nil
+	})
+}
+
+// commit runs in the background; it is the only user of the committer while it runs.
+func (r *runner) commit(ctx context.Context, j *job) error {
+	if j.final != nil {
+		return r.close(ctx, j)
+	}
+	if err := r.committer.Commit(ctx, j.update); err != nil {
+		return err
+	}
+	if r.committer.CheckpointDue() {
+		// The references move into a manifest; what a checkpoint would aggregate is rebuilt from the
+		// segments, which are kept until the run is deleted.
+		return r.committer.Checkpoint(ctx, nil)
+	}
+	return nil
+}
+
+// committed takes the outcome of a commit.
+func (r *runner) committed(o outcome) error {
+	r.committing = false
+	if o.err != nil {
+		if fenced(o.err) {
+			return o.err
+		}
+		r.retryAt = r.m.opts.Clock() + int64(retryAfter)
+		r.view.provisional(r.m.opts.Wall())
+		r.log.Warn("commit failed, trying again", "retry_in", retryAfter, "error", o.err)
+		return nil
+	}
+	r.job = nil
+	r.view.provisional(time.Time{})
+	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
+	if o.job.final != nil {
+		r.over = true
+	}
+	if o.job.segment != nil {
+		r.acknowledge(o.job)
+	}
+	for _, w := range o.job.waiting {
+		for _, e := range w.effects {
+			r.effect(e)
+		}
+		if w.answer != nil {
+			w.answer(o.job.update.Run, nil)
+		}
+	}
+	return nil
+}
+
+// acknowledge tells the workers what is durable, and publishes the seconds that are whole now.
+func (r *runner) acknowledge(j *job) {
+	byWorker := map[string][]wire.Mark{}
+	for source, seq := range r.ledger.Commit(j.marks) {
+		byWorker[source.Worker] = append(byWorker[source.Worker], wire.Mark{Run: r.id, Incarnation: source.Incarnation, Through: seq})
+	}
+	for worker, marks := range byWorker {
+		r.m.fleet.Ack(worker, marks)
+	}
+	r.view.marks(r.ledger.Sources())
+	for _, s := range r.closer.Commit(j.segment, r.owners()) {
+		r.observe(s)
+	}
+}
+
+// owners are the sources that own shards now.
+func (r *runner) owners() []metric.Source {
+	out := make([]metric.Source, 0, len(r.run.Shards.Owners))
+	for _, o := range r.run.Shards.Owners {
+		out = append(out, metric.Source{Worker: o.Worker, Incarnation: o.Incarnation})
+	}
+	return out
+}
+
+// observe judges a second that is whole.
+func (r *runner) observe(s metric.Second) {
+	r.lastWhole = s.Index
+	r.judge.SetSchedule(r.run.History, r.stoppedAt())
+	r.judge.Observe(s)
+	r.view.whole(s)
+	r.view.judged(r.standing())
+	for _, b := range r.judge.Breaches() {
+		r.breached(b)
+	}
+}
+
+// stoppedAt is the run time at which the load was told to stop; 0: not yet.
+func (r *runner) stoppedAt() time.Duration {
+	if r.run.Stop == nil || r.run.Stop.Kind == run.StopCompleted {
+		return 0
+	}
+	return r.run.Stop.At
+}

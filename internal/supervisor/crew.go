@@ -1,0 +1,282 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"proofload/internal/fleet"
+	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// hand is one worker of the crew.
+type hand struct {
+	worker   fleet.Worker
+	member   run.Member
+	status   wire.Status
+	final    *wire.Final
+	joined   time.Duration
+	lost     *time.Duration // run time at which it was given up
+	detached bool           // it has no session now
+	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
+	revision uint64         // of the last assignment sent
+}
+
+// received takes a message of a worker.
+func (r *runner) received(w fleet.Worker, msg wire.Upward) {
+	switch m := msg.(type) {
+	case wire.Sealed:
+		r.batch(w, m)
+	case wire.Status:
+		if h := r.hand(w); h != nil {
+			r.reported(h, m)
+		}
+	case wire.Final:
+		if h := r.hand(w); h != nil && h.member.Incarnation == m.Incarnation {
+			h.final = &m
+		}
+	case wire.TaskResult:
+		r.taskDone(m)
+	}
+}
+
+// hand returns the crew member that a session belongs to, if it is still the same life of it.
+func (r *runner) hand(w fleet.Worker) *hand {
+	h := r.crew[w.Name]
+	if h == nil || h.member.Incarnation != w.Incarnation {
+		return nil
+	}
+	return h
+}
+
+// batch counts a batch once.
+func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
+	source := metric.Source{Worker: w.Name, Incarnation: b.Incarnation}
+	nack := wire.Nack{Run: r.id, Incarnation: b.Incarnation, Want: r.ledger.Want(source)}
+	if r.final != nil || r.run.State.Final() {
+		nack.Reason, nack.Message = wire.NackClosed, "run is closed: a closed run is never amended"
+		r.m.fleet.Nack(w.Name, nack)
+		return
+	}
+	decoded, err := metric.DecodeBatch(b.Data)
+	if err == nil && (decoded.Run != r.id || decoded.Source != source || decoded.Seq != b.Seq) {
+		err = fmt.Errorf("%w: it is batch %d of %s in run %s", metric.ErrCorrupt, decoded.Seq, decoded.Source.Worker, decoded.Run)
+	}
+	if err != nil {
+		r.log.Warn("batch refused", "worker_id", w.Name, "seq", b.Seq, "error", err)
+		nack.Reason, nack.Message, nack.Want = wire.NackCorrupt, err.Error(), b.Seq
+		r.m.fleet.Nack(w.Name, nack)
+		return
+	}
+	switch r.ledger.Offer(source, b.Seq) {
+	case metric.Gap:
+		nack.Reason, nack.Message = wire.NackGap, "a batch before it is missing"
+		r.m.fleet.Nack(w.Name, nack)
+	case metric.Duplicate:
+		if through := r.ledger.Committed(source); b.Seq <= through {
+			r.m.fleet.Ack(w.Name, []wire.Mark{{Run: r.id, Incarnation: b.Incarnation, Through: through}})
+		}
+	case metric.Accept:
+		r.batches++
+		r.view.batch(decoded)
+		r.segment.Add(decoded, r.keepWorker)
+	}
+}
+
+// keepWorker says whether a criterion names the worker label of a metric.
+func (r *runner) keepWorker(name string) bool {
+	for _, c := range r.plan.Criteria {
+		if c.Check.Left.Metric == name && (slices.Contains(c.By, "worker") || slices.ContainsFunc(c.Check.Left.Matchers, namesWorker)) {
+			return true
+		}
+	}
+	return false
+}
+
+// attached takes back a worker that has a session again. Another life of it is the proof that the
+// life that was assigned has stopped.
+func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
+	h := r.crew[w.Name]
+	if h == nil {
+		return
+	}
+	h.detached = false
+	if h.member.Incarnation != w.Incarnation {
+		h.gone = true
+		h.detached = true
+		return
+	}
+	h.worker = w
+	if hello.Status != nil && hello.Status.Run == r.id {
+		r.reported(h, *hello.Status)
+	}
+}
+
+// detached notes that a worker has no session. It may come back; its lease decides for how long.
+func (r *runner) detached(w fleet.Worker, reason string, goodbye bool) {
+	h := r.hand(w)
+	if h == nil {
+		return
+	}
+	h.detached = true
+	h.gone = h.gone || goodbye
+	r.log.Info("worker away", "worker_id", w.Name, "reason", reason)
+	r.view.event(r, "worker", w.Name+" away: "+reason)
+}
+
+// reported takes a worker's status.
+func (r *runner) reported(h *hand, s wire.Status) {
+	if s.Run != r.id || s.State < h.status.State {
+		return
+	}
+	h.status = s
+	if s.State == wire.WorkerFailed && r.run.State != run.Stopping {
+		_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
+		return
+	}
+	switch r.run.State {
+	case run.Initializing:
+		r.checkReady()
+	case run.Running, run.Paused:
+		r.checkPhases()
+	case run.Stopping:
+		r.checkDrained()
+	}
+}
+
+// active yields the crew that has not been given up.
+func (r *runner) active() []*hand {
+	var out []*hand
+	for _, h := range r.crew {
+		if h.lost == nil {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b *hand) int {
+		if a.worker.Name < b.worker.Name {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// checkReady passes the barrier when every worker is ready.
+func (r *runner) checkReady() {
+	for _, h := range r.active() {
+		if h.status.State < wire.WorkerReady || h.status.Revision < h.revision {
+			return
+		}
+	}
+	switch r.run.Setup.State {
+	case run.TaskPending, run.TaskStarted:
+		r.beginSetup()
+		return
+	}
+	if !r.run.Ready {
+		_ = r.step(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
+	}
+}
+
+// checkPhases starts the phases whose predecessor is over, and ends the run when all are.
+func (r *runner) checkPhases() {
+	if r.t0 == nil || r.now() < 0 {
+		return
+	}
+	over := map[string]bool{}
+	all := true
+	for _, p := range r.plan.Phases {
+		over[p.Name] = r.phaseOver(p.Name)
+		all = all && over[p.Name]
+	}
+	for _, p := range r.plan.Phases {
+		if p.After != "" && over[p.After] && !r.phaseStarted(p.Name) {
+			if err := r.step(run.Event{Kind: run.PhaseStarted, ID: r.id + "/phase/" + p.Name, Phase: p.Name, Reason: p.After + " has ended"}); err == nil {
+				r.view.event(r, "phase", p.Name+" starts")
+			}
+		}
+	}
+	if all {
+		_ = r.step(run.Event{Kind: run.AllEnded, Reason: "every phase has ended"})
+	}
+}
+
+func (r *runner) phaseStarted(name string) bool {
+	return slices.ContainsFunc(r.run.History, func(c run.Change) bool {
+		return c.Kind == run.ChangePhaseStart && c.Phase == name
+	})
+}
+
+// phaseOver reports whether a phase's schedule has ended and nothing of it is in flight, on every
+// worker that is still there.
+func (r *runner) phaseOver(name string) bool {
+	crew := r.active()
+	for _, h := range crew {
+		i := slices.IndexFunc(h.status.Phases, func(p wire.PhaseStatus) bool { return p.Phase == name })
+		if i < 0 || !h.status.Phases[i].Ended || h.status.Phases[i].InFlight > 0 {
+			return false
+		}
+	}
+	return len(crew) > 0
+}
+
+// checkCrew gives up workers that are known to have stopped, or whose lease cannot be alive.
+func (r *runner) checkCrew() {
+	var lost []*hand
+	for _, h := range r.active() {
+		if h.final != nil || h.status.State == wire.WorkerDone {
+			continue
+		}
+		w, known := r.m.fleet.Worker(h.worker.Name)
+		silent := known && w.Silent > r.plan.Grace+time.Second
+		if h.gone || !known || (h.detached && silent) {
+			lost = append(lost, h)
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	now := r.now()
+	for _, h := range lost {
+		h.lost = &now
+		r.log.Warn("worker lost", "worker_id", h.worker.Name)
+		r.view.event(r, "worker", h.worker.Name+" lost")
+	}
+	if r.run.State != run.Stopping {
+		r.replace(lost)
+	}
+}
+
+// replace applies the scenario's policy to lost workers.
+func (r *runner) replace(lost []*hand) {
+	rest := r.active()
+	gone := len(r.crew) - len(rest)
+	part := float64(gone) / float64(len(r.crew))
+	reason := fmt.Sprintf("%d of %d workers lost", gone, len(r.crew))
+	if len(rest) == 0 || r.plan.Loss.Policy == "abort" || (gone > 1 && part > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
+		_ = r.step(run.Event{Kind: run.WorkersLost, Reason: reason})
+		return
+	}
+	var members []run.Member
+	for _, h := range lost {
+		members = append(members, h.member)
+	}
+	var heirs []share
+	if r.plan.Loss.Policy == "redistribute" {
+		for _, h := range rest {
+			heirs = append(heirs, share{h.member, h.worker.Capacity})
+		}
+	}
+	shards := move(r.run.Shards, members, heirs, r.now()+moveLead)
+	if err := r.step(run.Event{Kind: run.ShardsMoved, Shards: &shards, Reason: reason}); err != nil {
+		r.abandon(err)
+	}
+}
+
+// moveLead is how far ahead of now shards are granted to their new owners.
+const moveLead = 500 * time.Millisecond
+
+func namesWorker(m scenario.Matcher) bool { return m.Label == "worker" }

@@ -1,0 +1,55 @@
+package supervisor
+
+import (
+	"time"
+
+	"proofload/internal/result/report"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+)
+
+// phaseState says how far a phase is at a run time, and when it started.
+func (r *runner) phaseState(p scenario.Phase, now time.Duration) (state string, start time.Duration) {
+	timeline := r.run.Timeline()
+	start, known := r.phaseStart(p, timeline, 0)
+	switch {
+	case !known || now < start:
+		return "pending", start
+	case r.phaseOver(p.Name) || r.run.State.Final():
+		return "ended", start
+	case timeline.PlanTime(now) >= timeline.PlanTime(start)+p.Length || r.run.State == run.Stopping:
+		return "draining", start
+	}
+	return "running", start
+}
+
+// phaseStart returns the run time at which a phase starts, as far as that is decided.
+func (r *runner) phaseStart(p scenario.Phase, t run.Timeline, depth int) (time.Duration, bool) {
+	switch {
+	case depth > len(r.plan.Phases):
+		return 0, false
+	case p.After != "":
+		return t.PhaseStart(p.Name)
+	case p.With != "":
+		for _, other := range r.plan.Phases {
+			if other.Name == p.With {
+				return r.phaseStart(other, t, depth+1)
+			}
+		}
+		return 0, false
+	}
+	return t.RunTime(p.At)
+}
+
+// reportEvents are the events that the record does not tell.
+func (r *runner) reportEvents() []report.Event {
+	out := []report.Event{}
+	for _, e := range r.view.log() {
+		switch e.Kind {
+		case "state", "pause", "resume", "scale", "phase", "breach":
+			continue // the report makes these of the record
+		}
+		out = append(out, report.Event{AtS: e.RunTime.Seconds(), Kind: e.Kind, Detail: e.Detail})
+	}
+	return out
+}

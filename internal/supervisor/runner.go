@@ -1,0 +1,255 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"proofload/internal/fleet"
+	"proofload/internal/judge"
+	"proofload/internal/metric"
+	"proofload/internal/result"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+)
+
+// runner conducts one run. Everything below the mailbox belongs to the goroutine in loop.
+type runner struct {
+	m    *Manager
+	id   string
+	log  hclog.Logger
+	plan *scenario.Plan
+	mail *mailbox
+	view *view
+	done chan struct{}   // closed when loop has returned
+	ctx  context.Context // of the loop, for what it starts in the background
+
+	// The record, and its way to the store.
+	run          run.Run
+	facts        result.Facts
+	committer    *result.Committer // used by one commit at a time
+	commits      chan outcome      // capacity 1
+	committing   bool
+	job          *job // being committed, or to be tried again
+	retryAt      int64
+	waiting      []waiter     // effects and answers that wait for the record
+	dirty        bool         // the record has changed since the last commit was begun
+	lastCommit   int64        // when the last one was begun
+	final        *finalResult // the run is over: the next commit closes it
+	over         bool         // the closing commit has succeeded
+	closingBooks bool         // what was committed is being read for the last time
+	queueTimeout time.Duration
+	accepted     int64 // when this runner began, for the queue timeout
+
+	// The samples.
+	ledger    *metric.Ledger
+	segment   *metric.Segment
+	closer    *metric.Closer
+	judge     *judge.Judge
+	batches   int64
+	lastWhole int64 // newest second that was closed
+
+	// The workers.
+	crew map[string]*hand
+	task string // id of the task that a worker was told to run
+	t0   *int64 // start of run time on the manager's clock
+	stop int64  // when stopping began
+}
+
+// waiter is what happens once the record is committed.
+type waiter struct {
+	effects []run.Effect
+	answer  func(run.Run, error)
+}
+
+const (
+	tickEvery  = 50 * time.Millisecond
+	retryAfter = 500 * time.Millisecond
+)
+
+func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan) *runner {
+	head := c.Head()
+	r := &runner{
+		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
+		mail: newMailbox(), done: make(chan struct{}),
+		run: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
+		accepted: m.opts.Clock(),
+		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
+		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
+		crew: map[string]*hand{},
+	}
+	r.view = newView(plan, head)
+	r.view.update(r)
+	return r
+}
+
+// loop conducts the run to its end. It returns nil when the run has ended or ctx has; an error that
+// is result.ErrFenced says that the term is over.
+func (r *runner) loop(ctx context.Context) error {
+	defer close(r.done)
+	defer r.view.close()
+	r.ctx = ctx
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	r.resumeEffects()
+	for !r.over {
+		select {
+		case <-r.mail.wake:
+			for _, fn := range r.mail.take() {
+				fn()
+			}
+		case <-ticker.C:
+			r.tick()
+		case o := <-r.commits:
+			if err := r.committed(o); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			if r.committing {
+				<-r.commits
+			}
+			return nil
+		}
+		r.pump(ctx)
+		r.view.update(r)
+	}
+	return nil
+}
+
+// now returns the run time; 0 before T0 is stamped.
+func (r *runner) now() time.Duration {
+	if r.t0 == nil {
+		return 0
+	}
+	return time.Duration(r.m.opts.Clock() - *r.t0)
+}
+
+// step applies an event. What must wait for the record waits for the next commit.
+func (r *runner) step(ev run.Event) error {
+	ev.Time, ev.RunTime = r.m.opts.Wall(), r.now()
+	next, effects, err := run.Step(r.run, ev)
+	if err != nil {
+		r.log.Debug("event refused", "event", ev.Kind, "state", r.run.State, "error", err)
+		return err
+	}
+	if next.State != r.run.State {
+		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
+		r.view.event(r, "state", fmt.Sprintf("%s: %s", next.State, next.Reason))
+	}
+	r.run = next
+	for i, e := range effects {
+		if e.Kind == run.Persist {
+			r.dirty = true
+			r.waiting = append(r.waiting, waiter{effects: effects[i+1:]})
+			return nil
+		}
+		r.effect(e)
+	}
+	return nil
+}
+
+// command applies an operator's event and answers once it is recorded.
+func (r *runner) command(ev run.Event, answer func(run.Run, error)) {
+	if _, done := r.run.Answer(ev.ID); done && ev.ID != "" {
+		answer(r.run, nil)
+		return
+	}
+	before := r.run
+	if err := r.step(ev); err != nil {
+		answer(before, err)
+		return
+	}
+	switch ev.Kind {
+	case run.PauseRequested, run.ResumeRequested, run.ScaleRequested:
+		r.view.event(r, eventName(ev.Kind), describe(ev))
+	}
+	r.waiting = append(r.waiting, waiter{answer: answer})
+	r.dirty = true
+}
+
+func eventName(k run.EventKind) string {
+	switch k {
+	case run.PauseRequested:
+		return "pause"
+	case run.ResumeRequested:
+		return "resume"
+	}
+	return "scale"
+}
+
+func describe(ev run.Event) string {
+	s := ev.Reason
+	if ev.Kind == run.ScaleRequested {
+		s = fmt.Sprintf("to %g %% of the plan", ev.Factor*100)
+		if ev.Reason != "" {
+			s += ": " + ev.Reason
+		}
+	}
+	return s
+}
+
+// tick does what is due by time.
+func (r *runner) tick() {
+	switch r.run.State {
+	case run.Idle:
+		r.checkQueueTimeout()
+	case run.Initializing, run.Running, run.Paused:
+		r.checkCrew()
+	case run.Stopping:
+		r.checkCrew()
+		r.checkDrained()
+	}
+}
+
+// checkQueueTimeout ends a run that has waited for workers for too long.
+func (r *runner) checkQueueTimeout() {
+	if r.queueTimeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < r.queueTimeout {
+		return
+	}
+	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", r.queueTimeout, r.run.Reason)
+	r.queueTimeout = 0
+	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
+}
+
+// seekWorkers reserves workers for a run in IDLE.
+func (r *runner) seekWorkers() {
+	if r.run.State != run.Idle || !r.m.mayStart(r.id, r.plan.Workers.Match) {
+		return
+	}
+	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)
+	if why != "" {
+		if why != r.run.Reason {
+			_ = r.step(run.Event{Kind: run.Waiting, Reason: why})
+		}
+		return
+	}
+	r.m.started(r.id)
+	r.hire(taken)
+}
+
+// hire makes the reserved workers the run's crew.
+func (r *runner) hire(taken []fleet.Worker) {
+	shares := make([]share, 0, len(taken))
+	for _, w := range taken {
+		member := run.Member{Worker: w.Name, Incarnation: w.Incarnation}
+		r.crew[w.Name] = &hand{worker: w, member: member, joined: r.now()}
+		shares = append(shares, share{member, w.Capacity})
+		r.view.event(r, "worker", w.Name+" assigned")
+	}
+	shards := run.ShardMap{Revision: r.run.Shards.Revision + 1, Owners: divide(shares)}
+	if err := r.step(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(taken))}); err != nil {
+		r.abandon(err)
+	}
+}
+
+// abandon ends a run that cannot go on for a reason inside this program.
+func (r *runner) abandon(err error) {
+	r.log.Error("run abandoned", "error", err)
+	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: err.Error(), ExitCode: run.ExitInternal})
+}
+
+// fenced reports whether an error says that the term is over.
+func fenced(err error) bool { return errors.Is(err, result.ErrFenced) }

@@ -1,0 +1,58 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+
+	"proofload/internal/judge"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// judgeInput is what the final judgement needs besides the seconds.
+func (r *runner) judgeInput() judge.Input {
+	in := judge.Input{Run: r.id, Stop: r.run.Stop, Completeness: r.completeness()}
+	for _, name := range r.crewNames() {
+		if g, ok := r.gap(r.crew[name]); ok {
+			last := "an unknown one"
+			if g.ToSeq != nil {
+				last = fmt.Sprint(*g.ToSeq)
+			}
+			in.Gaps = append(in.Gaps, fmt.Sprintf("batches %d to %s of worker %s are missing", g.FromSeq, last, name))
+		}
+	}
+	return in
+}
+
+// breached acts on a criterion that is breached for as long as it says. An abort takes effect once:
+// while the run is stopping it changes nothing.
+func (r *runner) breached(b judge.Breach) {
+	id := b.ViolationID(r.id)
+	if slices.Contains(r.facts.Breaches, id) {
+		return
+	}
+	r.facts.Breaches = append(r.facts.Breaches, id)
+	r.dirty = true
+	r.view.event(r, "breach", b.Message)
+	if b.OnBreach == "abort" && r.run.State != run.Stopping {
+		_ = r.step(run.Event{Kind: run.StopRequested, ID: r.id + "/abort/" + id, Stop: run.StopCriterion, Reason: b.Message})
+	}
+}
+
+// standing shows the criteria as judged so far.
+func (r *runner) standing() []wire.CriterionProgress {
+	rows := r.judge.Standing()
+	out := make([]wire.CriterionProgress, 0, len(rows))
+	for _, c := range rows {
+		p := wire.CriterionProgress{Name: c.Name, Result: string(c.Result)}
+		if c.Observed != nil {
+			p.Observed = scenario.FormatLimit(*c.Observed, c.Unit)
+		}
+		if c.Result == judge.Invalid {
+			p.Result = "PENDING" // without samples so far; what comes decides
+		}
+		out = append(out, p)
+	}
+	return out
+}

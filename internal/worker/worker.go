@@ -1,0 +1,115 @@
+// Package worker assembles a worker: the agent with the machine's probe and its connection. It
+// decides nothing.
+package worker
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"proofload/internal/agent"
+	"proofload/internal/clock"
+	"proofload/internal/load"
+	"proofload/internal/metric/source/host"
+)
+
+// Options are what a worker is made of. Join, DataDir and Logger are required.
+type Options struct {
+	Name     string // empty: the host name
+	Join     []string
+	Labels   map[string]string
+	Capacity float64 // 0: 1
+	DataDir  string
+	TLS      TLSOptions
+	Dial     []grpc.DialOption // for tracing
+	Fsync    bool
+	Version  string
+	Logger   hclog.Logger
+}
+
+// TLSOptions say how the coordinator is trusted, and what this worker shows of itself. The zero
+// value is a connection without TLS.
+type TLSOptions struct {
+	Enabled           bool
+	CAFile            string // PEM of the authorities to trust; empty: the system's
+	CertFile, KeyFile string // of this worker
+}
+
+// Run works until ctx ends or the coordinator sends the worker away.
+func Run(ctx context.Context, opts Options) error {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "unknown"
+	}
+	if opts.Name == "" {
+		opts.Name = hostname
+	}
+	creds, err := Credentials(opts.TLS)
+	if err != nil {
+		return err
+	}
+	options := agent.Options{
+		Name: opts.Name, Addresses: opts.Join, Labels: opts.Labels, Capacity: opts.Capacity, DataDir: opts.DataDir,
+		Version: opts.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos,
+		Host: &machine{read: host.New(), load: host.New()}, Credentials: creds, Dial: opts.Dial, Fsync: opts.Fsync, Logger: opts.Logger,
+	}
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	a, err := agent.New(options)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.Run(ctx), a.Close())
+}
+
+// Credentials reads the files of a client's TLS.
+func Credentials(o TLSOptions) (credentials.TransportCredentials, error) {
+	if !o.Enabled && o.CAFile == "" && o.CertFile == "" {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("authorities to trust: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("authorities to trust: %s holds none", o.CAFile)
+		}
+	}
+	if o.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("own certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// machine lets the agent measure this machine. Two goroutines ask, each through a probe of its own.
+type machine struct{ read, load *host.Probe }
+
+// Load implements load.Host.
+func (m *machine) Load() load.HostLoad {
+	return load.HostLoad{BusiestCore: m.load.BusiestCore(), Throttled: m.load.Throttled()}
+}
+
+// Measure implements agent.Host.
+func (m *machine) Measure() []agent.Measurement {
+	var out []agent.Measurement
+	for _, r := range m.read.Read() {
+		out = append(out, agent.Measurement{Name: r.Name, Category: r.Category, Unit: r.Unit, Value: r.Value})
+	}
+	return out
+}
