@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -258,7 +259,7 @@ func TestHTTPTimeout(t *testing.T) {
 }
 
 func asError(err error, target **httpload.Error) bool {
-	e, ok := err.(*httpload.Error)
+	e, ok := errors.AsType[*httpload.Error](err)
 	*target = e
 	return ok
 }
