@@ -51,7 +51,9 @@ type Agent struct {
 	wanted  wire.Assignment
 	current *work
 	change  chan struct{} // capacity 1: wanted has changed
+	failed  chan error    // capacity 1: why the agent cannot go on
 	leases  lease
+	counts  counts
 }
 
 // lease is what the last answered heartbeat granted.
@@ -76,7 +78,7 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{
 		opts: opts, log: opts.Logger.Named("worker").With("worker_id", opts.Name), id: id,
-		outbox: outbox, change: make(chan struct{}, 1),
+		outbox: outbox, change: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	a.link = &link{
 		opts: opts, log: a.log.Named("link"), id: id, outbox: outbox, to: a,
@@ -129,7 +131,12 @@ func (a *Agent) work(ctx context.Context) error {
 	for {
 		select {
 		case <-a.change:
+		case err := <-a.failed:
+			return err
 		case <-ctx.Done():
+			if a.current != nil {
+				a.current.drain()
+			}
 			return nil
 		}
 		a.mu.Lock()
@@ -155,7 +162,16 @@ func (a *Agent) work(ctx context.Context) error {
 	}
 }
 
-// assigned implements receiver.
+// giveUp ends the agent with an error; the first one counts.
+func (a *Agent) giveUp(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+// assigned implements receiver. An assignment of the run that is being executed is in force when it
+// returns, so that the lease which may come next in the stream cannot start what was taken away.
 func (a *Agent) assigned(w wire.Assignment) {
 	a.mu.Lock()
 	if w.Run != "" && w.Run == a.wanted.Run && w.Revision < a.wanted.Revision {
@@ -164,7 +180,11 @@ func (a *Agent) assigned(w wire.Assignment) {
 	}
 	a.wanted = w
 	leased := a.leases.until > a.opts.Clock()
+	current := a.current
 	a.mu.Unlock()
+	if current != nil && current.run == w.Run {
+		current.apply(w)
+	}
 	if w.Run != "" && !leased {
 		a.link.Beat() // without a lease nothing may start: not a second may pass before it is asked for
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -46,6 +47,9 @@ type link struct {
 	draining bool
 	left     bool
 	leaving  chan struct{} // closed when the worker leaves because it was told to
+
+	live     atomic.Pointer[session] // the session that is attached now; nil: none
+	welcomes atomic.Int64            // sessions that were welcomed
 }
 
 // upward is what is to be sent besides batches, which the outbox holds.
@@ -81,15 +85,17 @@ var errDrained = errors.New("drained")
 // run keeps a session until ctx ends, when it says goodbye, or until an error that trying again
 // cannot mend.
 func (l *link) run(ctx context.Context) error {
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
+	waiting.Go(func() {
 		select {
 		case <-l.leaving:
 			cancel()
 		case <-ctx.Done():
 		}
-	}()
+	})
 	backoff := backoffLeast
 	for {
 		began := time.Now()
@@ -122,10 +128,13 @@ func (l *link) session(ctx context.Context) error {
 		return err
 	}
 	// The stream outlives ctx by the time of a goodbye.
-	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeWait, cancel) })
+	streamCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeWait, func() { cancel(nil) }) })
 	defer stop()
+	// A coordinator that takes the connection and then says nothing is as good as none.
+	handshake := time.AfterFunc(handshakeWait, func() { cancel(errNoWelcome) })
+	defer handshake.Stop()
 	stream, err := pb.NewWorkerServiceClient(conn).Attach(streamCtx, grpc.WaitForReady(false))
 	if err != nil {
 		return err
@@ -134,23 +143,42 @@ func (l *link) session(ctx context.Context) error {
 		return streamError(stream, err)
 	}
 	first, err := stream.Recv()
+	handshake.Stop()
 	if err != nil {
+		if cause := context.Cause(streamCtx); errors.Is(cause, errNoWelcome) {
+			return cause
+		}
 		return err
 	}
 	welcome := first.GetWelcome()
 	if welcome == nil {
 		return fmt.Errorf("coordinator answered hello with %T", first.GetPayload())
 	}
-	s := l.welcomed(welcome)
+	s, err := l.welcomed(welcome)
+	if err != nil {
+		return err
+	}
+	l.welcomes.Add(1)
+	l.live.Store(s)
+	defer l.live.Store(nil)
+	for _, m := range wire.MarksFromProto(welcome.GetCommitted()) {
+		s.committed(m)
+	}
 	l.files.resume()
 	group, groupCtx := errgroup.WithContext(streamCtx)
 	group.Go(func() error { return s.receive(stream) })
 	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
 	err = group.Wait()
-	cancel()
+	cancel(nil)
 	drainStream(stream)
 	return err
 }
+
+// errNoWelcome ends an attempt to attach that was not answered.
+var errNoWelcome = errors.New("coordinator did not answer the worker's hello")
+
+// handshakeWait bounds how long the answer to a hello may take.
+const handshakeWait = 15 * time.Second
 
 // goodbyeWait bounds how long a worker that was told to end waits for its last words to pass.
 const goodbyeWait = 2 * time.Second
@@ -180,15 +208,30 @@ func (l *link) hello() wire.Hello {
 	h.Instance, h.Nonce = l.id.instance, l.id.nonce
 	h.HighestEpoch, h.Cluster, h.Incarnation = l.known.epoch, l.known.cluster, l.known.incarnation
 	h.Outbox = l.outbox.State()
+	h.Outbox = h.Outbox[:min(len(h.Outbox), helloSequences)] // the rest is described once these are gone
 	h.Status = l.up.status
 	return h
 }
 
+// helloSequences is how many sequences of the outbox one hello may describe.
+const helloSequences = 1024
+
+// EpochError refuses a coordinator that led before one that this worker has already heard.
+type EpochError struct{ Got, Highest int64 }
+
+// Error says both epochs.
+func (e *EpochError) Error() string {
+	return fmt.Sprintf("coordinator leads in epoch %d, which is over: epoch %d was seen", e.Got, e.Highest)
+}
+
 // welcomed takes over what the coordinator said and returns the session.
-func (l *link) welcomed(w *pb.Welcome) *session {
+func (l *link) welcomed(w *pb.Welcome) (*session, error) {
 	leader := wire.LeaderFromProto(w.GetLeader())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.known.cluster == w.GetClusterId() && leader.Epoch < l.known.epoch {
+		return nil, &EpochError{Got: leader.Epoch, Highest: l.known.epoch}
+	}
 	if l.known.cluster != w.GetClusterId() {
 		l.known.epoch = 0 // epochs are compared within one cluster only
 	}
@@ -199,14 +242,12 @@ func (l *link) welcomed(w *pb.Welcome) *session {
 	l.up.changed = l.up.status != nil
 	l.dial.succeeded()
 	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
-	s := &session{link: l, sent: map[laneKey]uint64{}, epoch: leader.Epoch, every: heartbeatEvery}
+	l.up.asks = nil // files.resume asks again for all that has not arrived
+	s := &session{link: l, sent: map[laneKey]uint64{}, told: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
 	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
 		s.every = d
 	}
-	for _, m := range wire.MarksFromProto(w.GetCommitted()) {
-		s.committed(m)
-	}
-	return s
+	return s, nil
 }
 
 // Incarnation returns the number of this worker's life; 0 before the first welcome.

@@ -331,6 +331,28 @@ func (o *Outbox) Full() bool {
 	return o.bytes >= o.limit
 }
 
+// Holds reports whether batches of a run are not acked yet.
+func (o *Outbox) Holds(run string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for key, l := range o.lanes {
+		if key.run == run && len(l.batches) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Depth returns how many batches are not acked, and their bytes.
+func (o *Outbox) Depth() (batches int, bytes int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.lanes {
+		batches += len(l.batches)
+	}
+	return batches, o.bytes
+}
+
 // Close closes the files; what is un-acked stays on disk.
 func (o *Outbox) Close() error {
 	o.mu.Lock()

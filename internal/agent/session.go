@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ type session struct {
 	last   reply
 	clock  run.OffsetEstimator
 
-	finals, results int // how many of the link's have been sent in this session
+	told map[string]bool // finals and results that have been sent in this session; only the sender uses it
 }
 
 // reply is the newest heartbeat reply.
@@ -112,12 +113,22 @@ func (s *session) waiting() []*pb.AttachRequest {
 		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_File{File: a}})
 	}
 	l.up.asks = nil
-	s.results = min(s.results, len(l.up.results))
-	for _, r := range l.up.results[s.results:] {
+	for _, r := range l.up.results {
+		if key := "result/" + r.Run + "/" + r.ID; !s.tell(key) {
+			continue
+		}
 		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_TaskResult{TaskResult: wire.TaskResultToProto(r)}})
 	}
-	s.results = len(l.up.results)
 	return out
+}
+
+// tell reports whether something has not been sent in this session yet, and notes that it is now.
+func (s *session) tell(key string) bool {
+	if s.told[key] {
+		return false
+	}
+	s.told[key] = true
+	return true
 }
 
 // batches sends, of every sequence, what follows the last batch sent, up to the window.
@@ -156,19 +167,22 @@ func (s *session) closings(stream clientStream) error {
 	s.link.mu.Lock()
 	finals := append([]wire.Final(nil), s.link.up.finals...)
 	s.link.mu.Unlock()
-	s.finals = min(s.finals, len(finals))
-	for _, f := range finals[s.finals:] {
+	for _, f := range finals {
+		name := fmt.Sprintf("final/%s/%d", f.Run, f.Incarnation)
+		if s.told[name] {
+			continue
+		}
 		key := laneKey{f.Run, f.Incarnation}
 		s.mu.Lock()
 		ready := s.sent[key] >= f.LastSeq || s.marks[key] >= f.LastSeq
 		s.mu.Unlock()
 		if !ready {
-			return nil
+			continue
 		}
 		if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Final{Final: wire.FinalToProto(f)}}); err != nil {
 			return err
 		}
-		s.finals++
+		s.told[name] = true
 	}
 	return nil
 }
@@ -270,7 +284,11 @@ func (s *session) refused(n wire.Nack) {
 		s.mu.Lock()
 		s.sent[laneKey{n.Run, n.Incarnation}] = n.Want - min(n.Want, 1)
 		s.mu.Unlock()
-		s.link.wakeUp()
+		if n.Reason != wire.NackCorrupt {
+			s.link.wakeUp()
+		}
+		// A batch that was refused as corrupt has the same bytes the next time: it goes out again with
+		// what is sent next, not at once, so that the two sides do not chase each other.
 	}
 }
 

@@ -39,12 +39,12 @@ type Conductor interface {
 	Watch(ctx context.Context, id string) (Follower, error)
 }
 
-// Follower follows one live run. A slow one misses views, never events.
+// Follower follows one live run. A slow one loses views and is told how many, never events.
 type Follower interface {
-	// C has an element whenever Next may have something new.
+	// C has an element whenever Next may have something new; it is closed when no more will come.
 	C() <-chan struct{}
-	// Next returns the run as it is now and the events since the last call.
-	Next() (wire.RunView, []wire.Event)
+	// Next returns what is new since the last call, at least one update: the run as it is now.
+	Next() []wire.Update
 	Close()
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"buf.build/go/protovalidate"
@@ -102,6 +103,10 @@ func check(m any) error {
 		return nil
 	}
 	if err := protovalidate.Validate(msg); err != nil {
+		var broken *protovalidate.ValidationError
+		if errors.As(err, &broken) {
+			return detailed(codes.InvalidArgument, err, broken.ToProto())
+		}
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return nil

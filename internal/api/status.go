@@ -28,6 +28,8 @@ func statusOf(err error) error {
 	var notLeading *notLeadingError
 	var transition *run.TransitionError
 	var problems scenario.Problems
+	var limit *run.LimitError
+	var wrong *run.EventError
 	switch {
 	case errors.As(err, &notLeading):
 		return detailed(codes.FailedPrecondition, err, wire.LeaderToProto(notLeading.leader))
@@ -35,6 +37,8 @@ func statusOf(err error) error {
 		return detailed(codes.FailedPrecondition, err, &pb.IllegalTransition{
 			RunId: transition.Run, State: wire.StateToProto(transition.From), Command: string(transition.Event),
 		})
+	case errors.As(err, &limit), errors.As(err, &wrong):
+		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.As(err, &problems):
 		return detailed(codes.InvalidArgument, err, problemsToProto(problems))
 	case errors.Is(err, ErrNotFound):

@@ -36,21 +36,22 @@ func (s *runService) WatchRun(r *pb.WatchRunRequest, stream grpc.ServerStreaming
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for {
+		for _, u := range f.Next() {
+			if err := stream.Send(watchMessage(u)); err != nil {
+				return err
+			}
+			if u.View.Ended {
+				if u.View.Run.State.Final() {
+					return nil
+				}
+				return statusOf(s.server.notLeading()) // conducted elsewhere now: the client asks there
+			}
+		}
 		select {
 		case <-f.C():
 		case <-ticker.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		}
-		view, events := f.Next()
-		if err := stream.Send(watchMessage(view, events)); err != nil {
-			return err
-		}
-		if view.Ended {
-			if view.Run.State.Final() {
-				return nil
-			}
-			return statusOf(s.server.notLeading()) // conducted elsewhere now: the client asks there
 		}
 	}
 }
@@ -61,12 +62,12 @@ func (s *runService) last(ctx context.Context, b *Backend, id string, stream grp
 	if err != nil {
 		return statusOf(err)
 	}
-	return stream.Send(watchMessage(v, nil))
+	return stream.Send(watchMessage(wire.Update{View: v}))
 }
 
-func watchMessage(v wire.RunView, events []wire.Event) *pb.WatchRunResponse {
-	m := &pb.WatchRunResponse{Run: wire.RunToProto(v), Progress: wire.ProgressToProto(v.Progress)}
-	for _, e := range events {
+func watchMessage(u wire.Update) *pb.WatchRunResponse {
+	m := &pb.WatchRunResponse{Run: wire.RunToProto(u.View), Progress: wire.ProgressToProto(u.View.Progress), Missed: u.Missed}
+	for _, e := range u.Events {
 		m.Events = append(m.Events, wire.EventToProto(e))
 	}
 	return m

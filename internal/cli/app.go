@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -58,7 +59,12 @@ func (a *app) common(root *cobra.Command) {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.fromEnvironment(cmd.Flags()) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.fromEnvironment(cmd.Flags()); err != nil {
+			return err
+		}
+		return fromFile(cmd.Flags())
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w; see `%s --help`", err, cmd.CommandPath())
 	})
@@ -68,12 +74,24 @@ func (a *app) execute(root *cobra.Command, args []string) int {
 	ctx, stop := a.signals()
 	defer stop()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var e *exitError
 	if err != nil && !errors.As(err, &e) && unusable(err) {
-		err = usage("%w; see `%s --help`", err, root.Name())
+		err = misused(cmd, err)
 	}
 	return finish(err, a.stderr)
+}
+
+// misused turns an error of the command line's parser into one line that shows what would be right.
+func misused(cmd *cobra.Command, err error) error {
+	first, suggestions, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+	if words := strings.Fields(suggestions); len(words) > 0 {
+		return usage("%s; did you mean %s?", first, strings.Join(words, " or "))
+	}
+	if strings.HasPrefix(first, "accepts ") {
+		return usage("%s: write `%s`; see `%s --help`", strings.Replace(first, "arg(s)", "arguments", 1), strings.TrimSuffix(cmd.UseLine(), " [flags]"), cmd.CommandPath())
+	}
+	return usage("%s; see `%s --help`", first, cmd.CommandPath())
 }
 
 // unusable reports whether an error is cobra's own: of commands and arguments.
@@ -93,7 +111,8 @@ func (a *app) signals() (context.Context, func()) {
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
-	go func() {
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		select {
 		case <-ch:
 			cancel()
@@ -105,8 +124,13 @@ func (a *app) signals() (context.Context, func()) {
 			os.Exit(run.ExitInterrupted)
 		case <-done:
 		}
-	}()
-	return ctx, func() { signal.Stop(ch); close(done); cancel() }
+	})
+	return ctx, func() {
+		signal.Stop(ch)
+		close(done)
+		wg.Wait()
+		cancel()
+	}
 }
 
 // fromEnvironment fills flags that were not given from PROOFLOAD_* variables. What runs and where is
@@ -134,8 +158,16 @@ func flagsOnly(flags *pflag.FlagSet, names ...string) {
 	}
 }
 
+// daemon makes a command that runs unattended say when it leads, who joins and what changes state,
+// unless a level was asked for.
+func (a *app) daemon(flags *pflag.FlagSet) {
+	if !flags.Changed("log-level") {
+		a.logLevel = "info"
+	}
+}
+
 // logger returns the logger of the flags.
-func (a *app) logger(name string) (hclog.Logger, error) {
+func (a *app) logger() (hclog.Logger, error) {
 	level := hclog.LevelFromString(a.logLevel)
 	if level == hclog.NoLevel {
 		return nil, usage("--log-level %q: it is trace, debug, info, warn or error", a.logLevel)
@@ -144,7 +176,7 @@ func (a *app) logger(name string) (hclog.Logger, error) {
 		return nil, usage("--log-format %q: it is text or json", a.logFormat)
 	}
 	return hclog.New(&hclog.LoggerOptions{
-		Name: name, Level: level, Output: a.stderr, JSONFormat: a.logFormat == "json",
+		Name: "proofload", Level: level, Output: a.stderr, JSONFormat: a.logFormat == "json",
 		Color: colour(a.stderr),
 	}), nil
 }

@@ -59,15 +59,24 @@ func finish(err error, stderr io.Writer) int {
 func message(err error) string {
 	var problems scenario.Problems
 	if errors.As(err, &problems) {
-		return fmt.Sprintf("the scenario has %d problems; nothing was started\n%s", len(problems), problems.Error())
+		return problemText(problems)
 	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
 		if p := problemsOf(st); len(p) > 0 {
-			return fmt.Sprintf("the scenario has %d problems; nothing was started\n%s", len(p), p.Error())
+			return problemText(p)
 		}
 		return strings.TrimPrefix(st.Message(), "error: ")
 	}
-	return err.Error()
+	return strings.ReplaceAll(err.Error(), "\n", "; ") // several errors are still one line
+}
+
+// problemText counts the problems of a scenario and lists them.
+func problemText(p scenario.Problems) string {
+	count := "1 problem"
+	if len(p) != 1 {
+		count = fmt.Sprintf("%d problems", len(p))
+	}
+	return fmt.Sprintf("the scenario has %s; nothing was started\n%s", count, p.Error())
 }
 
 // problemsOf returns the scenario problems that a status carries.

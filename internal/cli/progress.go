@@ -62,11 +62,11 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 	}
 	if r.GetState() != p.state || r.GetReason() != p.reason {
 		p.state, p.reason = r.GetState(), r.GetReason()
-		fmt.Fprintf(p.out, "%s  %s\n", stateName(p.state), p.reason)
+		fmt.Fprintln(p.out, because(stateName(p.state), p.reason))
 	}
 	for _, e := range m.GetEvents() {
 		if e.GetKind() != "state" {
-			fmt.Fprintf(p.out, "%8s  %s: %s\n", clockText(time.Duration(e.GetRunTimeNanos())), e.GetKind(), e.GetDetail())
+			fmt.Fprintf(p.out, "%8s  %s\n", clockText(time.Duration(e.GetRunTimeNanos())), because(e.GetKind(), e.GetDetail()))
 		}
 	}
 	if pr := m.GetProgress(); pr != nil {
@@ -95,12 +95,12 @@ func progressLine(r *pb.Run, p *pb.Progress) string {
 
 func stateName(s pb.RunState) string { return strings.TrimPrefix(s.String(), "RUN_STATE_") }
 
+// clockText is a run time in minutes and whole seconds; fractions are for reports.
 func clockText(d time.Duration) string {
 	if d < 0 {
 		return "-"
 	}
-	d = d.Truncate(100 * time.Millisecond)
-	return fmt.Sprintf("%d:%04.1f", int(d.Minutes()), (d % time.Minute).Seconds())
+	return fmt.Sprintf("%d:%02d", d/time.Minute, d%time.Minute/time.Second)
 }
 
 func millis(d time.Duration) string {

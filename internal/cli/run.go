@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,9 +18,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"proofload/internal/coordinator"
+	"proofload/internal/lease/embedded"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
+	"proofload/internal/telemetry"
 	"proofload/internal/worker"
 	pb "proofload/proto/proofload/v1"
 )
@@ -133,23 +136,25 @@ const localDir = ".coordinator"
 // runLocal starts a coordinator and workers in this process and drives them through the public API,
 // as a client anywhere would.
 func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOptions) error {
-	log, err := a.logger("proofload")
+	log, err := a.logger()
 	if err != nil {
 		return err
 	}
 	base := context.WithoutCancel(ctx) // a signal drains the run; it does not tear its pieces down
 	local, endLocal := context.WithCancel(base)
 	defer endLocal()
+	tel := telemetry.Start(base, telemetry.Options{Service: "proofload", Version: Version, Logger: log})
+	defer tel.Close()
 	c, err := coordinator.New(local, coordinator.Options{
 		Name: "local", Listen: "127.0.0.1:0", HTTP: o.http, DataDir: filepath.Join(o.out, localDir), Store: o.out,
-		Local: true, Secret: a.secret, Version: Version, Logger: log,
+		Local: true, Secret: a.secret, Version: Version, Logger: log, Telemetry: tel,
 	})
 	if err != nil {
 		return startError(err)
 	}
 	group, groupCtx := errgroup.WithContext(local)
 	group.Go(func() error { return c.Run(groupCtx) })
-	err = a.driveLocal(ctx, groupCtx, group, c, fsys, name, o)
+	err = a.driveLocal(ctx, groupCtx, group, c, tel, fsys, name, o)
 	endLocal()
 	if werr := group.Wait(); err == nil && werr != nil && !errors.Is(werr, context.Canceled) {
 		err = werr
@@ -160,23 +165,29 @@ func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOption
 	return err
 }
 
-// startError gives the reasons for which a coordinator does not start their exit codes.
+// startError gives the reasons for which a coordinator or a worker does not start their exit codes:
+// what another process holds may be free later, what cannot be written was the wrong choice.
 func startError(err error) error {
-	if errors.Is(err, blob.ErrNotWritable) || errors.Is(err, blob.ErrNoSpace) {
-		return exit(run.ExitInternal, err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, embedded.ErrInUse), errors.Is(err, syscall.EADDRINUSE):
+		return exit(run.ExitNotStarted, err)
+	case errors.Is(err, blob.ErrNotWritable), errors.Is(err, embedded.ErrNotWritable):
+		return exit(run.ExitUsage, err)
 	}
 	return exit(run.ExitInternal, err)
 }
 
-func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *coordinator.Coordinator, fsys fsDir, name string, o runOptions) error {
+func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *coordinator.Coordinator, tel *telemetry.Telemetry, fsys fsDir, name string, o runOptions) error {
 	select {
 	case <-c.Leading():
 	case <-pieces.Done():
 		return context.Cause(pieces)
 	case <-ctx.Done():
-		return exit(run.ExitInterrupted, errors.New("interrupted before the run began"))
+		return exit(run.ExitStopped, errors.New("stopped by a signal before the run began: nothing was started"))
 	}
-	log, err := a.logger("proofload")
+	log, err := a.logger()
 	if err != nil {
 		return err
 	}
@@ -184,7 +195,7 @@ func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *
 		id := "local-" + strconv.Itoa(i+1)
 		group.Go(func() error {
 			return worker.Run(pieces, worker.Options{
-				Name: id, Join: []string{c.Address()}, DataDir: filepath.Join(o.out, localDir, id), Version: Version, Logger: log,
+				Name: id, Join: []string{c.Address()}, DataDir: filepath.Join(o.out, localDir, id), Version: Version, Logger: log, Telemetry: tel,
 			})
 		})
 	}

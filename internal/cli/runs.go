@@ -59,11 +59,20 @@ func (r *remote) with(ctx context.Context, fn func(ctx context.Context, runs pb.
 }
 
 func (a *app) clientCommands() []*cobra.Command {
-	runs := &cobra.Command{Use: "runs", Short: "List, watch and command runs", Example: "  coordinator runs list\n  coordinator runs watch last"}
+	runs := group("runs", "List, watch and command runs", "  coordinator runs list\n  coordinator runs watch last")
 	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete())
-	workers := &cobra.Command{Use: "workers", Short: "Show the workers of a fleet", Example: "  coordinator workers list"}
+	workers := group("workers", "Show the workers of a fleet", "  coordinator workers list")
 	workers.AddCommand(a.workersList())
 	return []*cobra.Command{runs, workers, a.statusCommand()}
+}
+
+// group is a command that only holds others: alone it shows them, and a word that is none of them is
+// bad usage rather than a reason to show them.
+func group(use, short, example string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Example: example, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 }
 
 func (a *app) runsList() *cobra.Command {
@@ -183,7 +192,7 @@ func (a *app) mutation(use, short, example string, args int, fn func(ctx context
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(a.stdout, "run %s %s: %s\n", m.GetId(), stateName(m.GetState()), m.GetReason())
+				_, err = fmt.Fprintf(a.stdout, "run %s %s\n", m.GetId(), because(stateName(m.GetState()), m.GetReason()))
 				return err
 			})
 		},
@@ -191,6 +200,14 @@ func (a *app) mutation(use, short, example string, args int, fn func(ctx context
 	r.flags(cmd, false)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
 	return cmd
+}
+
+// because puts a reason behind what it is the reason of, where there is one.
+func because(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + reason
 }
 
 func (a *app) runsPause() *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"proofload/internal/coordinator"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
+	"proofload/internal/telemetry"
 	"proofload/internal/worker"
 )
 
@@ -23,13 +24,20 @@ func (a *app) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the coordinator daemon that workers join and clients command",
 		Long: "serve listens for workers and clients. Without --etcd-endpoints it keeps its own etcd in the data\n" +
-			"directory. Every flag can also be given as PROOFLOAD_<FLAG>, e.g. PROOFLOAD_DATA_DIR.",
+			"directory. Every flag can also be given as PROOFLOAD_<FLAG>, e.g. PROOFLOAD_DATA_DIR, and in the\n" +
+			"file of --config, e.g. data-dir: /var/lib/proofload. A flag goes before a variable, and a variable\n" +
+			"before the file.",
 		Example: "  coordinator serve --data-dir /var/lib/proofload\n" +
-			"  coordinator serve --data-dir /var/lib/proofload --listen 0.0.0.0:7470 --tls-cert c.pem --tls-key k.pem",
+			"  coordinator serve --data-dir /var/lib/proofload --listen 0.0.0.0:7470 --tls-cert c.pem --tls-key k.pem\n" +
+			"  coordinator serve --config /etc/proofload/coordinator.yaml",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.daemon(cmd.Flags())
+			return a.serve(cmd.Context(), o)
+		},
 	}
 	f := cmd.Flags()
+	configFlag(f)
 	f.StringVar(&o.Listen, "listen", coordinator.DefaultListen, "address for workers and clients (gRPC)")
 	f.StringVar(&o.HTTP, "http", coordinator.DefaultHTTP, "address for /metrics, /healthz and /readyz; - for none")
 	f.StringVar(&o.Advertise, "advertise", "", "address that others are told; default the listener's")
@@ -49,13 +57,12 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 func (a *app) serve(ctx context.Context, o coordinator.Options) error {
-	if a.logLevel == "warn" {
-		a.logLevel = "info" // a daemon says when it leads and who joins
-	}
-	log, err := a.logger("coordinator")
+	log, err := a.logger()
 	if err != nil {
 		return err
 	}
+	o.Telemetry = telemetry.Start(ctx, telemetry.Options{Service: "proofload-coordinator", Version: Version, Instance: o.Name, Logger: log})
+	defer o.Telemetry.Close()
 	o.Logger, o.Version, o.Secret = log, Version, a.secret
 	if o.Store == "" {
 		o.Store = o.DataDir
@@ -66,6 +73,13 @@ func (a *app) serve(ctx context.Context, o coordinator.Options) error {
 		return exit(run.ExitUsage, err)
 	}
 	c, err := coordinator.New(ctx, o)
+	if ctx.Err() != nil {
+		log.Info("told to end while starting", "error", err)
+		if c != nil {
+			return c.Close()
+		}
+		return nil // what was opened has been closed
+	}
 	if err != nil {
 		return startError(err)
 	}
@@ -87,34 +101,41 @@ func (a *app) workerCommand() *cobra.Command {
 		Example: "  worker --join 127.0.0.1:7470\n" +
 			"  worker --join lab1:7470,lab2:7470 --name gen-1 --label zone=eu --data-dir /var/lib/proofload-worker --tls",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.work(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.daemon(cmd.Flags())
+			return a.work(cmd.Context(), o)
+		},
 	}
 	a.common(cmd)
 	f := cmd.Flags()
+	configFlag(f)
 	f.StringSliceVar(&o.Join, "join", nil, "addresses of coordinators")
 	f.StringVar(&o.Name, "name", "", "name of this worker, unique in the fleet; default the host name")
 	f.StringToStringVar(&o.Labels, "label", nil, "label that scenarios select workers by: k=v; may be given several times")
 	f.Float64Var(&o.Capacity, "capacity", 1, "share of the load relative to other workers")
 	f.StringVar(&o.DataDir, "data-dir", "./proofload-worker", "directory for this worker's identity and un-acked samples")
 	f.BoolVar(&o.Fsync, "fsync", false, "force every batch of samples to the disk")
+	f.StringVar(&o.HTTP, "http", "-", "address to serve /metrics, /healthz and /readyz on; - for none")
+	f.BoolVar(&o.Insecure, "insecure", false, "allow --http beyond this machine without TLS")
 	tlsFlags(f, &o.TLS)
 	cmd.AddCommand(a.versionCommand("worker"))
 	return cmd
 }
 
 func (a *app) work(ctx context.Context, o worker.Options) error {
-	if a.logLevel == "warn" {
-		a.logLevel = "info"
-	}
-	log, err := a.logger("worker")
+	log, err := a.logger()
 	if err != nil {
 		return err
 	}
 	if len(o.Join) == 0 {
 		return usage("a worker needs a coordinator: give --join ADDR")
 	}
+	tel := telemetry.Start(ctx, telemetry.Options{Service: "proofload-worker", Version: Version, Instance: o.Name, Logger: log})
+	defer tel.Close()
+	tel.GatherProcess()
+	o.Telemetry = tel
 	o.Logger, o.Version = log, Version
-	return worker.Run(ctx, o)
+	return startError(worker.Run(ctx, o))
 }
 
 func (a *app) versionCommand(name string) *cobra.Command {

@@ -174,10 +174,13 @@ func (b *backend) Report(ctx context.Context, id, format string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.manager.Live(id); err == nil {
-		return nil, fmt.Errorf("run %s: %w: its report is made at the end", id, api.ErrActive)
-	}
 	data, err := b.repository.Report(ctx, id, format)
+	if errors.Is(err, result.ErrNotFound) {
+		// Asked in this order because a run stays live for a moment after its report is there.
+		if _, live := b.manager.Live(id); live == nil {
+			return nil, fmt.Errorf("run %s: %w: its report is made at the end", id, api.ErrActive)
+		}
+	}
 	return data, notFound(err)
 }
 

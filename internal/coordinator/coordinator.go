@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,7 +18,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	"proofload/internal/api"
@@ -26,6 +26,7 @@ import (
 	"proofload/internal/lease/embedded"
 	"proofload/internal/result"
 	"proofload/internal/result/blob"
+	"proofload/internal/telemetry"
 	"proofload/internal/wire"
 )
 
@@ -45,6 +46,7 @@ type Coordinator struct {
 	workers  *fleet.Server
 	api      *api.Server
 	gauges   *gauges
+	watch    *telemetry.Coordinator
 	cleanups []cleanup
 	leading  chan struct{} // closed when this coordinator leads for the first time
 }
@@ -61,7 +63,7 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	}
 	opts = opts.withDefaults()
 	c := &Coordinator{opts: opts, log: opts.Logger.Named("coordinator"), leading: make(chan struct{})}
-	for _, open := range []func(context.Context) error{c.openListeners, c.openStore, c.openEtcd, c.openServers} {
+	for _, open := range []func(context.Context) error{c.openListeners, c.openStore, c.openEtcd, c.openTelemetry, c.openServers} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -146,6 +148,14 @@ func (c *Coordinator) openEtcd(ctx context.Context) error {
 	return nil
 }
 
+// openTelemetry makes the instruments, for whoever reads them.
+func (c *Coordinator) openTelemetry(context.Context) error {
+	c.gauges = newGauges()
+	c.watch = telemetry.NewCoordinator(c.opts.Telemetry, c.gauges.registry)
+	c.opts.Server = append(slices.Clone(c.opts.Server), c.watch.ServerOptions()...)
+	return nil
+}
+
 func (c *Coordinator) openServers(context.Context) error {
 	creds := insecure.NewCredentials()
 	if c.opts.TLS.CertFile != "" {
@@ -156,20 +166,16 @@ func (c *Coordinator) openServers(context.Context) error {
 	}
 	c.workers = fleet.NewServer(c.opts.Logger)
 	c.api = api.NewServer(c.opts.Version)
-	c.grpc = grpc.NewServer(append([]grpc.ServerOption{
+	c.grpc = grpc.NewServer(append(append(fleet.ServerOptions(),
 		grpc.Creds(creds),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.MaxRecvMsgSize(16 << 20), grpc.InitialWindowSize(1 << 20),
 		grpc.ChainUnaryInterceptor(api.Unary), grpc.ChainStreamInterceptor(api.Stream),
-	}, c.opts.Server...)...)
+	), c.opts.Server...)...)
 	c.workers.Register(c.grpc)
 	c.api.Register(c.grpc)
 	c.health = health.NewServer()
 	healthpb.RegisterHealthServer(c.grpc, c.health)
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	reflection.Register(c.grpc)
-	c.gauges = newGauges()
 	return nil
 }
 

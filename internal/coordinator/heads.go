@@ -7,6 +7,7 @@ import (
 
 	"proofload/internal/lease"
 	"proofload/internal/result"
+	"proofload/internal/telemetry"
 )
 
 // reader lets the repository read etcd. The two packages are siblings and do not know each other.
@@ -37,10 +38,13 @@ func (r reader) Page(ctx context.Context, prefix, after string, limit int) ([]re
 // heads lets the repository write in a term.
 type heads struct {
 	reader
-	term *lease.Term
+	term  *lease.Term
+	watch *telemetry.Coordinator
 }
 
-func newHeads(term *lease.Term) heads { return heads{reader{term.Store}, term} }
+func newHeads(term *lease.Term, watch *telemetry.Coordinator) heads {
+	return heads{reader{term.Store}, term, watch}
+}
 
 // Epoch implements result.Heads.
 func (h heads) Epoch() int64 { return h.term.Epoch() }
@@ -51,8 +55,29 @@ func (h heads) Commit(ctx context.Context, writes []result.Write) (int64, error)
 	for _, w := range writes {
 		out = append(out, lease.Write{Key: w.Key, Value: w.Value, IfRevision: w.IfRevision, Delete: w.Delete})
 	}
+	key := ""
+	if len(writes) > 0 {
+		key = writes[0].Key
+	}
+	done := h.watch.Commit(ctx, key, len(writes))
 	revision, err := h.term.Commit(ctx, out)
+	done(outcomeOf(err))
 	return revision, translate(err)
+}
+
+// outcomeOf names how a transaction ended, for its metric.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, lease.ErrFenced):
+		return "fenced"
+	case errors.Is(err, lease.ErrConflict):
+		return "conflict"
+	case errors.Is(err, lease.ErrUnknown):
+		return "unknown"
+	}
+	return "refused"
 }
 
 // translate adds the repository's sentinel to an error of the lease.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"proofload/internal/run"
+	"proofload/internal/telemetry"
 )
 
 // Options are what a Coordinator is made of. DataDir and Logger are required.
@@ -29,7 +30,8 @@ type Options struct {
 	Local     bool // the only worker lives in this process
 	Secret    func(name string) (string, bool)
 	Callbacks []func(run.CallbackKind, run.Run)
-	Server    []grpc.ServerOption // for tracing
+	Server    []grpc.ServerOption  // further options
+	Telemetry *telemetry.Telemetry // nil: no traces, and metrics at HTTP alone
 	Version   string
 	Logger    hclog.Logger
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -16,6 +18,7 @@ import (
 	"proofload/internal/fleet"
 	"proofload/internal/lease"
 	"proofload/internal/result"
+	"proofload/internal/run"
 	"proofload/internal/supervisor"
 	"proofload/internal/wire"
 )
@@ -48,18 +51,20 @@ func (c *Coordinator) elect(ctx context.Context) error {
 }
 
 // lead conducts one term.
-func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) error {
+func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) (err error) {
+	taken, over := c.watch.Term(ctx, c.opts.Name, term.Epoch())
+	defer func() { over(err) }()
 	cluster, err := term.ClusterID(ctx)
 	if err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
-	heads := newHeads(term)
+	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: commitEvery, Leader: leader,
-		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Local: c.opts.Local, Callbacks: c.opts.Callbacks,
+		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Local: c.opts.Local, Callbacks: append(slices.Clone(c.opts.Callbacks), c.watch.Run),
 	})
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
@@ -74,6 +79,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		stops = append(stops, c.gauges.lead(manager, f))
 		c.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 		c.log.Info("leading", "name", c.opts.Name, "epoch", term.Epoch(), "address", c.opts.Advertise)
+		taken()
 		ready()
 	})
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
@@ -112,7 +118,7 @@ func newGauges() *gauges {
 		}
 		return 0
 	})
-	g.registry.MustRegister(workersCollector{g})
+	g.registry.MustRegister(workersCollector{g}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return g
 }
 
@@ -135,6 +141,9 @@ func (g *gauges) now() (*supervisor.Manager, *fleet.Fleet) {
 
 var (
 	workersDesc  = prometheus.NewDesc("proofload_workers", "Workers known to the leader.", []string{"state"}, nil)
+	runsDesc     = prometheus.NewDesc("proofload_runs", "Runs that have not ended, by state.", []string{"state"}, nil)
+	notSentDesc  = prometheus.NewDesc("proofload_run_arrivals_not_sent", "Arrivals of a live run that were given up so far, by cause; provisional.", []string{"run", "scenario", "cause"}, nil)
+	lagDesc      = prometheus.NewDesc("proofload_run_schedule_lag_seconds", "99th percentile of how far behind their schedule arrivals were started, over the last 5 s.", []string{"run", "scenario"}, nil)
 	arrivalsDesc = prometheus.NewDesc("proofload_run_arrivals", "Arrivals of a live run so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
 	requestsDesc = prometheus.NewDesc("proofload_run_requests", "Requests of a live run that have ended so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
 )
@@ -145,6 +154,9 @@ type workersCollector struct{ g *gauges }
 // Describe implements prometheus.Collector.
 func (w workersCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- workersDesc
+	ch <- runsDesc
+	ch <- notSentDesc
+	ch <- lagDesc
 	ch <- arrivalsDesc
 	ch <- requestsDesc
 }
@@ -162,9 +174,15 @@ func (w workersCollector) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range counts {
 		ch <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, n, state)
 	}
-	for _, v := range m.Active() {
+	active := m.Active()
+	runsByState(ch, active)
+	for _, v := range active {
 		if v.Progress == nil {
 			continue
+		}
+		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, v.Progress.Window.Lag.Seconds(), v.Run.ID, v.Run.Name)
+		for cause, n := range v.Progress.Load.NotSent {
+			ch <- prometheus.MustNewConstMetric(notSentDesc, prometheus.CounterValue, float64(n), v.Run.ID, v.Run.Name, cause)
 		}
 		l := v.Progress.Load
 		for outcome, n := range map[string]int64{"planned": l.Planned, "sent": l.Sent, "succeeded": l.Succeeded, "failed": l.Failed} {
@@ -172,6 +190,19 @@ func (w workersCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		for outcome, n := range map[string]int64{"ok": l.Requests - l.Errors, "failed": l.Errors} {
 			ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), v.Run.ID, v.Run.Name, outcome)
+		}
+	}
+}
+
+// runsByState shows every state that is not final, those without runs included.
+func runsByState(ch chan<- prometheus.Metric, active []wire.RunView) {
+	counts := map[run.State]float64{}
+	for _, v := range active {
+		counts[v.Run.State]++
+	}
+	for _, s := range run.States() {
+		if !s.Final() {
+			ch <- prometheus.MustNewConstMetric(runsDesc, prometheus.GaugeValue, counts[s], string(s))
 		}
 	}
 }

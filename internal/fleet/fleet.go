@@ -231,7 +231,7 @@ func (f *Fleet) Task(name string, t wire.Task) error {
 // Drain asks a worker to leave once it has nothing to do; it is reserved no more.
 func (f *Fleet) Drain(name, reason string) {
 	f.with(name, func(m *member) {
-		m.info.Draining = true
+		m.info.Draining, m.drain = true, reason
 		if m.session != nil {
 			m.session.box.send(drainMessage(reason))
 		}
@@ -273,13 +273,19 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	if m.session != nil {
 		m.session.end(errReplaced)
 	}
+	if m.info.Incarnation != 0 && m.info.Incarnation != incarnation {
+		// Another life of the worker: what the earlier one owned may have moved to others already, and
+		// must not be executed a second time.
+		m.assignment, m.lease, m.info.Draining = nil, 0, false
+	}
 	m.session, m.lastHeard, m.clock = s, f.opts.Clock(), offsets{}
 	m.info = Worker{
 		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
 		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
-		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run,
+		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining,
 	}
+	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil
 }
 
@@ -349,13 +355,6 @@ func (f *Fleet) heard(s *session, update func(*offsets)) (lease time.Duration) {
 		return 0
 	}
 	return lease
-}
-
-// assignmentOf returns what the worker was last told to do.
-func (f *Fleet) assignmentOf(name string) *wire.Assignment {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.members[name].assignment
 }
 
 func newSessionID() string { return uuid.NewString() }

@@ -40,6 +40,17 @@ func (m *mailbox) post(change func()) {
 
 func (m *mailbox) send(r *pb.AttachResponse) { m.post(func() { m.urgent = append(m.urgent, r) }) }
 
+// mostUnread is how many answers may wait for a worker. A well-behaved one has a handful of questions
+// open at a time; beyond this it does not read, and its answers would fill the coordinator's memory.
+const mostUnread = 4096
+
+// crowded reports whether more answers wait than a worker that reads can have asked for.
+func (m *mailbox) crowded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.urgent)+len(m.files) > mostUnread
+}
+
 func (m *mailbox) assign(a wire.Assignment) { m.post(func() { m.assignment = &a }) }
 
 func (m *mailbox) ack(marks []wire.Mark) {
@@ -56,17 +67,20 @@ func (m *mailbox) ack(marks []wire.Mark) {
 
 func (m *mailbox) transfer(t *transfer) { m.post(func() { m.files = append(m.files, t) }) }
 
-// take returns what is to be sent next, in the order that keeps the worker alive: answers first,
-// then the assignment, then acks, then one piece of a file. It returns nil when there is nothing.
+// take returns what is to be sent next: the assignment, then answers, then acks, then one piece of a
+// file. The assignment goes first because an answer may grant a lease, and a worker that was away
+// while its shards moved must learn that before it may start anything again. It returns nil when
+// there is nothing.
 func (m *mailbox) take() []*pb.AttachResponse {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := m.urgent
-	m.urgent = nil
+	var out []*pb.AttachResponse
 	if m.assignment != nil {
 		out = append(out, &pb.AttachResponse{Payload: &pb.AttachResponse_Assignment{Assignment: wire.AssignmentToProto(*m.assignment)}})
 		m.assignment = nil
 	}
+	out = append(out, m.urgent...)
+	m.urgent = nil
 	if len(m.acks) > 0 {
 		marks := make([]wire.Mark, 0, len(m.acks))
 		for _, mark := range m.acks {

@@ -102,11 +102,6 @@ func (s *Server) session(stream attachStream, f *Fleet, hello wire.Hello) error 
 		Leader: wire.LeaderToProto(f.opts.Leader), HeartbeatInterval: durationpb.New(f.opts.Heartbeat),
 		Committed: wire.MarksToProto(committed),
 	}}}
-	if a := f.assignmentOf(w.Name); a != nil {
-		sess.box.assign(*a)
-	} else {
-		sess.box.assign(wire.Assignment{})
-	}
 	// Welcome goes out before anything that the mailbox may hold already.
 	if err = stream.Send(welcome); err == nil {
 		err = sess.serve(stream.Context(), stream)
@@ -160,6 +155,8 @@ func sessionStatus(err error) error {
 		return nil
 	case errors.Is(err, errReplaced):
 		return status.Error(codes.Aborted, err.Error())
+	case errors.Is(err, errBacklog):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	if _, ok := status.FromError(err); ok {
 		return err

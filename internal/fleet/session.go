@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"proofload/internal/run"
@@ -18,7 +20,11 @@ import (
 // errReplaced ends a session that a newer one of the same worker has replaced.
 var errReplaced = errors.New("session replaced by a newer one of the same worker")
 
-// session is one attached stream. Its loop is the only sender, its reader the only receiver.
+// errBacklog ends a session whose worker asks without reading the answers.
+var errBacklog = errors.New("session has too many unread answers: the worker does not read its stream")
+
+// session is one attached stream. One goroutine sends, one receives, and the handler waits for
+// whatever ends the session first; its return unblocks the other two.
 type session struct {
 	id     string
 	fleet  *Fleet
@@ -50,21 +56,34 @@ func (s *session) end(cause error) {
 // serve runs an admitted session to its end and returns why it ended; nil when the worker closed
 // the stream.
 func (s *session) serve(ctx context.Context, stream attachStream) error {
-	incoming := make(chan error, 1) // buffered: the reader must never wait for a handler that has left
-	go func() { incoming <- s.read(ctx, stream) }()
+	// Nobody waits for these two: both end when the handler returns, which is what unblocks a Recv, and
+	// a Send to a worker that does not read. Buffered, so that neither waits for a handler that has left.
+	var streaming sync.WaitGroup
+	ended := make(chan error, 2)
+	quit := make(chan struct{})
+	defer close(quit)
+	streaming.Go(func() { ended <- s.read(ctx, stream) })
+	streaming.Go(func() { ended <- s.write(quit, stream) })
+	select {
+	case err := <-ended:
+		return err
+	case <-s.ended:
+		return s.cause
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// write sends what is posted until quit is closed or sending fails.
+func (s *session) write(quit <-chan struct{}, stream attachStream) error {
 	for {
 		select {
 		case <-s.box.wake:
 			if err := s.flush(stream); err != nil {
 				return err
 			}
-		case err := <-incoming:
-			return err
-		case <-s.ended:
-			_ = s.flush(stream) // the last words, if they still pass
-			return s.cause
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-quit:
+			return nil
 		}
 	}
 }
@@ -101,7 +120,13 @@ func (s *session) read(ctx context.Context, stream attachStream) error {
 		if g := m.GetGoodbye(); g != nil {
 			return &goodbyeError{g.GetReason()}
 		}
+		if m.GetHello() != nil {
+			return status.Error(codes.InvalidArgument, "hello must be the first message of a worker session and the only one")
+		}
 		s.receive(ctx, m)
+		if s.box.crowded() {
+			return errBacklog
+		}
 	}
 }
 

@@ -48,9 +48,25 @@ type member struct {
 	info       Worker
 	session    *session // nil while disconnected
 	assignment *wire.Assignment
+	drain      string        // why it was told to drain
 	lease      time.Duration // granted with each heartbeat reply; 0: none
 	lastHeard  int64         // monotonic
 	clock      offsets
+}
+
+// resume posts what the worker must hear first in a new session. Fleet.mu is held, so that no newer
+// assignment can be overtaken by this one. A worker that belongs to a run of which nothing was
+// assigned in this term yet goes on with what it does: silence does not stop a run.
+func (m *member) resume(box *mailbox) {
+	switch {
+	case m.assignment != nil:
+		box.assign(*m.assignment)
+	case m.info.Run == "":
+		box.assign(wire.Assignment{})
+	}
+	if m.info.Draining {
+		box.send(drainMessage(m.drain))
+	}
 }
 
 func (m *member) snapshot(now int64) Worker {

@@ -9,6 +9,7 @@ import (
 
 	"proofload/internal/metric"
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 )
 
 // Result is what one row of a criterion proves.
@@ -78,7 +79,7 @@ type Breach struct {
 func (v Violation) breach(c *criterion) Breach {
 	value := "above every limit"
 	if v.Worst != nil {
-		value = strconv.FormatFloat(*v.Worst, 'g', 6, 64)
+		value = scenario.FormatValue(*v.Worst, c.Check.Unit)
 	}
 	return Breach{
 		Violation: v, OnBreach: c.OnBreach,

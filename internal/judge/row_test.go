@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -236,6 +237,9 @@ func TestBreaches(t *testing.T) {
 	}
 	if j.Abort().ViolationID("r2") == out.Violations[0].ID || j.Abort().Message == "" {
 		t.Error("violations of two runs have one id")
+	}
+	if m := j.Abort().Message; !regexp.MustCompile(`observed [0-9.]+m?s from 11s to 14s$`).MatchString(m) {
+		t.Errorf("message %q lacks the observed time with its unit", m)
 	}
 	v := out.Violations[0]
 	if v.From != 11*time.Second || v.To != 17*time.Second || v.Requests != 1200 || v.Failed != 0 || v.Worst == nil || *v.Worst < 0.39 || *v.Worst > 0.41 {

@@ -38,6 +38,13 @@ func (l *lane) delist(r *runner) {
 	r.prev, r.next = nil, nil
 }
 
+// gap counts the distance between two arrivals; what is no number is none.
+func (l *lane) gap(h metric.Handle, v float64, second int64) {
+	l.rec.Lock()
+	defer l.rec.Unlock()
+	_ = l.rec.ObserveValue(second, h, v)
+}
+
 // take returns an idle runner, nil if there is none.
 func (l *lane) take() *runner {
 	l.rec.Lock()

@@ -5,6 +5,7 @@ import (
 
 	"proofload/internal/load/schedule"
 	"proofload/internal/metric"
+	"proofload/internal/scenario"
 )
 
 // openLoad starts an iteration at each arrival, whatever became of those before.
@@ -12,6 +13,10 @@ type openLoad struct {
 	phase  *phase
 	stream *schedule.Stream
 	curve  *schedule.Curve
+
+	share float64 // of the ring that is owned
+	last  float64 // where the curve stood when an arrival was sent last
+	sent  bool    // there is a last one, under the same curve and share
 }
 
 func newOpenLoad(p *phase, seed uint64) *openLoad {
@@ -24,6 +29,20 @@ func (o *openLoad) configure(e *Engine) {
 	p := o.phase
 	o.curve = schedule.NewCurve(p.plan.Rate, schedule.Factors(e.timeline, p.start))
 	o.stream.Set(o.curve, schedule.InPhase(e.ranges, e.timeline, p.start))
+	owned := 0
+	for _, r := range e.ranges {
+		owned += r.To - r.From
+	}
+	o.share, o.sent = float64(owned)/scenario.Shards, false
+}
+
+// gap measures the distance to the arrival that was sent before.
+func (o *openLoad) gap(e *Engine, now time.Duration) {
+	at := o.curve.Integral(e.timeline.PlanTime(now) - o.phase.start)
+	if o.sent {
+		e.own.gap(o.phase.gap, (at-o.last)*o.share, second(now))
+	}
+	o.last, o.sent = at, true
 }
 
 func (o *openLoad) pass(e *Engine, now time.Duration) time.Duration {
@@ -62,6 +81,7 @@ func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
 	case e.hold != "":
 		e.giveUp(flow, e.hold, now)
 	case p.admits(e.lanes):
+		o.gap(e, now)
 		e.dispatch(j)
 	case p.atCap || p.permits >= p.plan.MaxInFlight:
 		e.giveUp(flow, metric.CauseMaxInFlight, now)

@@ -20,6 +20,7 @@ type phase struct {
 	mix   schedule.Mix
 	draw  schedule.Draw
 	lag   metric.Handle
+	gap   metric.Handle
 	load  model
 	users *closedLoad // load, in a closed phase
 
@@ -62,6 +63,7 @@ func newPhase(e *Engine, index int) *phase {
 		draw: schedule.NewDraw(e.opts.Plan.Seed, plan.Name),
 		lag:  e.acc.Hist(metric.Key{Metric: metric.ScheduleLag, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))}),
 	}
+	p.gap = e.acc.Hist(metric.Key{Metric: metric.ArrivalGap, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))})
 	for _, w := range plan.Mix {
 		labels := metric.NewLabels("phase", plan.Name, "flow", w.Flow, "warmup", warmup(plan))
 		key := metric.ArrivalKey{Phase: plan.Name, Flow: w.Flow}

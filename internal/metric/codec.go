@@ -29,6 +29,10 @@ const kindBoth = KindHistogram | KindCounter
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// MaxBatchMemory bounds what one decoded batch takes, in bytes. A batch of a thousand busy series has
+// some ten MiB.
+const MaxBatchMemory = 64 << 20
+
 // EncodeBatch returns the bytes of a sealed batch.
 func EncodeBatch(b Batch) []byte {
 	e := newEncoder()
@@ -44,10 +48,10 @@ func EncodeBatch(b Batch) []byte {
 }
 
 // DecodeBatch reads what EncodeBatch wrote, and nothing else: other bytes are ErrCorrupt. It never
-// panics. What it allocates is bounded by the input: most per byte, some hundred bytes, take
-// histograms, whose pages of one KiB stand for at least two bytes each.
+// panics, and refuses a batch that would take more than about MaxBatchMemory: a few bytes can stand
+// for a page of one KiB, and what comes from a worker is not to be trusted with that.
 func DecodeBatch(data []byte) (Batch, error) {
-	d, err := newDecoder(batchMagic, data)
+	d, err := newBoundDecoder(batchMagic, data, MaxBatchMemory)
 	if err != nil {
 		return Batch{}, fmt.Errorf("decode batch: %w", err)
 	}

@@ -18,9 +18,13 @@ type decoder struct {
 	table []string
 	used  int // texts of the table that the body has used
 	bad   bool
+	room  int // bytes of memory that may still be taken; 0: no bound
 }
 
-func newDecoder(magic string, data []byte) (*decoder, error) {
+func newDecoder(magic string, data []byte) (*decoder, error) { return newBoundDecoder(magic, data, 0) }
+
+// newBoundDecoder returns a decoder that takes about room bytes of memory at most; 0 is no bound.
+func newBoundDecoder(magic string, data []byte, room int) (*decoder, error) {
 	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: not of kind %s", ErrCorrupt, magic)
 	}
@@ -28,11 +32,14 @@ func newDecoder(magic string, data []byte) (*decoder, error) {
 	if crc32.Checksum(content, castagnoli) != check {
 		return nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
-	d := &decoder{data: content[len(magic):]}
+	d := &decoder{data: content[len(magic):], room: room}
 	known := map[string]bool{}
 	for n := d.count(1); n > 0 && !d.bad; n-- {
 		size := d.count(1)
 		if d.bad {
+			break
+		}
+		if d.take(entryFootprint + size); d.bad {
 			break
 		}
 		text := string(d.data[:size])
@@ -117,6 +124,7 @@ func (d *decoder) end() error {
 func list[K any](d *decoder, size int, compare func(a, b K) int, read func() K) {
 	var last K
 	for i := range d.count(size) {
+		d.take(entryFootprint)
 		key := read()
 		if d.bad {
 			return
@@ -171,8 +179,9 @@ func (d *decoder) value() Value {
 		return Value{}
 	}
 	var v Value
-	if Kind(kind) != KindCounter {
+	if Kind(kind) != KindCounter && !d.bad {
 		v.Hist = d.hist()
+		d.take(v.Hist.Footprint())
 	}
 	if Kind(kind) != KindHistogram {
 		v.Count = d.total()
@@ -181,6 +190,20 @@ func (d *decoder) value() Value {
 		}
 	}
 	return v
+}
+
+// entryFootprint is about what an entry of a list or of the table takes besides what it names.
+const entryFootprint = 128
+
+// take spends room, if there is a bound; one that is spent fails the decoding.
+func (d *decoder) take(bytes int) {
+	if d.room == 0 {
+		return
+	}
+	if d.room -= bytes; d.room <= 0 {
+		d.room = -1
+		d.fail()
+	}
 }
 
 func (d *decoder) hist() *hist.Histogram {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -29,6 +31,45 @@ func FuzzDecodeBatch(f *testing.F) {
 			t.Error("two encodings of one batch")
 		}
 	})
+}
+
+// TestBatchIsBoundInMemory: a batch of few bytes that would unpack to very much is refused, before it
+// has taken the memory.
+func TestBatchIsBoundInMemory(t *testing.T) {
+	s := NewSecond(0)
+	wide := hist.New()
+	for d := time.Duration(1); d > 0 && d < 1<<60; d *= 2 {
+		wide.Record(d)
+		wide.Record(-d)
+	}
+	for i := range 2000 {
+		s.Series[Key{ResponseTime, NewLabels("n", strconv.Itoa(i))}] = Value{Hist: wide}
+	}
+	data := EncodeBatch(Batch{Run: "r", Source: Source{"w", 1}, Seq: 1, Second: s})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := DecodeBatch(data)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a batch of %d bytes that takes %d MiB is taken: %v", len(data), 2000*wide.Footprint()>>20, err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 2*MaxBatchMemory {
+		t.Errorf("refusing it allocated %d MiB", took>>20)
+	}
+}
+
+// TestEmptySecondsSurvive: a segment of seconds in which nothing happened is read again.
+func TestEmptySecondsSurvive(t *testing.T) {
+	for n := range 4 {
+		g := NewSegment("r")
+		for i := range n {
+			g.Add(Batch{Run: "r", Source: Source{"w", 1}, Seq: uint64(i) + 1, Second: NewSecond(int64(i))}, nil)
+		}
+		back, err := DecodeSegment(EncodeSegment(g))
+		if err != nil || len(back.Seconds) != n {
+			t.Errorf("%d empty seconds: %v", n, err)
+		}
+	}
 }
 
 func FuzzDecodeSegment(f *testing.F) {

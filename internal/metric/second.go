@@ -17,6 +17,10 @@ const (
 	ServiceTime = "service_time"
 	// ScheduleLag runs from an arrival's intended start to its actual start. Labels: phase, warmup.
 	ScheduleLag = "schedule_lag"
+	// ArrivalGap is the distance between two arrivals that one worker has sent one after the other, in
+	// units of what the schedule wants at that instant of that worker: its mean is 1, whatever the rate
+	// and the worker's share; its deviation is that of the arrival process. Labels: phase, warmup.
+	ArrivalGap = "arrival_gap"
 	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
 	ConnectTime = "connect_time"
 	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup.

@@ -209,7 +209,7 @@ func decodeSegment(raw []byte) (*Segment, error) {
 	}
 	g := NewSegment(d.text())
 	d.parts(g.Parts)
-	list(d, 8, cmp.Compare[int64], func() int64 {
+	list(d, 7, cmp.Compare[int64], func() int64 {
 		s := d.second()
 		g.Seconds[s.Index] = &s
 		return s.Index

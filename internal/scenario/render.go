@@ -19,7 +19,7 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 	}
 	fmt.Fprintf(&b, "   seed %d   scenario %.12s\n", p.Seed, p.ScenarioSHA256)
 	rate, users := p.Peak()
-	fmt.Fprintf(&b, "lasts %s, reaches %s and %.0f users, on at least %d of the workers", p.Planned(), FormatRate(rate), users, p.Workers.Min)
+	fmt.Fprintf(&b, "lasts %s, reaches %s, needs %s", p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
 	for _, k := range slices.Sorted(maps.Keys(p.Workers.Match)) {
 		fmt.Fprintf(&b, " %s=%s", k, p.Workers.Match[k])
 	}
@@ -36,6 +36,24 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 	p.renderCriteria(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// peakText names the heights that a plan reaches, without those that it has not.
+func peakText(rate, users float64) string {
+	switch {
+	case users == 0:
+		return FormatRate(rate)
+	case rate == 0:
+		return fmt.Sprintf("%.0f users", users)
+	}
+	return fmt.Sprintf("%s and %.0f users", FormatRate(rate), users)
+}
+
+func workersText(least int) string {
+	if least <= 1 {
+		return "a worker"
+	}
+	return fmt.Sprintf("%d workers", least)
 }
 
 func (p *Plan) renderPhases(b *strings.Builder, workers int) {
@@ -112,11 +130,17 @@ func (p *Plan) renderCriteria(b *strings.Builder) {
 		if len(c.During) > 0 {
 			fmt.Fprintf(b, " during %s", strings.Join(c.During, ", "))
 		}
+		if len(c.By) > 0 {
+			fmt.Fprintf(b, " by %s", strings.Join(c.By, ", "))
+		}
 		if c.Window > 0 {
 			fmt.Fprintf(b, " in windows of %s", c.Window)
 		}
 		if c.Met < 1 {
 			fmt.Fprintf(b, ", met by %g %%", c.Met*100)
+		}
+		if c.For > 0 {
+			fmt.Fprintf(b, ", a breach lasting %s", c.For)
 		}
 		if c.OnBreach != "none" {
 			fmt.Fprintf(b, ", on breach: %s", c.OnBreach)

@@ -18,6 +18,7 @@ type job struct {
 	marks   map[metric.Source]uint64
 	waiting []waiter
 	began   int64
+	summed  bool // the aggregate holds the segment
 }
 
 type outcome struct {
@@ -56,7 +57,7 @@ func (r *runner) pump(ctx context.Context) {
 	if r.t0 != nil {
 		r.facts.Clock = &result.Clock{Run: r.now(), Wall: r.m.opts.Wall().UTC().Round(0)}
 	}
-	r.facts.JudgedThrough = r.lastWhole
+	r.facts.JudgedThrough, r.facts.Duplicates = r.lastWhole, r.duplicates+r.ledger.Duplicates()
 	j.update.Run, j.update.Facts = r.run, r.facts
 	j.waiting, r.waiting, r.dirty = r.waiting, nil, false
 	r.begin(ctx, j)
@@ -82,10 +83,12 @@ func (r *runner) commit(ctx context.Context, j *job) error {
 	if err := r.committer.Commit(ctx, j.update); err != nil {
 		return err
 	}
+	if j.segment != nil && !j.summed {
+		r.sum.AddSegment(j.segment)
+		j.summed = true
+	}
 	if r.committer.CheckpointDue() {
-		// The references move into a manifest; what a checkpoint would aggregate is rebuilt from the
-		// segments, which are kept until the run is deleted.
-		return r.committer.Checkpoint(ctx, nil)
+		return r.committer.Checkpoint(ctx, metric.EncodeAggregate(r.sum))
 	}
 	return nil
 }
@@ -99,10 +102,18 @@ func (r *runner) committed(o outcome) error {
 		}
 		r.retryAt = r.m.opts.Clock() + int64(retryAfter)
 		r.view.provisional(r.m.opts.Wall())
-		r.log.Warn("commit failed, trying again", "retry_in", retryAfter, "error", o.err)
+		if !r.outage { // once: what it is does not change with every try
+			r.log.Error("nothing can be committed, trying again; nothing is lost, and nothing is acknowledged meanwhile", "retry_in", retryAfter, "error", o.err)
+			r.view.event(r, "store", "nothing can be committed: "+o.err.Error())
+		}
+		r.outage = true
 		return nil
 	}
-	r.job = nil
+	if r.outage {
+		r.log.Info("commits succeed again")
+		r.view.event(r, "store", "commits succeed again")
+	}
+	r.job, r.outage = nil, false
 	r.view.provisional(time.Time{})
 	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
 	if o.job.final != nil {

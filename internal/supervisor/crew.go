@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"proofload/internal/fleet"
-	"proofload/internal/metric"
+	"proofload/internal/load/schedule"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
@@ -19,10 +18,15 @@ type hand struct {
 	status   wire.Status
 	final    *wire.Final
 	joined   time.Duration
-	lost     *time.Duration // run time at which it was given up
+	lost     *time.Duration // run time at which it was given up, or had left early
 	detached bool           // it has no session now
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
+
+	// In-flight permits by phase: what it was told last, the most that it may believe to have, and
+	// whether it was told that the fleet is at the cap.
+	permits, held map[string]int64
+	atCap         map[string]bool
 }
 
 // received takes a message of a worker.
@@ -50,50 +54,6 @@ func (r *runner) hand(w fleet.Worker) *hand {
 		return nil
 	}
 	return h
-}
-
-// batch counts a batch once.
-func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
-	source := metric.Source{Worker: w.Name, Incarnation: b.Incarnation}
-	nack := wire.Nack{Run: r.id, Incarnation: b.Incarnation, Want: r.ledger.Want(source)}
-	if r.final != nil || r.run.State.Final() {
-		nack.Reason, nack.Message = wire.NackClosed, "run is closed: a closed run is never amended"
-		r.m.fleet.Nack(w.Name, nack)
-		return
-	}
-	decoded, err := metric.DecodeBatch(b.Data)
-	if err == nil && (decoded.Run != r.id || decoded.Source != source || decoded.Seq != b.Seq) {
-		err = fmt.Errorf("%w: it is batch %d of %s in run %s", metric.ErrCorrupt, decoded.Seq, decoded.Source.Worker, decoded.Run)
-	}
-	if err != nil {
-		r.log.Warn("batch refused", "worker_id", w.Name, "seq", b.Seq, "error", err)
-		nack.Reason, nack.Message, nack.Want = wire.NackCorrupt, err.Error(), b.Seq
-		r.m.fleet.Nack(w.Name, nack)
-		return
-	}
-	switch r.ledger.Offer(source, b.Seq) {
-	case metric.Gap:
-		nack.Reason, nack.Message = wire.NackGap, "a batch before it is missing"
-		r.m.fleet.Nack(w.Name, nack)
-	case metric.Duplicate:
-		if through := r.ledger.Committed(source); b.Seq <= through {
-			r.m.fleet.Ack(w.Name, []wire.Mark{{Run: r.id, Incarnation: b.Incarnation, Through: through}})
-		}
-	case metric.Accept:
-		r.batches++
-		r.view.batch(decoded)
-		r.segment.Add(decoded, r.keepWorker)
-	}
-}
-
-// keepWorker says whether a criterion names the worker label of a metric.
-func (r *runner) keepWorker(name string) bool {
-	for _, c := range r.plan.Criteria {
-		if c.Check.Left.Metric == name && (slices.Contains(c.By, "worker") || slices.ContainsFunc(c.Check.Left.Matchers, namesWorker)) {
-			return true
-		}
-	}
-	return false
 }
 
 // attached takes back a worker that has a session again. Another life of it is the proof that the
@@ -227,8 +187,8 @@ func (r *runner) phaseOver(name string) bool {
 func (r *runner) checkCrew() {
 	var lost []*hand
 	for _, h := range r.active() {
-		if h.final != nil || h.status.State == wire.WorkerDone {
-			continue
+		if (h.final != nil || h.status.State == wire.WorkerDone) && (!h.gone || r.run.State == run.Stopping || r.scheduled()) {
+			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
 		w, known := r.m.fleet.Worker(h.worker.Name)
 		silent := known && w.Silent > r.plan.Grace+time.Second
@@ -245,9 +205,23 @@ func (r *runner) checkCrew() {
 		r.log.Warn("worker lost", "worker_id", h.worker.Name)
 		r.view.event(r, "worker", h.worker.Name+" lost")
 	}
-	if r.run.State != run.Stopping {
-		r.replace(lost)
+	if r.run.State == run.Stopping {
+		r.lose(lost, 0)
+		return
 	}
+	r.replace(lost)
+}
+
+// scheduled reports whether the schedules of all phases are over.
+func (r *runner) scheduled() bool {
+	plan := r.run.Timeline().PlanTime(r.now())
+	starts := schedule.Starts(r.plan.Phases, r.run.Timeline())
+	for _, p := range r.plan.Phases {
+		if start, known := starts[p.Name]; !known || plan < start+p.Length {
+			return false
+		}
+	}
+	return true
 }
 
 // replace applies the scenario's policy to lost workers.
@@ -257,6 +231,7 @@ func (r *runner) replace(lost []*hand) {
 	part := float64(gone) / float64(len(r.crew))
 	reason := fmt.Sprintf("%d of %d workers lost", gone, len(r.crew))
 	if len(rest) == 0 || r.plan.Loss.Policy == "abort" || (gone > 1 && part > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
+		r.lose(lost, 0)
 		_ = r.step(run.Event{Kind: run.WorkersLost, Reason: reason})
 		return
 	}
@@ -270,7 +245,13 @@ func (r *runner) replace(lost []*hand) {
 			heirs = append(heirs, share{h.member, h.worker.Capacity})
 		}
 	}
-	shards := move(r.run.Shards, members, heirs, r.now()+moveLead)
+	at := r.now() + moveLead
+	until := at
+	if len(heirs) == 0 {
+		until = 0
+	}
+	r.lose(lost, until)
+	shards := move(r.run.Shards, members, heirs, at)
 	if err := r.step(run.Event{Kind: run.ShardsMoved, Shards: &shards, Reason: reason}); err != nil {
 		r.abandon(err)
 	}
@@ -278,5 +259,3 @@ func (r *runner) replace(lost []*hand) {
 
 // moveLead is how far ahead of now shards are granted to their new owners.
 const moveLead = 500 * time.Millisecond
-
-func namesWorker(m scenario.Matcher) bool { return m.Label == "worker" }

@@ -3,11 +3,11 @@ package supervisor
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"proofload/internal/metric"
 	"proofload/internal/run"
 	"proofload/internal/wire"
 )
@@ -28,7 +28,6 @@ func (r *runner) effect(e run.Effect) {
 	case run.SendAssignment:
 		r.assignAll(r.goal())
 	case run.SendStop:
-		r.stop = r.m.opts.Clock()
 		r.assignAll(wire.GoalStop)
 		r.checkDrained()
 	case run.RunTeardown:
@@ -38,9 +37,7 @@ func (r *runner) effect(e run.Effect) {
 	case run.Release:
 		r.release()
 	case run.Notify:
-		for _, call := range r.m.opts.Callbacks {
-			call(e.Callback, r.run)
-		}
+		r.m.notify(e.Callback, r.run)
 	}
 }
 
@@ -82,16 +79,31 @@ func (r *runner) validate() {
 
 // assignAll tells every worker what to do now.
 func (r *runner) assignAll(goal wire.Goal) {
-	secrets := map[string]string{}
+	secrets := r.secrets()
+	for _, h := range r.crew {
+		if h.gone {
+			continue // its process has ended
+		}
+		// One that was given up is told too: if it was only silent and comes back, it must hear that its
+		// shards are not its own any more before it is granted a lease again.
+		wanted := goal
+		if h.lost != nil {
+			wanted = wire.GoalStop // and it closes its books, so that what it did is told to the end
+		}
+		h.revision++
+		r.m.fleet.Assign(h.worker.Name, r.assignment(h, wanted, secrets), r.plan.Grace)
+	}
+}
+
+// secrets returns the values that the plan names.
+func (r *runner) secrets() map[string]string {
+	values := map[string]string{}
 	for _, name := range r.plan.Secrets {
 		if v, ok := r.m.opts.Secret(name); ok {
-			secrets[name] = v
+			values[name] = v
 		}
 	}
-	for _, h := range r.active() {
-		h.revision++
-		r.m.fleet.Assign(h.worker.Name, r.assignment(h, goal, secrets), r.plan.Grace)
-	}
+	return values
 }
 
 // drainTime is how long work in flight may still take: the longest timeout of an operation.
@@ -109,7 +121,7 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 	a := wire.Assignment{
 		Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Secrets: secrets, Goal: goal,
 		T0: r.t0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
-		Permits: map[string]int64{}, Drain: r.drainTime(),
+		Drain: r.drainTime(),
 	}
 	if r.run.Setup.State == run.TaskDone && r.run.Setup.Saved != "" {
 		a.Setup = json.RawMessage(r.run.Setup.Saved)
@@ -117,14 +129,12 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 	for _, g := range r.run.Shards.Ranges(h.member) {
 		a.Ranges = append(a.Ranges, wire.ShardRange{From: g.From, To: g.To, Since: g.Since})
 	}
-	sole := len(r.run.Shards.Owners) == 1
+	if h.permits == nil {
+		r.allot(h)
+	}
+	a.Permits = maps.Clone(h.permits)
 	for _, p := range r.plan.Phases {
-		if p.MaxInFlight <= 0 {
-			continue
-		}
-		a.Permits[p.Name] = permits(r.run.Shards, p.MaxInFlight)[h.member]
-		if sole || r.view.atCap(p.Name, p.MaxInFlight) {
-			// The only worker's share is the whole cap: at its limit the fleet is.
+		if h.atCap[p.Name] {
 			a.AtCap = append(a.AtCap, p.Name)
 		}
 	}
@@ -222,8 +232,7 @@ func (r *runner) checkDrained() {
 
 // complete reports whether every batch that a worker's final names is here.
 func (r *runner) complete(h *hand) bool {
-	source := metric.Source{Worker: h.member.Worker, Incarnation: h.member.Incarnation}
-	return r.ledger.Want(source) > h.final.LastSeq
+	return r.ledger.Want(sourceOf(h.member)) > h.final.LastSeq
 }
 
 // release tells the workers that the run is closed.

@@ -26,6 +26,7 @@ type finalResult struct {
 type books struct {
 	outcome judge.Outcome
 	fold    *report.Fold
+	missing map[string]report.Missing
 	err     error
 }
 
@@ -42,17 +43,20 @@ func (r *runner) finalise() {
 		return
 	}
 	r.closingBooks = true
-	in := r.judgeInput()
-	ctx, history, stopped := r.ctx, r.run.History, r.stoppedAt()
+	if n := r.closer.Amendments(); n > 0 {
+		r.view.event(r, "amendment", fmt.Sprintf("%d parts of seconds came after these were judged; the final judgement holds them", n))
+	}
+	in, a, ctx, stopped := r.judgeInput(), r.account(), r.ctx, r.stoppedAt()
 	r.m.group.Go(func() error {
-		b := r.readBooks(ctx, in, history, stopped)
+		b := r.readBooks(ctx, in, a, stopped)
 		r.mail.post(func() { r.closed(b) })
 		return nil
 	})
 }
 
-// readBooks reads every committed segment and judges it. It runs in the background.
-func (r *runner) readBooks(ctx context.Context, in judge.Input, history run.History, stopped time.Duration) books {
+// readBooks reads every committed segment and judges all of it, so that what came after its second
+// was judged counts too. It runs in the background.
+func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopped time.Duration) books {
 	b := books{fold: report.NewFold()}
 	whole := metric.NewSegment(r.id)
 	for segment, err := range r.m.opts.Repository.Segments(ctx, r.id, 0) {
@@ -68,12 +72,19 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, history run.Hist
 		whole.Merge(decoded)
 	}
 	j := judge.New(r.plan)
-	j.SetSchedule(history, stopped)
+	j.SetSchedule(a.history, stopped)
 	for _, s := range inOrder(whole) {
 		if err := b.fold.Add(s); err != nil && b.err == nil {
 			b.err = err
 		}
 		j.Observe(*s)
+	}
+	b.missing = a.missing(whole)
+	for _, p := range a.plan.Phases {
+		if !p.Warmup {
+			in.WorkerLost += b.missing[p.Name].WorkerLost
+			in.Unknown += b.missing[p.Name].Unknown
+		}
 	}
 	b.outcome = j.Final(in)
 	return b
@@ -135,7 +146,7 @@ func (r *runner) reports(b books) (map[string][]byte, error) {
 	}
 	doc, err := report.Build(report.Input{
 		Versions: report.Versions{Proofload: r.m.opts.Version, Go: runtime.Version(), Etcd: r.m.opts.EtcdVersion},
-		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold,
+		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold, Missing: b.missing,
 		Integrity: r.integrity(), Outcome: b.outcome,
 		Events: r.reportEvents(), StartSkew: r.startSkew(),
 	})
@@ -153,73 +164,6 @@ func (r *runner) reports(b books) (map[string][]byte, error) {
 		out[name] = buf.Bytes()
 	}
 	return out, err
-}
-
-// integrity says how much of what was done is in the result.
-func (r *runner) integrity() report.Integrity {
-	in := report.Integrity{
-		Completeness: r.completeness(), BatchesCommitted: r.batches, DuplicatesDiscarded: r.ledger.Duplicates(),
-		Gaps: []report.Gap{}, Workers: []report.Worker{},
-		LeaderChanges: []report.LeaderChange{{Epoch: r.m.opts.Leader.Epoch, Coordinator: r.m.opts.Leader.Name}},
-	}
-	for _, name := range r.crewNames() {
-		h := r.crew[name]
-		w := report.Worker{ID: name, Labels: h.worker.Labels, Capacity: h.worker.Capacity, JoinedS: h.joined.Seconds(), Samples: r.view.samples(name)}
-		if h.lost != nil {
-			lost := h.lost.Seconds()
-			w.LostS = &lost
-		}
-		in.Workers = append(in.Workers, w)
-		if gap, ok := r.gap(h); ok {
-			in.Gaps = append(in.Gaps, gap)
-		}
-	}
-	return in
-}
-
-// gap is what is missing of one worker's batches.
-func (r *runner) gap(h *hand) (report.Gap, bool) {
-	source := metric.Source{Worker: h.member.Worker, Incarnation: h.member.Incarnation}
-	through := r.ledger.Committed(source)
-	g := report.Gap{Worker: h.member.Worker, Incarnation: h.member.Incarnation, FromSeq: through + 1, FromS: float64(through)}
-	switch {
-	case h.final != nil && h.final.LastSeq > through:
-		last := h.final.LastSeq
-		g.ToSeq, g.ToS = &last, float64(last)
-	case h.final == nil && r.t0 != nil:
-		g.ToS = max(g.FromS, r.now().Seconds())
-		if h.lost != nil {
-			g.ToS = max(g.FromS, h.lost.Seconds())
-		}
-	default:
-		return g, false
-	}
-	return g, true
-}
-
-// completeness is the share of the batches owed that are committed. Of a worker that never said what
-// its last batch was, one batch per second until it was given up counts as owed.
-func (r *runner) completeness() float64 {
-	var have, owed float64
-	for _, h := range r.crew {
-		source := metric.Source{Worker: h.member.Worker, Incarnation: h.member.Incarnation}
-		got := float64(r.ledger.Committed(source))
-		have += got
-		switch {
-		case h.final != nil:
-			owed += max(got, float64(h.final.LastSeq))
-		case r.t0 == nil:
-			owed += got
-		case h.lost != nil:
-			owed += max(got+1, h.lost.Seconds())
-		default:
-			owed += max(got+1, r.now().Seconds())
-		}
-	}
-	if owed == 0 {
-		return 1
-	}
-	return have / owed
 }
 
 // startSkew is the largest difference between the workers' starts.

@@ -41,16 +41,35 @@ type Options struct {
 	Version, EtcdVersion string
 	// Local says that the only worker lives in this process: the least lead time will do.
 	Local bool
-	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each.
+	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
+	// after the other and in order. A slow one delays the next ones and no run.
 	Callbacks []func(run.CallbackKind, run.Run)
 }
+
+// Fleet is what a Manager needs of the workers; *fleet.Fleet is one. It is as large as it is because
+// a run does all of this with each of its workers.
+type Fleet interface {
+	// Reserve takes free workers for a run, or says why it cannot.
+	Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string)
+	// Release frees the workers of a run.
+	Release(runID string)
+	// Worker returns what is known of a worker now.
+	Worker(name string) (fleet.Worker, bool)
+	Assign(name string, a wire.Assignment, lease time.Duration)
+	Ack(name string, marks []wire.Mark)
+	Nack(name string, n wire.Nack)
+	Task(name string, t wire.Task) error
+}
+
+var _ Fleet = (*fleet.Fleet)(nil)
 
 // Manager conducts the runs of one term. It is a fleet.Handler. All methods may be called
 // concurrently.
 type Manager struct {
 	opts  Options
 	log   hclog.Logger
-	fleet *fleet.Fleet
+	fleet Fleet
+	calls *mailbox // of Callbacks
 
 	mu      sync.Mutex
 	runners map[string]*runner
@@ -62,86 +81,49 @@ type Manager struct {
 
 // New returns a manager; Run makes it work.
 func New(opts Options) *Manager {
-	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}}
+	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}, calls: newMailbox()}
 }
 
 // Run conducts runs until ctx ends or the term is over; then it returns why. The runs that it finds
 // active are taken over first. ready is called when the manager takes requests.
-func (m *Manager) Run(ctx context.Context, f *fleet.Fleet, ready func()) error {
+func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	m.mu.Lock()
 	m.fleet, m.group, m.ctx = f, group, groupCtx
 	m.mu.Unlock()
+	// Held open from the start, so that runs can be launched at any time until it closes.
+	group.Go(func() error {
+		<-groupCtx.Done()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.closed = true
+		return nil
+	})
 	if err := m.takeOver(groupCtx); err != nil {
-		return err
+		group.Go(func() error { return err })
+		return group.Wait()
 	}
 	ready()
-	group.Go(func() error { <-groupCtx.Done(); return nil })
+	over := make(chan struct{})
+	var calls sync.WaitGroup
+	calls.Go(func() { m.callback(over) })
+	defer calls.Wait()
+	defer close(over)
 	err := group.Wait()
-	m.mu.Lock()
-	m.closed = true
-	m.mu.Unlock()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	return err
 }
 
-// takeOver ends the runs that an earlier term left active.
-func (m *Manager) takeOver(ctx context.Context) error {
-	if _, err := m.opts.Repository.Repair(ctx, m.opts.Heads); err != nil {
-		m.log.Warn("interrupted work on ended runs not finished", "error", err)
-	}
-	heads, err := m.opts.Repository.Unfinished(ctx)
-	if err != nil {
-		return fmt.Errorf("take over runs: %w", err)
-	}
-	for _, h := range heads {
-		if err := m.adopt(ctx, h.Run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// adopt starts a runner for a run that an earlier term accepted. One that had not got workers waits
-// on; one that had is closed with what is committed, because the process that held its clock is gone.
-func (m *Manager) adopt(ctx context.Context, rec run.Run) error {
-	r, err := m.open(ctx, rec.ID)
-	if err != nil {
-		return fmt.Errorf("take over run %s: %w", rec.ID, err)
-	}
-	if rec.State != run.Idle {
-		r.mail.post(func() {
-			_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: "the coordinator that conducted it ended before the run did"})
-		})
-	}
-	m.launch(r)
-	return nil
-}
-
-// open makes a runner for a recorded run.
-func (m *Manager) open(ctx context.Context, id string) (*runner, error) {
-	committer, err := result.OpenCommitter(ctx, m.opts.Heads, m.opts.Blobs, id)
-	if err != nil {
-		return nil, err
-	}
-	head := committer.Head()
-	data, err := blob.GetFile(ctx, m.opts.Blobs, head.Run.Plan)
-	if err != nil {
-		return nil, fmt.Errorf("plan of run %s: %w", id, err)
-	}
-	plan, err := scenario.DecodePlan(data)
-	if err != nil {
-		return nil, fmt.Errorf("plan of run %s: %w", id, err)
-	}
-	return newRunner(m, committer, plan), nil
-}
-
-// launch registers a runner and starts its goroutine.
+// launch registers a runner and starts its goroutine. At the end of the term it does nothing: the run
+// is recorded, and the next term finds it.
 func (m *Manager) launch(r *runner) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
 	m.runners[r.id] = r
 	if r.run.State == run.Idle {
 		m.queue = append(m.queue, r.id)
@@ -252,6 +234,9 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	if err != nil {
 		return run.Run{}, err
 	}
+	if ev.Kind == run.ScaleRequested {
+		ev.MaxFactor = maxFactor(r.plan)
+	}
 	type answer struct {
 		run run.Run
 		err error
@@ -268,6 +253,18 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	case <-ctx.Done():
 		return run.Run{}, context.Cause(ctx)
 	}
+}
+
+// maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.
+func maxFactor(p *scenario.Plan) float64 {
+	rate, users := p.Peak()
+	most := 0.0
+	for _, pair := range [][2]float64{{p.Limits.Rate, rate}, {p.Limits.Users, users}} {
+		if limit, peak := pair[0], pair[1]; limit > 0 && peak > 0 && (most == 0 || limit/peak < most) {
+			most = limit / peak
+		}
+	}
+	return most
 }
 
 // Live returns a live run with its progress, or ErrNotLive.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -38,6 +39,8 @@ type runner struct {
 	waiting      []waiter     // effects and answers that wait for the record
 	dirty        bool         // the record has changed since the last commit was begun
 	lastCommit   int64        // when the last one was begun
+	duplicates   int64        // discarded by earlier terms
+	outage       bool         // the last commit failed, and it was said
 	final        *finalResult // the run is over: the next commit closes it
 	over         bool         // the closing commit has succeeded
 	closingBooks bool         // what was committed is being read for the last time
@@ -49,14 +52,17 @@ type runner struct {
 	segment   *metric.Segment
 	closer    *metric.Closer
 	judge     *judge.Judge
-	batches   int64
-	lastWhole int64 // newest second that was closed
+	sum       *metric.Aggregate // of all that is committed; the commit in the background adds to it
+	lastWhole int64             // newest second that was closed
+	series    map[metric.Key]struct{}
+	refused   map[metric.Source]uint64 // the batch refused last
 
 	// The workers.
-	crew map[string]*hand
-	task string // id of the task that a worker was told to run
-	t0   *int64 // start of run time on the manager's clock
-	stop int64  // when stopping began
+	crew      map[string]*hand
+	task      string // id of the task that a worker was told to run
+	t0        *int64 // start of run time on the manager's clock
+	redivided int64  // when the in-flight caps were last divided
+	losses    []loss // shards whose owner was lost, in order
 }
 
 // waiter is what happens once the record is committed.
@@ -70,7 +76,7 @@ const (
 	retryAfter = 500 * time.Millisecond
 )
 
-func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan) *runner {
+func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric.Aggregate) *runner {
 	head := c.Head()
 	r := &runner{
 		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
@@ -79,8 +85,12 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan) *runner {
 		accepted: m.opts.Clock(),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
-		crew: map[string]*hand{},
+		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
 	}
+	r.duplicates = head.Facts.Duplicates
+	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
+		Epoch: m.opts.Leader.Epoch, Coordinator: m.opts.Leader.Name, At: r.now(),
+	})
 	r.view = newView(plan, head)
 	r.view.update(r)
 	return r
@@ -119,9 +129,13 @@ func (r *runner) loop(ctx context.Context) error {
 	return nil
 }
 
-// now returns the run time; 0 before T0 is stamped.
+// now returns the run time; 0 before T0 is stamped. That of a run whose clock was lost with an
+// earlier term stands still at what was committed last.
 func (r *runner) now() time.Duration {
 	if r.t0 == nil {
+		if c := r.facts.Clock; c != nil {
+			return c.Run
+		}
 		return 0
 	}
 	return time.Duration(r.m.opts.Clock() - *r.t0)
@@ -198,6 +212,7 @@ func (r *runner) tick() {
 		r.checkQueueTimeout()
 	case run.Initializing, run.Running, run.Paused:
 		r.checkCrew()
+		r.shareCaps()
 	case run.Stopping:
 		r.checkCrew()
 		r.checkDrained()

@@ -13,14 +13,15 @@ import (
 // judgeInput is what the final judgement needs besides the seconds.
 func (r *runner) judgeInput() judge.Input {
 	in := judge.Input{Run: r.id, Stop: r.run.Stop, Completeness: r.completeness()}
-	for _, name := range r.crewNames() {
-		if g, ok := r.gap(r.crew[name]); ok {
-			last := "an unknown one"
-			if g.ToSeq != nil {
-				last = fmt.Sprint(*g.ToSeq)
-			}
-			in.Gaps = append(in.Gaps, fmt.Sprintf("batches %d to %s of worker %s are missing", g.FromSeq, last, name))
+	for _, g := range r.gaps() {
+		last := "an unknown one"
+		if g.ToSeq != nil {
+			last = fmt.Sprint(*g.ToSeq)
 		}
+		in.Gaps = append(in.Gaps, fmt.Sprintf("batches %d to %s of worker %s are missing", g.FromSeq, last, g.Worker))
+	}
+	if wrong := r.contradictions(); len(wrong) > 0 {
+		in.Gaps, in.Completeness = append(in.Gaps, wrong...), 0
 	}
 	return in
 }
@@ -47,7 +48,7 @@ func (r *runner) standing() []wire.CriterionProgress {
 	for _, c := range rows {
 		p := wire.CriterionProgress{Name: c.Name, Result: string(c.Result)}
 		if c.Observed != nil {
-			p.Observed = scenario.FormatLimit(*c.Observed, c.Unit)
+			p.Observed = scenario.FormatValue(*c.Observed, c.Unit)
 		}
 		if c.Result == judge.Invalid {
 			p.Result = "PENDING" // without samples so far; what comes decides

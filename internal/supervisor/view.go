@@ -2,12 +2,12 @@ package supervisor
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"proofload/internal/metric"
-	"proofload/internal/metric/hist"
 	"proofload/internal/result"
 	"proofload/internal/scenario"
 	"proofload/internal/wire"
@@ -19,21 +19,23 @@ import (
 type view struct {
 	plan *scenario.Plan
 
-	mu       sync.Mutex
-	snap     wire.RunView
-	events   []wire.Event
-	marked   map[metric.Source]uint64
-	watchers map[*Watcher]struct{}
+	hub *metric.Hub[wire.RunView]
 
-	recent    map[int64]*metric.Second // the last windowSeconds seconds, provisional
-	newest    int64
-	totals    wire.Counts
-	phases    map[string]*wire.Counts
-	inFlight  map[string]map[string]int64 // by phase and worker, at the end of its last second
-	through   int64
-	criteria  []wire.CriterionProgress
-	write     time.Duration    // how long the last commit took
-	delivered map[string]int64 // requests by worker
+	mu     sync.Mutex
+	snap   wire.RunView
+	events []wire.Event
+	marked map[metric.Source]uint64
+
+	recent   *metric.Ring   // the last windowSeconds seconds, provisional
+	newest   *metric.Second // what is known of the newest of them, without its series
+	live     *wire.Window   // statistics of recent; nil when they are out of date
+	fresh    bool           // there is something that was not published
+	totals   wire.Counts
+	phases   map[string]*wire.Counts
+	inFlight map[string]map[string]int64 // by phase and worker, at the end of its last second
+	through  int64
+	criteria []wire.CriterionProgress
+	write    time.Duration // how long the last commit took
 }
 
 // windowSeconds is the length of the live window.
@@ -41,10 +43,9 @@ const windowSeconds = 5
 
 func newView(plan *scenario.Plan, head result.Head) *view {
 	v := &view{
-		plan: plan, marked: head.Marks.Map(), watchers: map[*Watcher]struct{}{},
-		recent: map[int64]*metric.Second{}, phases: map[string]*wire.Counts{},
+		plan: plan, marked: head.Marks.Map(), hub: metric.NewHub[wire.RunView](),
+		recent: metric.NewRing(metric.RingOptions{Size: windowSeconds, Keep: inWindow}), phases: map[string]*wire.Counts{},
 		inFlight: map[string]map[string]int64{}, through: head.Facts.JudgedThrough,
-		delivered: map[string]int64{},
 	}
 	v.totals.NotSent = map[string]int64{}
 	v.snap.Seed, v.snap.Planned = plan.Seed, plan.Planned()
@@ -55,7 +56,12 @@ func newView(plan *scenario.Plan, head result.Head) *view {
 	return v
 }
 
-// update takes the run as it is now and wakes those who watch.
+// inWindow says which metrics the live window is about.
+func inWindow(name string, _ metric.Info) bool {
+	return name == metric.ResponseTime || name == metric.ServiceTime || name == metric.ScheduleLag
+}
+
+// update takes the run as it is now, and publishes it when there is news.
 func (v *view) update(r *runner) {
 	now := r.now()
 	elapsed, paused := r.run.Times(now)
@@ -67,8 +73,9 @@ func (v *view) update(r *runner) {
 	if r.t0 != nil && now >= 0 {
 		v.snap.Progress = v.progress(r, now)
 	}
-	if changed {
-		v.wake()
+	if changed || v.fresh {
+		v.fresh = false
+		v.hub.Publish(v.snap)
 	}
 }
 
@@ -79,7 +86,7 @@ func (v *view) event(r *runner, kind, detail string) {
 	v.events = append(v.events, wire.Event{
 		Number: uint64(len(v.events)) + 1, RunTime: r.now(), Kind: kind, Detail: detail, Time: r.m.opts.Wall(),
 	})
-	v.wake()
+	v.fresh = true
 }
 
 // Events returns the events so far.
@@ -127,18 +134,9 @@ func (v *view) wrote(took time.Duration) {
 func (v *view) batch(b metric.Batch) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s, ok := v.recent[b.Second.Index]
-	if !ok {
-		fresh := metric.NewSecond(b.Second.Index)
-		s = &fresh
-		v.recent[b.Second.Index] = s
-	}
-	s.Merge(b.Second)
-	if b.Second.Index > v.newest {
-		v.newest = b.Second.Index
-		maps.DeleteFunc(v.recent, func(index int64, _ *metric.Second) bool { return index <= v.newest-windowSeconds })
-		v.wake()
-	}
+	v.recent.Add(b.Second)
+	v.live = nil
+	v.note(b.Second)
 	for key, a := range b.Second.Arrivals {
 		if p := v.phases[key.Phase]; p != nil {
 			count(p, *a)
@@ -149,15 +147,19 @@ func (v *view) batch(b metric.Batch) {
 		by[b.Source.Worker] = inFlight(b.Second, name)
 	}
 	v.requests(b.Second)
-	n, _ := b.Second.Requests()
-	v.delivered[b.Source.Worker] += n
 }
 
-// samples returns how many requests a worker has delivered.
-func (v *view) samples(worker string) int64 {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.delivered[worker]
+// note takes the judgement of a second, if it is the newest or a part of it. A second that is new is
+// news: it is a window that those who watch get.
+func (v *view) note(s metric.Second) {
+	switch {
+	case v.newest == nil || s.Index > v.newest.Index:
+		first := metric.NewSecond(s.Index)
+		v.newest, v.fresh = &first, true
+	case s.Index < v.newest.Index:
+		return
+	}
+	v.newest.Merge(metric.Second{Health: s.Health, Causes: s.Causes})
 }
 
 func (v *view) requests(s metric.Second) {
@@ -199,6 +201,13 @@ func inFlight(s metric.Second, phase string) int64 {
 	return n
 }
 
+// inFlightOf returns what a worker had in flight of a phase when it last told.
+func (v *view) inFlightOf(phase, worker string) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.inFlight[phase][worker]
+}
+
 // atCap reports whether a phase was at its cap over the fleet when the workers last told.
 func (v *view) atCap(phase string, limit int64) bool {
 	v.mu.Lock()
@@ -234,7 +243,7 @@ func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 		RunTime: now, CommittedThrough: v.through, Load: clone(v.totals), Window: v.window(),
 		Criteria: v.criteria,
 	}
-	if s, ok := v.recent[v.newest]; ok {
+	if s := v.newest; s != nil {
 		p.Validity, p.Causes = s.Health.String(), slices.Clone(s.Causes)
 	}
 	for _, ph := range v.plan.Phases {
@@ -252,26 +261,29 @@ func clone(c wire.Counts) wire.Counts {
 	return c
 }
 
-// window is the statistics of the recent seconds; the lock is held.
+// window is the statistics of the recent seconds; the lock is held. They are computed once for each
+// batch, however often they are asked for.
 func (v *view) window() wire.Window {
-	response, service, lag := hist.New(), hist.New(), hist.New()
-	var requests, failed int64
-	for _, s := range v.recent {
-		response.Merge(s.Select(metric.ResponseTime, nil))
-		service.Merge(s.Select(metric.ServiceTime, nil))
-		lag.Merge(s.Select(metric.ScheduleLag, nil))
-		n, f := s.Requests()
-		requests, failed = requests+n, failed+f
+	if v.live != nil {
+		return *v.live
 	}
-	w := wire.Window{Length: time.Duration(len(v.recent)) * time.Second, Samples: requests}
-	if requests == 0 {
-		return w
+	of := func(name string) metric.Statistics {
+		return v.recent.Statistics(metric.Selector{Metric: name}, windowSeconds)
 	}
-	w.Rate = float64(requests) / float64(len(v.recent))
-	w.ErrorRatio = float64(failed) / float64(requests)
-	w.P50, w.P95, w.P99 = response.Quantile(0.5), response.Quantile(0.95), response.Quantile(0.99)
-	w.ServiceP99, w.Lag = service.Quantile(0.99), lag.Quantile(0.99)
+	response := of(metric.ResponseTime)
+	w := wire.Window{
+		Length: response.Seconds, Samples: int64(response.Count), Rate: response.Rate, ErrorRatio: response.ErrorRatio,
+		P50: inDuration(response.P50), P95: inDuration(response.P95), P99: inDuration(response.P99),
+	}
+	if w.Samples > 0 {
+		w.ServiceP99, w.Lag = inDuration(of(metric.ServiceTime).P99), inDuration(of(metric.ScheduleLag).P99)
+	}
+	v.live = &w
 	return w
+}
+
+func inDuration(seconds float64) time.Duration {
+	return time.Duration(math.Round(seconds * float64(time.Second)))
 }
 
 // snapshot returns the run as it is seen now.
@@ -285,56 +297,6 @@ func (v *view) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.snap.Ended = true
-	v.wake()
-}
-
-// wake tells the watchers that there is something new; the lock is held.
-func (v *view) wake() {
-	for w := range v.watchers {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Watcher follows one run. A slow one misses snapshots, never events, and holds nothing up.
-type Watcher struct {
-	view *view
-	wake chan struct{}
-	seen int
-}
-
-// Watch follows a live run until Close.
-func (m *Manager) Watch(id string) (*Watcher, error) {
-	r, err := m.live(id)
-	if err != nil {
-		return nil, err
-	}
-	w := &Watcher{view: r.view, wake: make(chan struct{}, 1)}
-	w.wake <- struct{}{}
-	r.view.mu.Lock()
-	defer r.view.mu.Unlock()
-	r.view.watchers[w] = struct{}{}
-	return w, nil
-}
-
-// C has an element whenever Next may have something new.
-func (w *Watcher) C() <-chan struct{} { return w.wake }
-
-// Next returns the run as it is now and the events since the last call. It must not be called
-// concurrently with itself.
-func (w *Watcher) Next() (wire.RunView, []wire.Event) {
-	w.view.mu.Lock()
-	defer w.view.mu.Unlock()
-	events := slices.Clone(w.view.events[w.seen:])
-	w.seen = len(w.view.events)
-	return w.view.snap, events
-}
-
-// Close stops following.
-func (w *Watcher) Close() {
-	w.view.mu.Lock()
-	defer w.view.mu.Unlock()
-	delete(w.view.watchers, w)
+	v.hub.Publish(v.snap)
+	v.hub.Close()
 }

@@ -22,6 +22,13 @@ type RunView struct {
 	Ended            bool      // no more will come
 }
 
+// Update is what somebody who watches a run is told at once.
+type Update struct {
+	View   RunView
+	Events []Event // since the last update
+	Missed uint64  // views between this and the last update that were lost, because it was not taken in time
+}
+
 var states = map[run.State]pb.RunState{
 	run.Idle: pb.RunState_RUN_STATE_IDLE, run.Validating: pb.RunState_RUN_STATE_VALIDATING,
 	run.Initializing: pb.RunState_RUN_STATE_INITIALIZING, run.Running: pb.RunState_RUN_STATE_RUNNING,

@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,6 +22,7 @@ import (
 	"proofload/internal/clock"
 	"proofload/internal/load"
 	"proofload/internal/metric/source/host"
+	"proofload/internal/telemetry"
 )
 
 // Options are what a worker is made of. Join, DataDir and Logger are required.
@@ -29,10 +33,15 @@ type Options struct {
 	Capacity float64 // 0: 1
 	DataDir  string
 	TLS      TLSOptions
-	Dial     []grpc.DialOption // for tracing
-	Fsync    bool
-	Version  string
-	Logger   hclog.Logger
+	Dial     []grpc.DialOption // further options
+	HTTP     string            // address of metrics and health; empty or "-": none
+	Insecure bool              // serve HTTP beyond loopback all the same
+	Bound    func(http string) // told where HTTP is served, once it is; nil: nobody
+	// Telemetry is where traces and metrics go; nil: nowhere.
+	Telemetry *telemetry.Telemetry
+	Fsync     bool
+	Version   string
+	Logger    hclog.Logger
 }
 
 // TLSOptions say how the coordinator is trusted, and what this worker shows of itself. The zero
@@ -59,16 +68,46 @@ func Run(ctx context.Context, opts Options) error {
 	options := agent.Options{
 		Name: opts.Name, Addresses: opts.Join, Labels: opts.Labels, Capacity: opts.Capacity, DataDir: opts.DataDir,
 		Version: opts.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos,
-		Host: &machine{read: host.New(), load: host.New()}, Credentials: creds, Dial: opts.Dial, Fsync: opts.Fsync, Logger: opts.Logger,
+		Host: &machine{read: host.New(), load: host.New()}, Credentials: creds, Fsync: opts.Fsync, Logger: opts.Logger,
+		Dial: append(slices.Clone(opts.Dial), opts.Telemetry.DialOptions()...),
 	}
-	if err := options.Validate(); err != nil {
+	if err := errors.Join(options.Validate(), opts.validateHTTP()); err != nil {
 		return err
 	}
 	a, err := agent.New(options)
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.Run(ctx), a.Close())
+	if opts.Telemetry != nil {
+		// The label tells the workers of one process apart.
+		registry := prometheus.NewRegistry()
+		prometheus.WrapRegistererWith(prometheus.Labels{"worker": opts.Name}, registry).MustRegister(gauges{a.Stats})
+		opts.Telemetry.Gather(registry)
+	}
+	return errors.Join(run(ctx, a, opts), a.Close())
+}
+
+// run runs the agent with its HTTP listener beside it, if there is one.
+func run(ctx context.Context, a *agent.Agent, opts Options) error {
+	if !opts.servesHTTP() {
+		return a.Run(ctx)
+	}
+	w, err := newWeb(ctx, opts.HTTP, a.Stats)
+	if err != nil {
+		return err
+	}
+	opts.Logger.Info("serving metrics and health", "http", w.address())
+	if opts.Bound != nil {
+		opts.Bound(w.address())
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	webCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error {
+		defer stop() // the work's end is seen from outside to the last
+		return a.Run(groupCtx)
+	})
+	group.Go(func() error { return w.serve(webCtx) })
+	return group.Wait()
 }
 
 // Credentials reads the files of a client's TLS.

@@ -50,10 +50,15 @@ var usual = []string{
 	"simple token is not cryptographically signed",
 	"Running http and grpc server on single port",
 	"failed to update storage version", // too early; the next attempt succeeds
+	"Failed to detect schema version",  // of a member that has stored nothing yet
 }
 
+// usualEnd is the same for messages that begin with the member's id.
+const usualEnd = "pending configuration changes to apply" // of a member that votes for itself early; it tries again
+
 func levelOf(entry zapcore.Entry) hclog.Level {
-	if slices.ContainsFunc(usual, func(start string) bool { return strings.HasPrefix(entry.Message, start) }) {
+	isUsual := func(start string) bool { return strings.HasPrefix(entry.Message, start) }
+	if slices.ContainsFunc(usual, isUsual) || strings.HasSuffix(entry.Message, usualEnd) {
 		return hclog.Debug
 	}
 	if entry.Level > zapcore.WarnLevel {

@@ -28,6 +28,22 @@ type Histogram struct {
 	negative *pages // mirrored; made when first needed
 }
 
+// Footprint returns about how many bytes of memory h holds.
+func (h *Histogram) Footprint() int {
+	n := 8*octaves + 128
+	for _, p := range []*pages{&h.positive, h.negative} {
+		if p == nil {
+			continue
+		}
+		for _, pg := range p {
+			if pg != nil {
+				n += 8 * perOctave
+			}
+		}
+	}
+	return n
+}
+
 // New returns an empty histogram.
 func New() *Histogram { return &Histogram{} }
 

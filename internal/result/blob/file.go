@@ -53,7 +53,10 @@ var _ Replacer = (*File)(nil)
 func OpenFile(opts FileOptions) (*File, error) {
 	if !opts.ReadOnly {
 		if err := os.MkdirAll(opts.Dir, 0o750); err != nil {
-			return nil, storeError("open", opts.Dir, err)
+			if err = storeError("put", opts.Dir, err); !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrNotWritable) {
+				err = fmt.Errorf("%w: %w", ErrNotWritable, err) // its parent is a file, say
+			}
+			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
 	root, err := os.OpenRoot(opts.Dir)

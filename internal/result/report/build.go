@@ -31,10 +31,8 @@ type Input struct {
 	Events []Event
 	// Findings are added to those that Build makes of the load itself.
 	Findings []Finding
-	// StartSkew is the largest difference between the workers' starts, ArrivalCV by phase the
-	// coefficient of variation of the times between arrivals; nil and absent: not measured.
+	// StartSkew is the largest difference between the workers' starts; nil: not measured.
 	StartSkew *time.Duration
-	ArrivalCV map[string]float64
 }
 
 // Missing is arrivals of one phase that are in no batch. They count as planned.
@@ -125,9 +123,7 @@ func (b *builder) phases() []Phase {
 // batch is unknown: what became of it is.
 func (b *builder) load(phase string) Load {
 	l := Load{NotSent: notSent(), ScheduleLag: dist(b.Fold.lag[phase])}
-	if cv, ok := b.ArrivalCV[phase]; ok {
-		l.ArrivalCV = &cv
-	}
+	l.ArrivalCV = b.Fold.variation(phase)
 	missing := b.Missing[phase]
 	a := b.Fold.phases[phase]
 	if a == nil {

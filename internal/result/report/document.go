@@ -126,8 +126,9 @@ type Load struct {
 	Unknown   int64            `json:"unknown"`  // planned in stretches of which no record reached the result
 	Succeeded int64            `json:"succeeded"`
 	Failed    int64            `json:"failed"`
-	// ArrivalCV is the coefficient of variation of the times between arrivals (0 evenly spaced, 1
-	// Poisson); null when it was not measured.
+	// ArrivalCV is the coefficient of variation of the times between the arrivals that each worker sent,
+	// changes of the rate taken out (0 evenly spaced, 1 Poisson); null without an open model, and over
+	// several phases.
 	ArrivalCV   *float64 `json:"arrival_cv"`
 	ScheduleLag Dist     `json:"schedule_lag"`
 	StartSkewS  *float64 `json:"start_skew_s"` // largest difference between the workers' starts; null: unknown

@@ -58,6 +58,10 @@ func (b *builder) saturation(d *Document) (Finding, bool) {
 	}, n > 0
 }
 
+// unreachable are the kinds of errors of requests that have never reached the target, whose log is
+// silent about them.
+var unreachable = map[string]bool{"connect": true, "dns": true}
+
 // failures names the most frequent kinds of errors and where they came from.
 func failures(d *Document) (Finding, bool) {
 	kinds := errorRows(d)
@@ -68,9 +72,12 @@ func failures(d *Document) (Finding, bool) {
 			fmt.Sprintf("%s (%s of all requests), most in %s: %s", plural(k.count, k.kind+" error"), ratio(k.share), k.where, kindText(k.kind)),
 		})
 	}
+	advice := "Look at the target's log for the stretches in which errors were counted; failed requests are part of the response times."
+	if len(kinds) > 0 && unreachable[kinds[0].kind] {
+		advice = "Check that something listens at the target's address and can be reached from the workers; failed requests are part of the response times."
+	}
 	return Finding{
-		Kind: "errors", Component: "target", Evidence: evidence, Confidence: "high",
-		Recommendation: "Look at the target's log for the stretches in which errors were counted; failed requests are part of the response times.",
+		Kind: "errors", Component: "target", Evidence: evidence, Confidence: "high", Recommendation: advice,
 	}, len(evidence) > 0
 }
 

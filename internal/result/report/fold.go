@@ -16,6 +16,7 @@ import (
 type Fold struct {
 	rows     map[rowKey]*row
 	lag      map[string]*hist.Histogram // by phase
+	gap      map[string]*hist.Histogram // distances of arrivals, by phase
 	retried  map[string]int64           // by phase
 	redirect map[string]int64           // by phase
 	measures map[metric.Key]*tally
@@ -56,7 +57,7 @@ type second struct {
 // NewFold returns an empty Fold.
 func NewFold() *Fold {
 	return &Fold{
-		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{},
+		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{}, gap: map[string]*hist.Histogram{},
 		retried: map[string]int64{}, redirect: map[string]int64{},
 		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
 		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{}, causes: map[string]int64{},
@@ -147,6 +148,13 @@ func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
 		if value.Hist != nil {
 			f.lag[phase].Merge(value.Hist)
 		}
+	case metric.ArrivalGap:
+		if f.gap[phase] == nil {
+			f.gap[phase] = hist.New()
+		}
+		if value.Hist != nil {
+			f.gap[phase].Merge(value.Hist)
+		}
 	case metric.Retried:
 		f.retried[phase] += value.Count
 	case metric.Redirects:
@@ -198,6 +206,17 @@ func (r *row) merge(o *row) {
 	for status, n := range o.statuses {
 		r.statuses[status] += n
 	}
+}
+
+// variation is the coefficient of variation of the gaps between the arrivals of a phase; nil when
+// there are fewer than two of them.
+func (f *Fold) variation(phase string) *float64 {
+	h := f.gap[phase]
+	if h == nil || h.Count() < 2 || !(h.Mean() > 0) {
+		return nil
+	}
+	cv := h.Stddev() / h.Mean()
+	return &cv
 }
 
 // last returns the index after the last second, 0 of an empty fold.

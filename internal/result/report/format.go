@@ -136,6 +136,8 @@ func value(v float64, unit string) string {
 		return ratio(v)
 	case "By":
 		return size(v)
+	case "By/s":
+		return size(v) + "/s"
 	case "":
 		return digits(v)
 	default:

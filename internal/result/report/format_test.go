@@ -38,6 +38,7 @@ func TestFormat(t *testing.T) {
 		{"share", ratio(0.0123), "1.23 %"},
 		{"rate", value(400, "1/s"), "400/s"},
 		{"bytes", value(1536, "By"), "1.5 KiB"},
+		{"bytes per second", value(1536, "By/s"), "1.5 KiB/s"},
 		{"many bytes", value(5e15, "By"), "4,547 TiB"},
 		{"currency", value(12.5, "EUR"), "12.5 EUR"},
 		{"annotation", value(3, "{message}"), "3 message"},

@@ -173,7 +173,7 @@ func empty(t testing.TB) *Document {
 	in := s.input()
 	in.Run.T0, in.Run.History, in.Run.Stop = nil, nil, nil
 	in.Missing, in.Outcome, in.Events, in.Integrity = nil, judge.Outcome{}, nil, Integrity{}
-	in.StartSkew, in.ArrivalCV = nil, nil
+	in.StartSkew = nil
 	d, err := Build(in)
 	if err != nil {
 		t.Fatal(err)

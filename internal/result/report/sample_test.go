@@ -80,6 +80,10 @@ func (s *sample) second(i int64) *metric.Second {
 	case i < 30:
 		s.phase(&sec, "warmup", 13*i+10)
 	default:
+		gaps := hist.New() // evenly around 1, so that their variation is 0.02
+		gaps.Record(980 * time.Millisecond)
+		gaps.Record(1020 * time.Millisecond)
+		sec.Add(metric.Key{Metric: metric.ArrivalGap, Labels: metric.NewLabels("phase", "steady")}, metric.Value{Hist: gaps})
 		rate := int64(400)
 		if i >= 150 {
 			rate = 600
@@ -230,7 +234,6 @@ func (s *sample) input() Input {
 		Plan: samplePlan(), Fold: s.fold, StartSkew: &skew,
 		Integrity: sampleIntegrity(),
 		Missing:   map[string]Missing{"steady": {WorkerLost: 12}},
-		ArrivalCV: map[string]float64{"steady": 0.02},
 		Events:    []Event{{AtS: 98.1, Kind: "notification", Detail: "breach of \"pay is fast\" sent to the webhook"}},
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,9 @@ func WriteSummary(w io.Writer, d *Document, o SummaryOptions) error {
 	s.printf("%s  %s\n", s.paint(toneOf(d.Verdict.Result), plain(d.Verdict.Result)), plain(d.Run.Name))
 	s.printf("%s\n", plain(headline(d)))
 	for _, r := range d.Verdict.Reasons {
+		if d.Verdict.Result == Pass && len(d.Verdict.Reasons) == 1 {
+			break // the headline has said it
+		}
 		s.printf("  - %s\n", plain(r.Message))
 	}
 	s.printf("\n")
@@ -56,7 +60,12 @@ func (s *summary) numbers(d *Document) {
 	if missed := notSentWords(d); missed != "" {
 		line("", "not sent: %s", plain(missed))
 	}
-	line("requests", "%s, %s, errors %s (%s)", integer(total.Requests), optional(total.RatePerS, "1/s"), integer(total.Errors), shareOf(total.Errors, total.Requests))
+	without := ""
+	if slices.ContainsFunc(d.Phases, func(p Phase) bool { return p.Warmup }) {
+		without = ", without warm-up" // the arrivals above are those of all phases
+	}
+	line("requests", "%s, %s, errors %s (%s)%s", integer(total.Requests), optional(total.RatePerS, "1/s"), integer(total.Errors),
+		shareOf(total.Errors, total.Requests), without)
 	for _, kind := range mostFirst(total.ErrorsByKind) {
 		line("", "%s %s: %s", integer(total.ErrorsByKind[kind]), plain(kind), plain(kindText(kind)))
 	}
@@ -82,7 +91,7 @@ func (s *summary) criteria(d *Document) {
 		if c.Severity != "critical" {
 			name += " [" + c.Severity + "]"
 		}
-		rows = append(rows, []string{plain(name), plain(c.Result), optional(c.Observed, plain(c.Unit)), value(c.Limit, plain(c.Unit))})
+		rows = append(rows, []string{plain(name), plain(c.Result), optional(c.Observed, plain(c.Unit)), operator(c.Check) + value(c.Limit, plain(c.Unit))})
 	}
 	var widths [4]int
 	for _, row := range rows {
@@ -102,6 +111,15 @@ func (s *summary) criteria(d *Document) {
 		}
 	}
 	s.printf("\n")
+}
+
+// operator returns how a check compares with its limit, with a space behind it: `... < 250ms` ends so.
+func operator(check string) string {
+	words := strings.Fields(check)
+	if n := len(words); n >= 2 && slices.Contains([]string{"<", "<=", ">", ">=", "==", "!="}, words[n-2]) {
+		return words[n-2] + " "
+	}
+	return ""
 }
 
 // paint colours text by its tone.

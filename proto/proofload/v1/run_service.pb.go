@@ -807,7 +807,9 @@ type WatchRunResponse struct {
 	// Progress as it is now; absent before T0.
 	Progress *Progress `protobuf:"bytes,2,opt,name=progress,proto3" json:"progress,omitempty"`
 	// Events since the last message, oldest first; the first message has all of them.
-	Events        []*RunEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	Events []*RunEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// Number of snapshots that were lost since the last message, because this reader was too slow.
+	Missed        uint64 `protobuf:"varint,4,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -861,6 +863,13 @@ func (x *WatchRunResponse) GetEvents() []*RunEvent {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *WatchRunResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
 }
 
 // RunEvent is something that happened in a run.
@@ -2128,11 +2137,12 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x04runs\x18\x01 \x03(\v2\x11.proofload.v1.RunR\x04runs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"3\n" +
 	"\x0fWatchRunRequest\x12 \n" +
-	"\x06run_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05runId\"\x9b\x01\n" +
+	"\x06run_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05runId\"\xb3\x01\n" +
 	"\x10WatchRunResponse\x12#\n" +
 	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\x122\n" +
 	"\bprogress\x18\x02 \x01(\v2\x16.proofload.v1.ProgressR\bprogress\x12.\n" +
-	"\x06events\x18\x03 \x03(\v2\x16.proofload.v1.RunEventR\x06events\"\xa4\x01\n" +
+	"\x06events\x18\x03 \x03(\v2\x16.proofload.v1.RunEventR\x06events\x12\x16\n" +
+	"\x06missed\x18\x04 \x01(\x04R\x06missed\"\xa4\x01\n" +
 	"\bRunEvent\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12$\n" +
 	"\x0erun_time_nanos\x18\x02 \x01(\x03R\frunTimeNanos\x12\x12\n" +

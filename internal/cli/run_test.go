@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const tiny = `version: 1
+name: tiny
+validity: {schedule_lag_p99: 60s, worker_cpu: 100%, sent: 1%}
+target: mock://shop
+mocks:
+  shop:
+    routes:
+      - match: {method: GET, path: /a}
+        json: {ok: true}
+flows:
+  f:
+    - step: a
+      http: {method: GET, path: /a}
+phases:
+  - name: p
+    flow: f
+    rate:
+      - hold: {at: 20/s, for: 1s}
+criteria:
+  - name: c
+    check: error_ratio(requests) < 1%
+`
+
+// TestRunLeavesNothing shows that a run with two workers, with its coordinator and its etcd, leaves no
+// goroutine in the process that called it, and that a newcomer sees neither a warning nor an error.
+func TestRunLeavesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tiny.yaml")
+	if err := os.WriteFile(file, []byte(tiny), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one finds the data of the first
+		var out, errs bytes.Buffer
+		code := Coordinator([]string{"run", file, "--out", filepath.Join(dir, "out"), "--workers", "2", "--progress", "none"}, &out, &errs)
+		if code != 0 || errs.Len() > 0 || !bytes.HasPrefix(out.Bytes(), []byte("PASS  tiny\n")) {
+			t.Errorf("exit code %d\n%s%s", code, out.String(), errs.String())
+		}
+	}
+}
+
+func TestClockText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Nanosecond: "-", 0: "0:00", 1800 * time.Millisecond: "0:01", 59999 * time.Millisecond: "0:59",
+		time.Minute: "1:00", 61*time.Minute + 5*time.Second: "61:05",
+	} {
+		if got := clockText(d); got != want {
+			t.Errorf("clockText(%s) = %q, want %q", d, got, want)
+		}
+	}
+}

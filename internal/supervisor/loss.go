@@ -1,0 +1,148 @@
+package supervisor
+
+import (
+	"slices"
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/metric"
+	"proofload/internal/result/report"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// loss is shards that lost their owner. Up to at it owned them, and what it did in a stretch that no
+// batch covers is unknown; from then until the heirs take over nobody fired them.
+type loss struct {
+	member run.Member
+	ranges []run.Range
+	at     time.Duration // run time at which the owner was given up
+	until  time.Duration // run time from which others own the shards; 0: nobody ever did
+}
+
+// lose notes what lost workers owned, and tells them to start nothing more should they come back:
+// what was theirs may be another's.
+func (r *runner) lose(lost []*hand, until time.Duration) {
+	for _, h := range lost {
+		r.losses = append(r.losses, loss{
+			member: h.member, ranges: slices.Clone(r.run.Shards.Ranges(h.member)), at: *h.lost, until: until,
+		})
+		h.revision++
+		stop := wire.Assignment{Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Goal: wire.GoalStop, T0: r.t0, ShardRevision: r.run.Shards.Revision + 1, History: r.run.History, Drain: r.drainTime()}
+		if h.gone {
+			stop = wire.Assignment{} // another life of it has nothing to finish
+		}
+		r.m.fleet.Assign(h.worker.Name, stop, 0)
+	}
+}
+
+// account is what the arrivals that are in no batch are derived from.
+type account struct {
+	plan      *scenario.Plan
+	history   run.History
+	losses    []loss
+	closed    map[metric.Source]bool // sources that have said that they are through, and whose batches are all there
+	end       time.Duration          // run time at which the load ended
+	completed bool                   // by itself
+}
+
+// account takes what is needed from the run; the run must be past its last batch.
+func (r *runner) account() account {
+	a := account{plan: r.plan, history: r.run.History, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now()}
+	if s := r.run.Stop; s != nil {
+		a.completed = s.Kind == run.StopCompleted
+		a.end = s.At
+	}
+	for _, h := range r.crew {
+		if h.final != nil && r.complete(h) {
+			a.closed[sourceOf(h.member)] = true
+		}
+	}
+	return a
+}
+
+// missing derives, by phase, the arrivals that no batch tells of. The schedule is a function of the
+// plan and the history alone, so that what a lost worker would have fired is counted and not guessed.
+// Of the closed model nothing can be derived: an iteration is planned when it starts.
+func (a account) missing(whole *metric.Segment) map[string]report.Missing {
+	out := map[string]report.Missing{}
+	if len(a.losses) == 0 {
+		return out
+	}
+	timeline := run.NewTimeline(a.history)
+	starts := schedule.Starts(a.plan.Phases, timeline)
+	for i := range a.plan.Phases {
+		p := &a.plan.Phases[i]
+		start, known := starts[p.Name]
+		if !known || len(p.Rate) == 0 {
+			continue
+		}
+		count := func(ranges []schedule.Range) int64 {
+			stream := schedule.NewStream(a.plan.Seed, p)
+			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
+			var n int64
+			for _, ok := stream.Next(); ok; _, ok = stream.Next() {
+				n++
+			}
+			return n
+		}
+		var m report.Missing
+		for _, l := range a.losses {
+			unknown, lost := a.stretches(l, whole.Parts[sourceOf(l.member)])
+			m.Unknown += count(unknown)
+			m.WorkerLost += count(lost)
+		}
+		if told, regular := planned(whole, p.Name); a.completed && regular {
+			// The schedule ran to its end, so that the number of all arrivals decides: one that was due at
+			// the end of a worker's last batch and fired after it is among the unknown ones.
+			m.Unknown = max(0, count([]schedule.Range{{From: 0, To: run.Positions}})-told-m.WorkerLost)
+		}
+		if m != (report.Missing{}) {
+			out[p.Name] = m
+		}
+	}
+	return out
+}
+
+// stretches divides what a loss left open, in run time: where its owner may have fired, and where
+// nobody did. covered is what its owner's batches tell; nil: nothing.
+func (a account) stretches(l loss, covered *metric.Part) (unknown, lost []schedule.Range) {
+	var told time.Duration
+	if covered != nil {
+		told = covered.To
+	}
+	given, until := max(told, l.at), a.end
+	if a.closed[sourceOf(l.member)] {
+		given = told // it has told all: what it fired later is nothing
+	}
+	if l.until > 0 {
+		until = min(until, l.until)
+	}
+	add := func(to []schedule.Range, g run.Range, from, until time.Duration) []schedule.Range {
+		if from = max(from, g.Since); from >= until {
+			return to
+		}
+		return append(to, schedule.Range{From: g.From, To: g.To, Since: from, Until: until})
+	}
+	for _, g := range l.ranges {
+		unknown = add(unknown, g, told, min(given, until))
+		lost = add(lost, g, given, until)
+	}
+	return unknown, lost
+}
+
+// planned returns the arrivals of a phase that batches tell of; false when it did not run its course
+// on every worker because its data were used up.
+func planned(whole *metric.Segment, phase string) (n int64, regular bool) {
+	regular = true
+	for _, s := range whole.Seconds {
+		for key, a := range s.Arrivals {
+			if key.Phase == phase {
+				n += a.Planned
+				regular = regular && a.NotSent[metric.CauseData] == 0
+			}
+		}
+	}
+	return n, regular
+}

@@ -1,0 +1,113 @@
+package supervisor
+
+import (
+	"maps"
+	"time"
+
+	"proofload/internal/run"
+)
+
+// redivideEvery is how often unused permits go to those who need them.
+const redivideEvery = time.Second
+
+// allotment is one worker's part of a phase's in-flight cap.
+type allotment struct {
+	weight float64 // positions owned
+	used   int64   // in flight when it last told
+	held   int64   // the most that it may believe to have
+}
+
+// redivide shares a cap out again: everybody gets what it uses and, in proportion to its weight, a
+// part of what nobody uses. Nobody is given more before those who give it up have said that they know,
+// so that the fleet never holds more than the cap. It returns what each is to be told.
+func redivide(limit int64, all []allotment) []int64 {
+	var used, held int64
+	shares := make([]share, len(all))
+	for i, a := range all {
+		used += a.used
+		held += a.held
+		shares[i] = share{capacity: a.weight}
+	}
+	out := make([]int64, len(all))
+	if used >= limit { // saturated: moving permits about would help nobody
+		for i, a := range all {
+			out[i] = a.held
+		}
+	} else {
+		for i, p := range cut(shares, int(limit-used)) {
+			out[i] = all[i].used + int64(p.to-p.from)
+		}
+	}
+	room := max(0, limit-held)
+	for i, a := range all {
+		if more := out[i] - a.held; more > 0 {
+			given := min(more, room)
+			out[i], room = a.held+given, room-given
+		}
+	}
+	return out
+}
+
+// shareCaps divides the in-flight caps among the workers again, and tells them which phases are at
+// their cap over the whole fleet: only what is dropped then is charged to the target.
+func (r *runner) shareCaps() {
+	now := r.m.opts.Clock()
+	hands := r.active()
+	if r.run.State != run.Running || now-r.redivided < int64(redivideEvery) || len(hands) == 0 {
+		return
+	}
+	r.redivided = now
+	changed := map[*hand]bool{}
+	for _, h := range hands {
+		if h.status.Revision >= h.revision {
+			h.held = maps.Clone(h.permits)
+		}
+	}
+	for _, p := range r.plan.Phases {
+		if p.MaxInFlight <= 0 {
+			continue
+		}
+		all := make([]allotment, len(hands))
+		for i, h := range hands {
+			all[i] = allotment{weight: r.positions(h), used: r.view.inFlightOf(p.Name, h.worker.Name), held: h.held[p.Name]}
+		}
+		atCap := len(hands) == 1 || r.view.atCap(p.Name, p.MaxInFlight)
+		for i, n := range redivide(p.MaxInFlight, all) {
+			h := hands[i]
+			if n != h.permits[p.Name] || atCap != h.atCap[p.Name] {
+				h.permits[p.Name], h.atCap[p.Name], changed[h] = n, atCap, true
+				h.held[p.Name] = max(h.held[p.Name], n)
+			}
+		}
+	}
+	if len(changed) > 0 {
+		secrets := r.secrets()
+		for h := range changed {
+			h.revision++
+			r.m.fleet.Assign(h.worker.Name, r.assignment(h, r.goal(), secrets), r.plan.Grace)
+		}
+	}
+}
+
+// allot gives a worker its first part of the caps.
+func (r *runner) allot(h *hand) {
+	h.permits, h.held, h.atCap = map[string]int64{}, map[string]int64{}, map[string]bool{}
+	for _, p := range r.plan.Phases {
+		if p.MaxInFlight <= 0 {
+			continue
+		}
+		h.permits[p.Name] = permits(r.run.Shards, p.MaxInFlight)[h.member]
+		// The only worker's share is the whole cap: at its limit the fleet is.
+		h.atCap[p.Name] = len(r.run.Shards.Owners) == 1
+	}
+	h.held = maps.Clone(h.permits)
+}
+
+// positions returns how many positions of the ring a worker owns.
+func (r *runner) positions(h *hand) float64 {
+	n := 0
+	for _, g := range r.run.Shards.Ranges(h.member) {
+		n += g.To - g.From
+	}
+	return float64(n)
+}

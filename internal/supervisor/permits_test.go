@@ -1,0 +1,119 @@
+package supervisor
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"proofload/internal/run"
+)
+
+// TestFirstDivisionIsExact: whatever the cap and the capacities, the first parts add up to it.
+func TestFirstDivisionIsExact(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var shares []share
+		for i := range rapid.IntRange(1, 12).Draw(rt, "workers") {
+			shares = append(shares, share{
+				member:   run.Member{Worker: strconv.Itoa(i), Incarnation: 1},
+				capacity: rapid.Float64Range(0.01, 100).Draw(rt, "capacity"),
+			})
+		}
+		limit := rapid.Int64Range(1, 100_000).Draw(rt, "limit")
+		m := run.ShardMap{Revision: 1, Owners: divide(shares)}
+		if m.Covered() != run.Positions || m.Validate() != nil {
+			rt.Fatalf("%d positions, %v", m.Covered(), m.Validate())
+		}
+		var sum int64
+		for _, n := range permits(m, limit) {
+			sum += n
+		}
+		if sum != limit {
+			rt.Fatalf("parts of %d add up to %d", limit, sum)
+		}
+	})
+}
+
+// TestRedivide: at no time can the workers believe to have more than the cap together, however late
+// they learn what they have lost; and once all have learnt, all of the cap is given out.
+func TestRedivide(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		limit := rapid.Int64Range(1, 1000).Draw(rt, "limit")
+		n := rapid.IntRange(2, 5).Draw(rt, "workers")
+		all, told := make([]allotment, n), make([]int64, n)
+		for i := range all {
+			all[i].weight = rapid.Float64Range(1, 100).Draw(rt, "weight")
+		}
+		step := func(late bool) {
+			for i := range all {
+				if !late {
+					break // all is quiet at the end
+				}
+				all[i].used = rapid.Int64Range(0, min(limit, all[i].held)).Draw(rt, "used")
+			}
+			told = redivide(limit, all)
+			var sum int64
+			for i := range all {
+				if all[i].held = max(all[i].held, told[i]); !late || rapid.Bool().Draw(rt, "learns") {
+					all[i].held = told[i]
+				}
+				sum += all[i].held
+				if told[i] < 0 {
+					rt.Fatalf("told %v", told)
+				}
+			}
+			if sum > limit {
+				rt.Fatalf("the workers hold %d of %d: %+v", sum, limit, all)
+			}
+		}
+		for range 10 {
+			step(true)
+		}
+		step(false)
+		step(false)
+		var sum int64
+		for _, v := range told {
+			sum += v
+		}
+		if sum != limit {
+			rt.Fatalf("%d of %d given out: %v", sum, limit, told)
+		}
+	})
+}
+
+// TestUnusedPermitsMove: a worker that is at its part gets what another does not use, and both are told
+// when the fleet is at its cap.
+func TestUnusedPermitsMove(t *testing.T) {
+	text := strings.Replace(shop, "    rate:", "    max_in_flight: 11\n    rate:", 1)
+	bubble(t, text, func(r *rig) {
+		a, b := r.fleet.join("a", 10), r.fleet.join("b", 11)
+		busy := func(onA, onB int64) {
+			for w, n := range map[*robot]int64{a: onA, b: onB} {
+				w.mu.Lock()
+				w.busy = n
+				w.mu.Unlock()
+			}
+		}
+		busy(6, 0)
+		r.create("r1", 0)
+		r.load("r1", 500*time.Millisecond)
+		if x, y := a.state().Permits["hold"], b.state().Permits["hold"]; x+y != 11 || x < 5 || x > 6 {
+			t.Errorf("first parts of 11: %d and %d", x, y)
+		}
+		r.load("r1", 4500*time.Millisecond)
+		x, y := a.state(), b.state()
+		if x.Permits["hold"] < 8 || x.Permits["hold"]+y.Permits["hold"] != 11 || len(x.AtCap)+len(y.AtCap) != 0 {
+			t.Errorf("one is busy with 6, the other idle: %v, %v, at cap %v %v", x.Permits, y.Permits, x.AtCap, y.AtCap)
+		}
+		busy(9, 2)
+		r.load("r1", 7500*time.Millisecond)
+		if x, y := a.state(), b.state(); !slices.Contains(x.AtCap, "hold") || !slices.Contains(y.AtCap, "hold") {
+			t.Errorf("11 of 11 are in flight: at cap %v %v", x.AtCap, y.AtCap)
+		}
+		busy(0, 0)
+		r.ended2("r1")
+	})
+}

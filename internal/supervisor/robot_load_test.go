@@ -1,0 +1,211 @@
+package supervisor
+
+import (
+	"slices"
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/metric"
+	"proofload/internal/metric/hist"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// executed is one run on a robot.
+type executed struct {
+	*robot
+	id      string
+	plan    *scenario.Plan
+	streams map[string]*schedule.Stream
+	applied uint64
+	seq     uint64
+	second  int64
+	totals  wire.Totals
+	open    metric.Second
+}
+
+func (x *executed) status(s wire.WorkerState, ended bool) {
+	a := x.state()
+	st := wire.Status{Run: x.id, Revision: a.Revision, State: s}
+	for _, p := range x.plan.Phases {
+		st.Phases = append(st.Phases, wire.PhaseStatus{Phase: p.Name, Started: s >= wire.WorkerRunning, Ended: ended || x.phaseEnded(p)})
+	}
+	x.fleet.manager.Received(x.info(), st)
+}
+
+func (x *executed) now() time.Duration {
+	if a := x.state(); a.T0 != nil {
+		return time.Duration(x.fleet.clock() - *a.T0)
+	}
+	return 0
+}
+
+func (x *executed) phaseEnded(p scenario.Phase) bool {
+	a := x.state()
+	if a.T0 == nil {
+		return false
+	}
+	timeline := run.NewTimeline(a.History)
+	start, known := schedule.Starts(x.plan.Phases, timeline)[p.Name]
+	return known && timeline.PlanTime(x.now()) >= start+p.Length
+}
+
+// run reports whether the worker still lives at its end.
+func (x *executed) run() bool {
+	x.open = metric.NewSecond(0)
+	x.status(wire.WorkerReady, false)
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-x.quit:
+			return false
+		case <-x.wake:
+			if a := x.state(); a.Goal == wire.GoalPrepare {
+				x.status(wire.WorkerReady, false)
+			}
+		case <-ticker.C:
+		}
+		a := x.state()
+		if a.T0 != nil && x.now() >= 0 {
+			x.fire(a)
+			ended := !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
+			if a.Goal == wire.GoalStop || ended {
+				x.seal()
+				x.finish(ended)
+				return true
+			}
+			x.status(wire.WorkerRunning, false)
+		} else if a.Goal == wire.GoalStop || a.Run == "" {
+			x.finish(false)
+			return true
+		}
+	}
+}
+
+// fire counts every arrival that is due by now, in the second in which it is.
+func (x *executed) fire(a wire.Assignment) {
+	timeline := run.NewTimeline(a.History)
+	starts := schedule.Starts(x.plan.Phases, timeline)
+	now := x.now()
+	for i := range x.plan.Phases {
+		p := &x.plan.Phases[i]
+		start, known := starts[p.Name]
+		if !known {
+			continue
+		}
+		stream := x.streams[p.Name]
+		fresh := stream == nil
+		if fresh {
+			stream = schedule.NewStream(x.plan.Seed, p)
+			x.streams[p.Name] = stream
+		}
+		if x.applied != a.Revision || fresh {
+			var ranges []schedule.Range
+			for _, r := range a.Ranges {
+				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since})
+			}
+			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
+		}
+		for {
+			arrival, ok := stream.Peek()
+			if !ok {
+				break
+			}
+			due, ok := timeline.RunTime(start + arrival.At)
+			if !ok || due > now {
+				break
+			}
+			stream.Next()
+			x.advance(due)
+			x.arrival(p)
+		}
+	}
+	x.applied = a.Revision
+	x.advance(now)
+}
+
+// advance seals the seconds before the one that at lies in.
+func (x *executed) advance(at time.Duration) {
+	for x.second < int64(at/time.Second) {
+		x.seal()
+	}
+}
+
+func (x *executed) arrival(p *scenario.Phase) {
+	key := metric.ArrivalKey{Phase: p.Name, Flow: p.Mix[0].Flow}
+	row := x.open.Arrivals[key]
+	if row == nil {
+		row = &metric.Arrivals{}
+		x.open.Arrivals[key] = row
+	}
+	row.Merge(metric.Arrivals{Planned: 1, Sent: 1, Succeeded: 1})
+	h := hist.New()
+	h.Record(10 * time.Millisecond)
+	labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "ok", "status", "200")
+	x.open.Add(metric.Key{Metric: metric.ResponseTime, Labels: labels}, metric.Value{Hist: h})
+	x.open.Add(metric.Key{Metric: metric.ServiceTime, Labels: labels}, metric.Value{Hist: h})
+	x.totals.Planned++
+	x.totals.Sent++
+	x.totals.Succeeded++
+	x.totals.Requests++
+}
+
+// seal closes a second and delivers it.
+func (x *executed) seal() {
+	a := x.state()
+	from := time.Duration(x.second) * time.Second
+	x.open.Index = x.second
+	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
+	x.mu.Lock()
+	mute := x.mute
+	for _, row := range x.open.Arrivals {
+		row.InFlight = x.busy
+	}
+	x.mu.Unlock()
+	if mute {
+		x.withheld += planned1(x.open)
+	} else {
+		x.seq++
+		x.fleet.manager.Received(x.info(), x.batch(x.seq, x.open))
+	}
+	x.second++
+	x.open = metric.NewSecond(x.second)
+}
+
+func planned1(s metric.Second) int64 {
+	var n int64
+	for _, a := range s.Arrivals {
+		n += a.Planned
+	}
+	return n
+}
+
+func (x *executed) batch(seq uint64, s metric.Second) wire.Sealed {
+	return sealedUntil(x.now()+1, x.id, metric.Source{Worker: x.name, Incarnation: x.incarnation}, seq, s)
+}
+
+func sealed(runID string, source metric.Source, seq uint64, s metric.Second) wire.Sealed {
+	return sealedUntil(1<<62, runID, source, seq, s)
+}
+
+// sealedUntil makes the batch of a second that was cut short at now.
+func sealedUntil(now time.Duration, runID string, source metric.Source, seq uint64, s metric.Second) wire.Sealed {
+	from := time.Duration(s.Index) * time.Second
+	data := metric.EncodeBatch(metric.Batch{
+		Run: runID, Source: source, Seq: seq, ShardRevision: 1, From: max(from, 0), To: max(from, 0, min(now, from+time.Second)), Second: s,
+	})
+	return wire.Sealed{Run: runID, Incarnation: source.Incarnation, Seq: seq, Data: data}
+}
+
+func (x *executed) finish(ended bool) {
+	x.status(wire.WorkerStopping, ended)
+	x.mu.Lock()
+	if x.lies {
+		x.totals.Sent++
+	}
+	x.mu.Unlock()
+	x.fleet.manager.Received(x.info(), wire.Final{Run: x.id, Incarnation: x.incarnation, LastSeq: x.seq, Totals: x.totals})
+	x.status(wire.WorkerDone, true)
+}

@@ -1,0 +1,128 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"proofload/internal/result"
+	"proofload/internal/result/blob"
+)
+
+// records is a linearizable store of records with terms: what etcd is to a run.
+type records struct {
+	mu       sync.Mutex
+	revision int64
+	all      map[string]result.Record
+}
+
+func newRecords() *records { return &records{revision: 1, all: map[string]result.Record{}} }
+
+// Get implements result.Reader.
+func (s *records) Get(_ context.Context, key string) (result.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.all[key]
+	if !ok {
+		return result.Record{}, fmt.Errorf("%s: %w", key, result.ErrNotFound)
+	}
+	return r, nil
+}
+
+// Page implements result.Reader.
+func (s *records) Page(_ context.Context, prefix, after string, limit int) (page []result.Record, more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(s.all)) {
+		if !strings.HasPrefix(key, prefix) || key <= after {
+			continue
+		}
+		if len(page) == limit {
+			return page, true, nil
+		}
+		page = append(page, s.all[key])
+	}
+	return page, false, nil
+}
+
+// term is the result.Heads of one term of leadership.
+type term struct {
+	*records
+	epoch int64
+	over  bool // another leads
+}
+
+// Epoch implements result.Heads.
+func (t *term) Epoch() int64 { return t.epoch }
+
+// Commit implements result.Heads.
+func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return 0, result.ErrFenced
+	}
+	for _, w := range writes {
+		if w.IfRevision != result.AnyRevision && t.all[w.Key].Revision != w.IfRevision {
+			return 0, result.ErrConflict
+		}
+	}
+	t.revision++
+	for _, w := range writes {
+		if w.Delete {
+			delete(t.all, w.Key)
+			continue
+		}
+		t.all[w.Key] = result.Record{Key: w.Key, Value: w.Value, Revision: t.revision}
+	}
+	return t.revision, nil
+}
+
+// end makes the term over.
+func (t *term) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+}
+
+// disk is a store of blobs that can be full.
+type disk struct {
+	blob.Memory
+	mu   sync.Mutex
+	full bool
+}
+
+func (d *disk) fill(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+func (d *disk) err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.full {
+		return errors.Join(blob.ErrNoSpace)
+	}
+	return nil
+}
+
+// PutIfAbsent implements blob.Store.
+func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
+	if err := d.err(); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return d.Memory.PutIfAbsent(ctx, key, data)
+}
+
+// Put implements blob.Replacer.
+func (d *disk) Put(ctx context.Context, key string, data []byte) error {
+	if err := d.err(); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return d.Memory.Put(ctx, key, data)
+}

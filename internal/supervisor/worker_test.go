@@ -1,0 +1,235 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"proofload/internal/fleet"
+	"proofload/internal/load/schedule"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// robot is a worker whose engine is ideal: every arrival of its shards is sent at the instant at
+// which it is due and ends 10 ms later. It keeps its batches until they are acknowledged.
+type robot struct {
+	fleet       *robots
+	name        string
+	incarnation int64
+	labels      map[string]string
+	capacity    float64
+
+	mu       sync.Mutex
+	wanted   wire.Assignment
+	wake     chan struct{}
+	quit     chan struct{}
+	run      string // reserved for
+	heard    int64  // when it was last heard, while it is away
+	away     bool
+	acked    uint64
+	closed   bool
+	nacks    []wire.Nack
+	tasks    []wire.Task
+	mute     bool  // seals no batches
+	busy     int64 // iterations in flight that it tells of
+	lies     bool  // its totals are not what it did
+	taskErr  string
+	withheld int64 // what it sealed and could not deliver
+}
+
+// robots is a Fleet of robots.
+type robots struct {
+	manager *Manager
+	plan    *scenario.Plan
+	clock   func() int64
+	wg      sync.WaitGroup
+
+	mu  sync.Mutex
+	all map[string]*robot
+}
+
+func (f *robots) get(name string) *robot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[name]
+}
+
+// join starts a worker.
+func (f *robots) join(name string, incarnation int64) *robot {
+	w := &robot{fleet: f, name: name, incarnation: incarnation, capacity: 1, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	f.mu.Lock()
+	old := f.all[name]
+	if old != nil {
+		w.run = old.run
+	}
+	f.all[name] = w
+	f.mu.Unlock()
+	f.wg.Go(w.live)
+	f.manager.Attached(w.info(), wire.Hello{Name: name})
+	return w
+}
+
+// die ends a worker without a word.
+func (w *robot) die(goodbye bool) {
+	w.mu.Lock()
+	w.away, w.heard = true, w.fleet.clock()
+	w.mu.Unlock()
+	close(w.quit)
+	w.fleet.manager.Detached(w.info(), "stream ended", goodbye)
+}
+
+// stop ends every worker that lives.
+func (f *robots) stop() {
+	f.mu.Lock()
+	for _, w := range f.all {
+		select {
+		case <-w.quit:
+		default:
+			close(w.quit)
+		}
+	}
+	f.mu.Unlock()
+	f.wg.Wait()
+}
+
+func (w *robot) info() fleet.Worker {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run}
+	if w.away {
+		i.Silent = time.Duration(w.fleet.clock() - w.heard)
+	}
+	return i
+}
+
+// Reserve implements Fleet.
+func (f *robots) Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var free []*robot
+	for _, w := range f.all {
+		if i := w.info(); i.Connected && i.Run == "" && i.Matches(match) {
+			free = append(free, w)
+		}
+	}
+	if len(free) < max(least, 1) {
+		return nil, "waiting for a worker, start one with: worker --join ADDR"
+	}
+	slices.SortFunc(free, func(a, b *robot) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	for _, w := range free {
+		w.mu.Lock()
+		w.run = runID
+		w.mu.Unlock()
+		taken = append(taken, w.info())
+	}
+	return taken, ""
+}
+
+// Release implements Fleet.
+func (f *robots) Release(runID string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range f.all {
+		w.mu.Lock()
+		if w.run == runID {
+			w.run, w.wanted, w.acked, w.closed = "", wire.Assignment{}, 0, false
+		}
+		w.mu.Unlock()
+	}
+}
+
+// Worker implements Fleet.
+func (f *robots) Worker(name string) (fleet.Worker, bool) {
+	w := f.get(name)
+	if w == nil {
+		return fleet.Worker{}, false
+	}
+	return w.info(), true
+}
+
+// Assign implements Fleet.
+func (f *robots) Assign(name string, a wire.Assignment, _ time.Duration) {
+	if w := f.get(name); w != nil {
+		w.mu.Lock()
+		w.wanted = a
+		w.mu.Unlock()
+		w.poke()
+	}
+}
+
+// Ack implements Fleet.
+func (f *robots) Ack(name string, marks []wire.Mark) {
+	if w := f.get(name); w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, m := range marks {
+			if m.Incarnation == w.incarnation {
+				w.acked, w.closed = max(w.acked, m.Through), w.closed || m.Closed
+			}
+		}
+	}
+}
+
+// Nack implements Fleet.
+func (f *robots) Nack(name string, n wire.Nack) {
+	if w := f.get(name); w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.nacks = append(w.nacks, n)
+	}
+}
+
+// Task implements Fleet.
+func (f *robots) Task(name string, t wire.Task) error {
+	w := f.get(name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tasks = append(w.tasks, t)
+	result := wire.TaskResult{ID: t.ID, Run: t.Run, Error: w.taskErr, Saved: []byte(`{"sku":"apple"}`), Requests: 1}
+	f.wg.Go(func() {
+		time.Sleep(20 * time.Millisecond)
+		f.manager.Received(w.info(), result)
+	})
+	return nil
+}
+
+func (w *robot) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *robot) state() wire.Assignment {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wanted
+}
+
+// live does what assignments say, one run after the other.
+func (w *robot) live() {
+	done := ""
+	for {
+		select {
+		case <-w.quit:
+			return
+		case <-w.wake:
+		}
+		a := w.state()
+		if a.Run == "" || a.Run == done {
+			continue
+		}
+		done = a.Run
+		time.Sleep(10 * time.Millisecond) // it prepares
+		x := &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
+		if !x.run() {
+			return
+		}
+	}
+}
