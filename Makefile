@@ -24,7 +24,7 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,8 +108,15 @@ fuzz: ## run every fuzz test for a short while (FUZZTIME=10s)
 		done; \
 	done
 
-bench: ## run the benchmarks (BENCH=regexp)
-	@for module in $(MODULES); do $(GO) -C $$module test -run '^$$' -bench '$(BENCH)' -benchmem -count 1 ./...; done
+bench: bench-deps ## the load engine beside wrk on one server, then every benchmark (BENCH=regexp)
+	$(GO) test ./internal/load -run '^$$' -bench BesideWrk -benchtime 5x
+	@for module in $(MODULES); do $(GO) -C $$module test -run '^$$' -bench '$(BENCH)' -skip BesideWrk -benchmem -count 1 ./...; done
+
+bench-deps:
+	@scripts/test-deps bench
+
+soak: build ## minutes of load with the built programs: rate, start, idle (figures for docs/benchmarks.md)
+	$(GO) -C test/e2e test -tags soak -run Soak -count 1 -v -timeout 30m .
 
 clean: ## remove what the other targets made
 	rm -rf bin $(CACHE)

@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,17 @@ import (
 	"proofload/internal/scenario"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain looks for goroutines left behind, or makes this program a client for BenchmarkBesideWrk.
+func TestMain(m *testing.M) {
+	if url := os.Getenv(loadChild); url != "" {
+		if err := runLoadChild(url, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // simClock is run time in a synctest bubble.
 type simClock struct{ t0 time.Time }
