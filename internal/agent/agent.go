@@ -153,13 +153,20 @@ func (a *Agent) work(ctx context.Context) error {
 			continue
 		}
 		if a.current == nil {
-			w := newWork(ctx, a, wanted)
-			a.mu.Lock()
-			a.current = w
-			a.mu.Unlock()
+			a.adopt(newWork(ctx, a, wanted))
 		}
 		a.current.apply(wanted)
 	}
+}
+
+// adopt makes w the work that leases are passed on to, and passes on the one that came while w was
+// being made: the next comes only with the next heartbeat, and without a lease nothing starts.
+func (a *Agent) adopt(w *work) {
+	a.mu.Lock()
+	a.current = w
+	newest := a.leases
+	a.mu.Unlock()
+	w.lease(newest)
 }
 
 // giveUp ends the agent with an error; the first one counts.

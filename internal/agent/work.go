@@ -53,9 +53,6 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 		wanted: wanted, state: wire.WorkerPreparing, tasks: map[string]bool{}, ready: make(chan struct{}),
 		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
 	}
-	a.mu.Lock()
-	w.last = a.leases
-	a.mu.Unlock()
 	w.report()
 	w.wg.Go(func() { w.prepare(workCtx, wanted) })
 	w.wg.Go(func() {
@@ -164,12 +161,13 @@ func (w *work) applyLocked() {
 	w.leaseLocked()
 }
 
-// lease takes what the newest heartbeat brought.
+// lease takes what a heartbeat brought. It may be called with two of them in the wrong order.
 func (w *work) lease(l lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	l.until = max(l.until, w.last.until)
 	w.last = l
-	if w.wanted.T0 != nil {
+	if w.wanted.T0 != nil && l.known {
 		w.clock.tie(*w.wanted.T0 - int64(l.leader.Value))
 	}
 	w.leaseLocked()

@@ -60,7 +60,7 @@ func (s *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 type targetKey struct{}
 
-// setup gives every script a target of its own.
+// setup gives every script a target of its own, which has an address of each family.
 func setup(env *testscript.Env) error {
 	s := &target{}
 	server := httptest.NewServer(s)
@@ -68,6 +68,14 @@ func setup(env *testscript.Env) error {
 	env.Values[targetKey{}] = s
 	env.Setenv("TARGET", server.URL)
 	env.Setenv("TOKEN", token)
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		six := httptest.NewUnstartedServer(s)
+		_ = six.Listener.Close() // its own, which is not needed
+		six.Listener = l
+		six.Start()
+		env.Defer(six.Close)
+		env.Setenv("TARGET6", six.URL)
+	}
 	return nil
 }
 
@@ -77,13 +85,23 @@ func condition(name string) (bool, error) {
 		return os.Geteuid() == 0, nil
 	case "tmpfs":
 		return canMount(), nil
+	case "ipv6":
+		l, err := net.Listen("tcp", "[::1]:0")
+		if err == nil {
+			err = l.Close()
+		}
+		return err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }
 
-// port is `port NAME`: it puts a free address of this machine into the variable.
+// port is `port NAME [HOST]`: it puts a free address of this machine into the variable.
 func port(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if len(args) > 1 {
+		host = args[1]
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	ts.Check(err)
 	ts.Setenv(args[0], l.Addr().String())
 	ts.Check(l.Close())

@@ -153,9 +153,16 @@ func (s *summary) finish() bool {
 // place is the file and line in front of what a test logs.
 var place = regexp.MustCompile(`^\s*[\w.-]+\.go:\d+: `)
 
+// scriptSkip is the line of a testscript that skips it; the script's log ends with that line and
+// begins with its environment.
+var scriptSkip = regexp.MustCompile(`^\s*> (?:\[[^]]*\] )*skip '(.*)'\s*$`)
+
 // reason is the last thing that a test logged before it skipped.
 func reason(lines []string) string {
 	for _, line := range slices.Backward(lines) {
+		if m := scriptSkip.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
 		if at := place.FindString(line); at != "" {
 			return strings.TrimSpace(line[len(at):])
 		}

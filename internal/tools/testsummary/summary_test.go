@@ -29,6 +29,15 @@ func TestSummary(t *testing.T) {
 			want: []string{"SKIPPED", "  p TestB: needs a browser: chromium is not installed\n"},
 		},
 		{
+			name: "script skipped with its reason", ok: true,
+			in: `{"Action":"output","Package":"p","Test":"TestS/s","Output":"    testscript.go:609: WORK=$WORK\n"}
+{"Action":"output","Package":"p","Test":"TestS/s","Output":"        > [root] skip 'runs as root'\n"}
+{"Action":"output","Package":"p","Test":"TestS/s","Output":"        \n"}
+{"Action":"skip","Package":"p","Test":"TestS/s"}
+{"Action":"skip","Package":"p"}`,
+			want: []string{"  p TestS/s: runs as root\n"}, absent: "WORK",
+		},
+		{
 			name: "failed", ok: false,
 			in: pass + `{"Action":"output","Package":"p","Test":"TestC","Output":"c_test.go:1: got 1, want 2\n"}
 {"Action":"fail","Package":"p","Test":"TestC"}
