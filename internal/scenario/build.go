@@ -24,9 +24,6 @@ var word = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 // build makes the plan out of the decoded file. Problems are collected; the plan counts only when
 // there is none.
 func (l *loader) build() {
-	if l.file.Name.Value == "" && l.file.Name.At.line > 0 {
-		l.fail(l.file.Name.At, "name is empty")
-	}
 	l.buildMocks()
 	l.buildTargets()
 	l.buildData()
@@ -40,17 +37,11 @@ func (l *loader) build() {
 
 func (l *loader) buildTargets() {
 	f := &l.file
-	switch {
-	case f.Target != nil && len(f.Targets) > 0:
-		l.fail(f.Target.At, "target and targets exclude each other: put this one under targets")
-	case f.Target != nil:
+	if f.Target != nil {
 		l.target(DefaultTarget, *f.Target)
-	case len(f.Targets) > 0:
-		for _, name := range slices.Sorted(maps.Keys(f.Targets)) {
-			l.target(name, f.Targets[name])
-		}
-	default:
-		l.fail(pos{}, "target is missing: say where the load goes, e.g. `target: http://127.0.0.1:8080`")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Targets)) {
+		l.target(name, f.Targets[name])
 	}
 	for _, a := range f.AllowTargets {
 		l.plan.AllowTargets = append(l.plan.AllowTargets, a.Value)
@@ -115,9 +106,6 @@ func (l *loader) buildMocks() {
 	l.plan.Mocks = map[string]Mock{}
 	for name, m := range l.file.Mocks {
 		var out Mock
-		if len(m.Routes) == 0 {
-			l.fail(m.At, "mock %s has no routes", name)
-		}
 		for _, r := range m.Routes {
 			out.Routes = append(out.Routes, l.route(r))
 		}
@@ -129,43 +117,26 @@ func (l *loader) route(r RouteF) Route {
 	out := Route{Status: statusOK, JSON: unescape(r.JSON.Value), HasJSON: r.JSON.Set}
 	if r.Match != nil {
 		out.Method, out.Path = strings.ToUpper(r.Match.Method.Value), r.Match.Path.Value
-		if out.Path != "" && !strings.HasPrefix(out.Path, "/") {
-			l.fail(r.Match.Path.At, "path %q must begin with /", out.Path)
-		}
 	}
 	if r.Status != nil {
-		out.Status = l.status(*r.Status)
+		out.Status = int(r.Status.Value)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		out.Headers = append(out.Headers, Field{name, r.Headers[name].Value})
 	}
 	if r.Body != nil {
 		out.Body = r.Body.Value
-		if r.JSON.Set {
-			l.fail(r.Body.At, "json and body exclude each other")
-		}
 	}
 	if r.Latency != nil {
 		out.Latency = &r.Latency.Dist
 	}
 	if r.Fail != nil {
 		out.Fail = &MockFailure{Ratio: r.Fail.Ratio.Value, Status: statusFailed}
-		if r.Fail.Ratio.Value > 1 {
-			l.fail(r.Fail.Ratio.At, "ratio is above 100%%")
-		}
 		if r.Fail.Status != nil {
-			out.Fail.Status = l.status(*r.Fail.Status)
+			out.Fail.Status = int(r.Fail.Status.Value)
 		}
 	}
 	return out
-}
-
-func (l *loader) status(c Count) int {
-	if c.Value < 100 || c.Value > 599 {
-		l.fail(c.At, "status %d is not between 100 and 599", c.Value)
-		return statusOK
-	}
-	return int(c.Value)
 }
 
 // unescape turns the templates of a tree that has none into plain texts: a mock answers what stands there.
@@ -192,25 +163,15 @@ func (l *loader) buildData() {
 	l.plan.Data = map[string]Dataset{}
 	for _, name := range slices.Sorted(maps.Keys(l.file.Data)) {
 		f := l.file.Data[name]
-		if !identifier.MatchString(name) {
-			l.fail(f.At, "data set %q: a name is of a-z, 0-9 and _, and does not begin with a digit", name)
-		}
 		out := Dataset{
-			Order: l.choice(f.Order, "sequential", "random", "unique"),
-			Per:   l.choice(f.Per, "iteration", "user"), OnEnd: l.choice(f.OnEnd, "wrap", "stop"),
+			Order: textOr(f.Order, "sequential"),
+			Per:   textOr(f.Per, "iteration"), OnEnd: textOr(f.OnEnd, "wrap"),
 		}
-		switch {
-		case (f.CSV == nil) == (f.Fake == nil):
-			l.fail(f.At, "data set %s needs one of csv and fake", name)
-		case f.CSV != nil:
+		if f.CSV != nil {
 			l.csv(&out, *f.CSV)
-		default:
-			for _, column := range slices.Sorted(maps.Keys(f.Fake)) {
-				out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
-			}
-			if f.Order != nil || f.OnEnd != nil {
-				l.fail(f.At, "order and on_end are for files: generated data never ends")
-			}
+		}
+		for _, column := range slices.Sorted(maps.Keys(f.Fake)) {
+			out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
 		}
 		if out.Order == "unique" {
 			if f.OnEnd == nil {
@@ -223,13 +184,10 @@ func (l *loader) buildData() {
 	}
 }
 
-// choice returns the word given, or the first of the allowed ones.
-func (l *loader) choice(t *Text, allowed ...string) string {
+// textOr returns the text given, or the one that leaving it out means.
+func textOr(t *Text, left string) string {
 	if t == nil {
-		return allowed[0]
-	}
-	if !slices.Contains(allowed, t.Value) {
-		l.fail(t.At, "%q is not one of %s", t.Value, strings.Join(allowed, ", "))
+		return left
 	}
 	return t.Value
 }
@@ -285,7 +243,7 @@ func (l *loader) buildLimits() {
 
 func (l *loader) buildRest() {
 	p, f := l.plan, &l.file
-	p.Validity = Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999}
+	p.Validity = defaultValidity
 	if v := f.Validity; v != nil {
 		if v.Lag != nil {
 			p.Validity.ScheduleLagP99 = v.Lag.Value
@@ -296,15 +254,12 @@ func (l *loader) buildRest() {
 		}{{v.CPU, &p.Validity.WorkerCPU}, {v.Sent, &p.Validity.Sent}, {v.Completeness, &p.Validity.Completeness}} {
 			if s.from != nil {
 				*s.to = s.from.Value
-				if s.from.Value > 1 {
-					l.fail(s.from.At, "share is above 100%%")
-				}
 			}
 		}
 	}
 	p.Loss = WorkerLoss{Policy: "redistribute", MaxLost: 0.5}
 	if w := f.WorkerLoss; w != nil {
-		p.Loss.Policy = l.choice(w.Policy, "redistribute", "shed", "abort")
+		p.Loss.Policy = textOr(w.Policy, "redistribute")
 		if w.MaxLost != nil {
 			p.Loss.MaxLost = w.MaxLost.Value
 		}

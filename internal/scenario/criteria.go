@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (l *loader) buildCriteria() {
@@ -34,15 +35,12 @@ func (l *loader) buildCriteria() {
 		c.Check = check
 		l.during(&c, f)
 		l.when(&c, f)
-		c.Severity = l.choice(f.Severity, "critical", "warning", "info")
-		c.OnBreach = l.choice(f.OnBreach, "none", "alert", "abort")
+		c.Severity = textOr(f.Severity, "critical")
+		c.OnBreach = textOr(f.OnBreach, "none")
 		if c.OnBreach == "abort" && c.Window == 0 {
 			l.fail(f.OnBreach.At, "on_breach: abort needs a window: without one the criterion is judged only at the end")
 		}
 		for _, b := range f.By {
-			if !slices.Contains(CheckLabels, b.Value) && !word.MatchString(b.Value) {
-				l.fail(b.At, "%q is not a label", b.Value)
-			}
 			c.By = append(c.By, b.Value)
 		}
 		l.plan.Criteria = append(l.plan.Criteria, c)
@@ -73,22 +71,16 @@ func (l *loader) during(c *Criterion, f CriterionF) {
 func (l *loader) when(c *Criterion, f CriterionF) {
 	if f.Window != nil {
 		c.Window = f.Window.Value
-		if c.Window <= 0 || c.Window.Seconds() != float64(int64(c.Window.Seconds())) {
+		if c.Window%time.Second != 0 {
 			l.fail(f.Window.At, "window must be whole seconds, at least 1s")
 		}
 	}
 	if f.Met != nil {
 		c.Met = f.Met.Value
-		if c.Window == 0 {
-			l.fail(f.Met.At, "met needs a window: it is the share of the windows that must hold")
-		}
-		if c.Met > 1 || c.Met == 0 {
-			l.fail(f.Met.At, "met is not above 0%% and up to 100%%")
-		}
 	}
 	if f.For != nil {
 		c.For = f.For.Value
-		if c.Window == 0 || c.For%c.Window != 0 || c.For == 0 {
+		if c.Window != 0 && c.For%c.Window != 0 {
 			l.fail(f.For.At, "for must be a multiple of window")
 		}
 	}

@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"proofload/internal/scenario/expression"
@@ -13,8 +12,10 @@ import (
 // `required` must be there. Types that read themselves implement selfDecoder.
 type decoder struct {
 	*parser
-	known *expression.Values // params and env, for templates that can be evaluated now
-	scope expression.Scope
+	known   *expression.Values // params and env, for templates that can be evaluated now
+	scope   expression.Scope
+	bare    bool // templates that read something stay: the environment that brings it is not known yet
+	partial bool // an environment will be laid over what is read: nothing is missing yet
 }
 
 // selfDecoder is a type that reads itself.
@@ -50,32 +51,47 @@ func (d *decoder) structure(n *node, v reflect.Value, what string) {
 		return
 	}
 	t := v.Type()
-	seen := map[string]bool{}
+	seen := map[string]pos{}
+	later := false
 	for _, f := range n.fields {
 		i := fieldByKey(t, f.name)
 		if i < 0 {
 			d.unknown(f, keysOf(t), what)
 			continue
 		}
-		seen[f.name] = true
+		seen[f.name] = f.pos
 		if v.Field(i).Type() == reflect.TypeFor[Later]() {
 			d.fail(f.pos, "%s is not supported yet", f.name)
+			later = true
 			continue
 		}
-		if f.node.kind == scalarNode && f.node.value == nil && v.Field(i).Kind() != reflect.Pointer && !nullable(v.Field(i)) {
-			d.fail(f.node.pos, "%s has no value: give one, or leave the key out", f.name)
-			continue
-		}
-		d.value(f.node, v.Field(i), f.name)
+		d.field(f, v.Field(i), t.Field(i).Tag)
 	}
-	for i := range t.NumField() {
-		key, opts, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-		if opts == "required" && !seen[key] {
-			d.fail(n.pos, "%s is missing", key)
+	for f := range t.Fields() {
+		if key := keyOf(f); isRequired(f) && !d.partial {
+			if _, ok := seen[key]; !ok {
+				d.fail(n.pos, "%s is missing", key)
+			}
 		}
+	}
+	if !later { // what belongs to a feature that is not built yet needs no second complaint
+		d.together(n, t, seen)
 	}
 	if at := v.FieldByName("At"); at.IsValid() && at.Type() == reflect.TypeFor[pos]() {
 		at.Set(reflect.ValueOf(n.pos))
+	}
+}
+
+// field fills one field of a struct.
+func (d *decoder) field(f field, v reflect.Value, tag reflect.StructTag) {
+	if f.node.kind == scalarNode && f.node.value == nil && !nullable(v) {
+		d.fail(f.node.pos, "%s has no value: give one, or leave the key out", f.name)
+		return
+	}
+	before := len(d.problems)
+	d.value(f.node, v, f.name)
+	if len(d.problems) == before {
+		d.obey(f, v, tag)
 	}
 }
 
@@ -114,27 +130,41 @@ func (d *decoder) list(n *node, v reflect.Value) {
 		d.fail(n.pos, "%s where a list was expected", n.describe())
 		return
 	}
+	partial := d.partial
 	for _, item := range n.items {
 		fresh := reflect.New(v.Type().Elem()).Elem()
+		d.partial = partial && nameOf(item) != "" // nothing is ever laid over an item without a name
 		d.value(item, fresh, "")
 		v.Set(reflect.Append(v, fresh))
 	}
+	d.partial = partial
 }
 
 // keysOf returns the keys of a struct type in the order of the language.
 func keysOf(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		if key, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); key != "" && key != "-" {
+	for f := range t.Fields() {
+		if key := keyOf(f); key != "" {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
+// keyOf returns the key of a field; empty when the field is not of the language.
+func keyOf(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return strings.TrimPrefix(key, "-")
+}
+
+func isRequired(f reflect.StructField) bool {
+	_, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return opts == "required"
+}
+
 func fieldByKey(t reflect.Type, key string) int {
 	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name == key && name != "" && name != "-" {
+		if name := keyOf(t.Field(i)); name == key && name != "" {
 			return i
 		}
 	}
@@ -152,6 +182,9 @@ func (d *decoder) fixed(n *node, want string) (any, bool) {
 	if !isText || !strings.Contains(text, "${") {
 		return n.value, true
 	}
+	if d.undecided(n) {
+		return nil, false
+	}
 	r, err := expression.Replace(text, d.known, d.scope)
 	if err != nil {
 		d.fail(n.pos, "%s", err)
@@ -164,26 +197,13 @@ func (d *decoder) fixed(n *node, want string) (any, bool) {
 	return r.Value, true
 }
 
-// oneOf returns the only key that is set of a union, and reports none or several.
-func (d *decoder) oneOf(at pos, what string, set map[string]bool) string {
-	var have, all []string
-	for key, is := range set {
-		all = append(all, key)
-		if is {
-			have = append(have, key)
-		}
+// undecided tells whether a scalar reads params or env that are not known yet.
+func (d *decoder) undecided(n *node) bool {
+	if !d.bare || n.kind != scalarNode {
+		return false
 	}
-	slices.Sort(all)
-	slices.Sort(have)
-	switch len(have) {
-	case 1:
-		return have[0]
-	case 0:
-		d.fail(at, "%s needs one of %s", what, strings.Join(all, ", "))
-	default:
-		d.fail(at, "%s has %s: only one of them", what, strings.Join(have, " and "))
-	}
-	return ""
+	refs, err := expression.References(n.text)
+	return err == nil && len(refs) > 0
 }
 
 func quoteAll(words []string) string {

@@ -2,11 +2,11 @@ package scenario
 
 // distMap is the long form of a distribution: exactly one key.
 type distMap struct {
-	Constant    *Span         `yaml:"constant"`
-	Uniform     *uniformF     `yaml:"uniform"`
-	Exponential *exponentialF `yaml:"exponential"`
-	Normal      *normalF      `yaml:"normal"`
-	Lognormal   *lognormalF   `yaml:"lognormal"`
+	Constant    *Span         `yaml:"constant" one:"distribution"`
+	Uniform     *uniformF     `yaml:"uniform" one:"distribution"`
+	Exponential *exponentialF `yaml:"exponential" one:"distribution"`
+	Normal      *normalF      `yaml:"normal" one:"distribution"`
+	Lognormal   *lognormalF   `yaml:"lognormal" one:"distribution"`
 }
 
 type uniformF struct {
@@ -25,7 +25,7 @@ type normalF struct {
 
 type lognormalF struct {
 	Median Span `yaml:"median,required"`
-	Sigma  Real `yaml:"sigma,required"`
+	Sigma  Real `yaml:"sigma,required" is:"..10"`
 }
 
 func (f *DistF) decode(d *decoder, n *node) {
@@ -38,25 +38,19 @@ func (f *DistF) decode(d *decoder, n *node) {
 	}
 	var m distMap
 	d.decode(n, &m)
-	switch d.oneOf(n.pos, "a distribution", map[string]bool{
-		"constant": m.Constant != nil, "uniform": m.Uniform != nil, "exponential": m.Exponential != nil,
-		"normal": m.Normal != nil, "lognormal": m.Lognormal != nil,
-	}) {
-	case "constant":
+	switch {
+	case m.Constant != nil:
 		f.Dist = Distribution{Kind: "constant", Value: m.Constant.Value}
-	case "uniform":
+	case m.Uniform != nil:
 		f.Dist = Distribution{Kind: "uniform", Min: m.Uniform.Min.Value, Max: m.Uniform.Max.Value}
-		if m.Uniform.Min.Value > m.Uniform.Max.Value {
+		if m.Uniform.Min.Value > m.Uniform.Max.Value && !d.bare {
 			d.fail(n.pos, "min is above max")
 		}
-	case "exponential":
+	case m.Exponential != nil:
 		f.Dist = Distribution{Kind: "exponential", Mean: m.Exponential.Mean.Value}
-	case "normal":
+	case m.Normal != nil:
 		f.Dist = Distribution{Kind: "normal", Mean: m.Normal.Mean.Value, Stddev: m.Normal.Stddev.Value}
-	case "lognormal":
+	case m.Lognormal != nil:
 		f.Dist = Distribution{Kind: "lognormal", Median: m.Lognormal.Median.Value, Sigma: m.Lognormal.Sigma.Value}
-		if m.Lognormal.Sigma.Value > 10 {
-			d.fail(m.Lognormal.Sigma.At, "sigma %v is above 10", m.Lognormal.Sigma.Value)
-		}
 	}
 }

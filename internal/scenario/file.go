@@ -1,18 +1,19 @@
 package scenario
 
 // File is the scenario file as it is written. The yaml tags are the names of the language; a key
-// that is not here does not exist, and one of type Later exists but is not built yet.
+// that is not here does not exist, and one of type Later exists but is not built yet. What the other
+// tags mean is told at rules; decoder and schema both read them.
 type File struct {
-	Version      Count              `yaml:"version,required"`
-	Name         Text               `yaml:"name,required"`
+	Version      Count              `yaml:"version,required" is:"1..1"`
+	Name         Text               `yaml:"name,required" is:"text"`
 	Description  Text               `yaml:"description"`
 	Seed         *Count             `yaml:"seed"`
 	Labels       map[string]Text    `yaml:"labels"`
-	Params       Raw                `yaml:"params"`
-	Target       *Text              `yaml:"target"`
-	Targets      map[string]Text    `yaml:"targets"`
+	Params       ParamsF            `yaml:"params" keys:"identifier"`
+	Target       *Text              `yaml:"target" one:"target"`
+	Targets      map[string]Text    `yaml:"targets" one:"target" is:"filled"`
 	AllowTargets []Text             `yaml:"allow_targets"`
-	Environments Raw                `yaml:"environments"`
+	Environments EnvironmentsF      `yaml:"environments"`
 	Load         *Share             `yaml:"load"`
 	Workers      *WorkersFile       `yaml:"workers"`
 	Limits       *LimitsFile        `yaml:"limits"`
@@ -21,11 +22,11 @@ type File struct {
 	Canary       Later              `yaml:"canary"`
 	Window       Later              `yaml:"window"`
 	Mocks        map[string]MockF   `yaml:"mocks"`
-	Data         map[string]DataF   `yaml:"data"`
+	Data         map[string]DataF   `yaml:"data" keys:"identifier"`
 	Setup        []StepF            `yaml:"setup"`
 	Teardown     []StepF            `yaml:"teardown"`
-	Flows        map[string][]StepF `yaml:"flows,required"`
-	Phases       []PhaseF           `yaml:"phases,required"`
+	Flows        map[string][]StepF `yaml:"flows,required" is:"filled" keys:"name" items:"filled"`
+	Phases       []PhaseF           `yaml:"phases,required" is:"filled"`
 	Search       Later              `yaml:"search"`
 	Proxies      Later              `yaml:"proxies"`
 	Faults       Later              `yaml:"faults"`
@@ -52,17 +53,17 @@ type LimitsFile struct {
 
 // MockF is a stub service.
 type MockF struct {
-	Routes []RouteF `yaml:"routes,required"`
+	Routes []RouteF `yaml:"routes,required" is:"filled"`
 	At     pos      `yaml:"-"`
 }
 
 // RouteF is one answer of a mock.
 type RouteF struct {
 	Match   *MatchF         `yaml:"match"`
-	Status  *Count          `yaml:"status"`
-	Headers map[string]Text `yaml:"headers"`
-	JSON    Tree            `yaml:"json"`
-	Body    *Text           `yaml:"body"`
+	Status  *Count          `yaml:"status" is:"100..599"`
+	Headers map[string]Text `yaml:"headers" keys:"header"`
+	JSON    Tree            `yaml:"json" most:"body"`
+	Body    *Text           `yaml:"body" most:"body"`
 	Latency *DistF          `yaml:"latency"`
 	Fail    *FailF          `yaml:"fail"`
 	At      pos             `yaml:"-"`
@@ -70,14 +71,14 @@ type RouteF struct {
 
 // MatchF chooses requests.
 type MatchF struct {
-	Method Text `yaml:"method"`
-	Path   Text `yaml:"path"`
+	Method Text `yaml:"method" is:"method"`
+	Path   Text `yaml:"path" is:"path"`
 }
 
 // FailF makes a share of a route's answers fail.
 type FailF struct {
-	Ratio  Share  `yaml:"ratio,required"`
-	Status *Count `yaml:"status"`
+	Ratio  Share  `yaml:"ratio,required" is:"..100%"`
+	Status *Count `yaml:"status" is:"100..599"`
 }
 
 // DistF is a duration, fixed or drawn.
@@ -88,39 +89,39 @@ type DistF struct {
 
 // DataF is a data set.
 type DataF struct {
-	CSV   *Text           `yaml:"csv"`
-	Fake  map[string]Text `yaml:"fake"`
-	Order *Text           `yaml:"order"`
-	Per   *Text           `yaml:"per"`
-	OnEnd *Text           `yaml:"on_end"`
+	CSV   *Text           `yaml:"csv" one:"rows" is:"text"`
+	Fake  map[string]Text `yaml:"fake" one:"rows" is:"filled"`
+	Order *Text           `yaml:"order" is:"sequential|random|unique" with:"csv: generated data has no order"`
+	Per   *Text           `yaml:"per" is:"iteration|user"`
+	OnEnd *Text           `yaml:"on_end" is:"wrap|stop" with:"csv: generated data never ends"`
 	At    pos             `yaml:"-"`
 }
 
 // StepF is one step of a flow.
 type StepF struct {
-	Step    *Text               `yaml:"step"`
-	HTTP    *HTTPF              `yaml:"http"`
-	Think   *DistF              `yaml:"think"`
-	GRPC    Later               `yaml:"grpc"`
-	WS      Later               `yaml:"websocket"`
-	Target  *Text               `yaml:"target"`
-	Timeout *Span               `yaml:"timeout"`
-	Expect  []Source            `yaml:"expect"`
-	Save    map[string]Source   `yaml:"save"`
-	Measure map[string]MeasureF `yaml:"measure"`
-	OnFail  *Text               `yaml:"on_fail"`
-	Retry   *RetryF             `yaml:"retry"`
+	Step    *Text               `yaml:"step" is:"name"`
+	HTTP    *HTTPF              `yaml:"http" one:"kind" with:"step: a request has a name"`
+	Think   *DistF              `yaml:"think" one:"kind"`
+	GRPC    Later               `yaml:"grpc" one:"kind"`
+	WS      Later               `yaml:"websocket" one:"kind"`
+	Target  *Text               `yaml:"target" with:"http: a think step only waits"`
+	Timeout *Span               `yaml:"timeout" is:">0" with:"http: a think step only waits"`
+	Expect  []Source            `yaml:"expect" with:"http: a think step only waits"`
+	Save    map[string]Source   `yaml:"save" keys:"identifier" with:"http: a think step only waits"`
+	Measure map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http: a think step only waits"`
+	OnFail  *Text               `yaml:"on_fail" is:"stop|continue" with:"http: a think step only waits"`
+	Retry   *RetryF             `yaml:"retry" with:"http: a think step only waits"`
 	At      pos                 `yaml:"-"`
 }
 
 // HTTPF is a request.
 type HTTPF struct {
-	Method  Text                    `yaml:"method,required"`
-	Path    TemplateText            `yaml:"path,required"`
-	Headers map[string]TemplateText `yaml:"headers"`
+	Method  Text                    `yaml:"method,required" is:"method"`
+	Path    TemplateText            `yaml:"path,required" is:"path"`
+	Headers map[string]TemplateText `yaml:"headers" keys:"header"`
 	Query   map[string]TemplateText `yaml:"query"`
-	JSON    Tree                    `yaml:"json"`
-	Body    *TemplateText           `yaml:"body"`
+	JSON    Tree                    `yaml:"json" most:"body"`
+	Body    *TemplateText           `yaml:"body" most:"body"`
 	At      pos                     `yaml:"-"`
 }
 
@@ -150,93 +151,96 @@ func (m *MeasureF) decode(d *decoder, n *node) {
 
 // RetryF repeats a failed step.
 type RetryF struct {
-	Times   Count `yaml:"times,required"`
+	Times   Count `yaml:"times,required" is:"1..100"`
 	Backoff *Span `yaml:"backoff"`
 }
 
 // PhaseF is one stretch of load.
 type PhaseF struct {
-	Name        Text            `yaml:"name,required"`
-	Flow        *Text           `yaml:"flow"`
-	Mix         map[string]Real `yaml:"mix"`
-	After       *Text           `yaml:"after"`
-	With        *Text           `yaml:"with"`
-	At          *Span           `yaml:"at"`
-	Arrivals    *Text           `yaml:"arrivals"`
-	MaxInFlight *Count          `yaml:"max_in_flight"`
-	Late        *Span           `yaml:"late"`
-	Pace        *Span           `yaml:"pace"`
-	Record      *Text           `yaml:"record"`
-	Rate        []RateSegmentF  `yaml:"rate"`
-	Users       []UserSegmentF  `yaml:"users"`
+	Name        Text            `yaml:"name,required" is:"name"`
+	Flow        *Text           `yaml:"flow" one:"flow"`
+	Mix         map[string]Real `yaml:"mix" one:"flow" is:"filled" items:">0"`
+	After       *Text           `yaml:"after" most:"start"`
+	With        *Text           `yaml:"with" most:"start"`
+	At          *Span           `yaml:"at" most:"start"`
+	Arrivals    *Text           `yaml:"arrivals" is:"uniform|poisson" with:"rate: users come when they are done"`
+	MaxInFlight *Count          `yaml:"max_in_flight" is:"1.." with:"rate: users bound themselves"`
+	Late        *Span           `yaml:"late" with:"rate: users are never late"`
+	Pace        *Span           `yaml:"pace" with:"users: arrivals are paced by their rate"`
+	Record      *Text           `yaml:"record" is:"measure|warmup"`
+	Rate        []RateSegmentF  `yaml:"rate" one:"load" is:"filled"`
+	Users       []UserSegmentF  `yaml:"users" one:"load" is:"filled"`
 	Where       pos             `yaml:"-"`
 }
 
 // RateSegmentF is a union: exactly one key.
 type RateSegmentF struct {
-	Hold   *RateHoldF `yaml:"hold"`
-	Ramp   *RateRampF `yaml:"ramp"`
-	Steps  Later      `yaml:"steps"`
-	Burst  Later      `yaml:"burst"`
-	Wave   Later      `yaml:"wave"`
-	Chaos  Later      `yaml:"chaos"`
-	Replay Later      `yaml:"replay"`
+	Hold   *RateHoldF `yaml:"hold" one:"segment"`
+	Ramp   *RateRampF `yaml:"ramp" one:"segment"`
+	Steps  Later      `yaml:"steps" one:"segment"`
+	Burst  Later      `yaml:"burst" one:"segment"`
+	Wave   Later      `yaml:"wave" one:"segment"`
+	Chaos  Later      `yaml:"chaos" one:"segment"`
+	Replay Later      `yaml:"replay" one:"segment"`
 	At     pos        `yaml:"-"`
 }
 
 // RateHoldF keeps a rate.
 type RateHoldF struct {
 	At  Rate `yaml:"at,required"`
-	For Span `yaml:"for,required"`
+	For Span `yaml:"for,required" is:">0"`
 }
 
 // RateRampF changes a rate evenly.
 type RateRampF struct {
 	From Rate `yaml:"from,required"`
 	To   Rate `yaml:"to,required"`
-	For  Span `yaml:"for,required"`
+	For  Span `yaml:"for,required" is:">0"`
 }
 
 // UserSegmentF is a union: exactly one key.
 type UserSegmentF struct {
-	Hold   *UserHoldF `yaml:"hold"`
-	Ramp   *UserRampF `yaml:"ramp"`
-	Steps  Later      `yaml:"steps"`
-	Burst  Later      `yaml:"burst"`
-	Wave   Later      `yaml:"wave"`
-	Chaos  Later      `yaml:"chaos"`
-	Replay Later      `yaml:"replay"`
+	Hold   *UserHoldF `yaml:"hold" one:"segment"`
+	Ramp   *UserRampF `yaml:"ramp" one:"segment"`
+	Steps  Later      `yaml:"steps" one:"segment"`
+	Burst  Later      `yaml:"burst" one:"segment"`
+	Wave   Later      `yaml:"wave" one:"segment"`
+	Chaos  Later      `yaml:"chaos" one:"segment"`
+	Replay Later      `yaml:"replay" one:"segment"`
 	At     pos        `yaml:"-"`
 }
 
 // UserHoldF keeps a number of users.
 type UserHoldF struct {
 	At  Count `yaml:"at,required"`
-	For Span  `yaml:"for,required"`
+	For Span  `yaml:"for,required" is:">0"`
 }
 
 // UserRampF changes the number of users evenly.
 type UserRampF struct {
 	From Count `yaml:"from,required"`
 	To   Count `yaml:"to,required"`
-	For  Span  `yaml:"for,required"`
+	For  Span  `yaml:"for,required" is:">0"`
 }
 
 // CriterionF is one statement that must hold.
 type CriterionF struct {
-	Name      *Text  `yaml:"name"`
-	Check     Source `yaml:"check,required"`
-	During    *Words `yaml:"during"`
-	Except    Later  `yaml:"except"`
-	Window    *Span  `yaml:"window"`
-	Met       *Share `yaml:"met"`
-	For       *Span  `yaml:"for"`
-	Severity  *Text  `yaml:"severity"`
-	OnBreach  *Text  `yaml:"on_breach"`
-	OnMissing Later  `yaml:"on_missing"`
-	By        []Text `yaml:"by"`
-	At        pos    `yaml:"-"`
+	Name      *Text       `yaml:"name"`
+	Check     CheckSource `yaml:"check,required"`
+	During    *Words      `yaml:"during"`
+	Except    Later       `yaml:"except"`
+	Window    *Span       `yaml:"window" is:">0"`
+	Met       *Share      `yaml:"met" is:">0 ..100%" with:"window: it is the share of the windows that must hold"`
+	For       *Span       `yaml:"for" is:">0" with:"window: it is a multiple of it"`
+	Severity  *Text       `yaml:"severity" is:"critical|warning|info"`
+	OnBreach  *Text       `yaml:"on_breach" is:"none|alert|abort"`
+	OnMissing Later       `yaml:"on_missing"`
+	By        []Text      `yaml:"by" items:"name"`
+	At        pos         `yaml:"-"`
 }
+
+// CheckSource is the text of a check, which ParseCheck reads.
+type CheckSource struct{ Source }
 
 // Words is one word or a list of them.
 type Words struct{ Items []Text }
@@ -256,15 +260,15 @@ func (w *Words) decode(d *decoder, n *node) {
 // ValidityF bounds what a trustworthy measurement is.
 type ValidityF struct {
 	Lag          *Span  `yaml:"schedule_lag_p99"`
-	CPU          *Share `yaml:"worker_cpu"`
-	Sent         *Share `yaml:"sent"`
-	Completeness *Share `yaml:"completeness"`
+	CPU          *Share `yaml:"worker_cpu" is:"..100%"`
+	Sent         *Share `yaml:"sent" is:"..100%"`
+	Completeness *Share `yaml:"completeness" is:"..100%"`
 }
 
 // WorkerLossF is the policy for lost workers.
 type WorkerLossF struct {
-	Policy  *Text  `yaml:"policy"`
-	MaxLost *Share `yaml:"max_lost"`
+	Policy  *Text  `yaml:"policy" is:"redistribute|shed|abort"`
+	MaxLost *Share `yaml:"max_lost" is:"..100%"`
 }
 
 // CoordinatorLossF is how long workers go on without a leader.

@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +49,9 @@ func (t *TemplateText) decode(d *decoder, n *node) {
 
 // template puts params and env into the text of a scalar.
 func (d *decoder) template(n *node) string {
+	if d.undecided(n) {
+		return n.text
+	}
 	r, err := expression.Replace(n.text, d.known, d.scope)
 	if err != nil {
 		d.fail(n.pos, "%s", err)
@@ -104,12 +106,12 @@ func parseDuration(v any) (time.Duration, error) {
 		return x, nil
 	case string:
 		dur, err := time.ParseDuration(x)
-		if err != nil || dur < 0 || dur > maxSpan {
+		if err != nil || strings.HasPrefix(x, "-") || dur > maxSpan {
 			return 0, fmt.Errorf("%q is not a duration: write 250ms, 30s or 1h30m", x)
 		}
 		return dur, nil
-	case int64:
-		if x == 0 {
+	case int64, int, float64:
+		if fmt.Sprint(x) == "0" {
 			return 0, nil
 		}
 	}
@@ -142,7 +144,7 @@ func readRate(v any) (float64, error) {
 		return 0, fmt.Errorf("rate %v has no unit: write %v/s, %v/m or %v/h", v, v, v, v)
 	}
 	value, ok := parseRate(strings.TrimSpace(text))
-	if !ok || value < 0 {
+	if !ok || math.Signbit(value) {
 		return 0, fmt.Errorf("%q is not a rate: write 400/s, 30/m or 100/h", text)
 	}
 	if value > maxRate {
@@ -176,11 +178,11 @@ func parseShare(v any) (float64, error) {
 		return 0, fmt.Errorf("share %v has no unit: write %v%%", v, v)
 	}
 	number, ok := strings.CutSuffix(strings.TrimSpace(text), "%")
-	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if !ok || err != nil || math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
+	value, isNumber := parseDecimal(strings.TrimSpace(number), "e-2")
+	if !ok || !isNumber || math.Signbit(value) {
 		return 0, fmt.Errorf("%q is not a share: write 10%%", text)
 	}
-	return value / 100, nil
+	return value, nil
 }
 
 // Count is a whole number.
@@ -291,7 +293,7 @@ func (d *decoder) tree(n *node) any {
 		return l
 	}
 	text, isText := n.value.(string)
-	if !isText {
+	if !isText || d.undecided(n) {
 		return n.value
 	}
 	r, err := expression.Replace(text, d.known, d.scope)
@@ -307,10 +309,39 @@ func (d *decoder) tree(n *node) any {
 	return r.Template
 }
 
-// Raw is a part of the file that is read later.
-type Raw struct{ node *node }
+// ParamsF is the params. The loader has read them before anything else; here they are only looked at.
+type ParamsF struct{}
 
-func (r *Raw) decode(_ *decoder, n *node) { r.node = n }
+func (*ParamsF) decode(d *decoder, n *node) {
+	if n.kind != mapNode {
+		d.fail(n.pos, "%s where params were expected: a map from names to values", n.describe())
+		return
+	}
+	for _, f := range n.fields {
+		if f.node.kind != scalarNode {
+			d.fail(f.node.pos, "%s where a param was expected", f.node.describe())
+		}
+	}
+}
+
+// EnvironmentsF is the environments. They are read when one of them is laid over the file; here they
+// only have to be some.
+type EnvironmentsF struct{}
+
+func (*EnvironmentsF) decode(d *decoder, n *node) {
+	if n.kind != mapNode {
+		d.fail(n.pos, "%s where environments were expected: a map from names to maps", n.describe())
+		return
+	}
+	if len(n.fields) == 0 {
+		d.fail(n.pos, "environments is empty")
+	}
+	for _, f := range n.fields {
+		if f.node.kind != mapNode {
+			d.fail(f.node.pos, "%s where an environment was expected: a map that is laid over the file", f.node.describe())
+		}
+	}
+}
 
 // Later is a feature of the language that this version does not have.
 type Later struct{ At pos }

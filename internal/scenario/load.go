@@ -42,20 +42,21 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, error) {
 	return plan, nil
 }
 
-// Validate checks a scenario without and with each of its environments, or with the one chosen. It
-// returns nil or Problems.
+// Validate checks a scenario with each of its environments, or with the one chosen. A file that has
+// environments may leave to them what it lacks; what it does say must be right even if all of them
+// replace it. It returns nil or Problems.
 func Validate(fsys fs.FS, name string, opts Options) error {
 	names := []string{opts.Environment}
+	var all Problems
 	if opts.Environment == "" {
-		more, err := Environments(fsys, name)
+		root, err := open(fsys, name)
 		if err != nil {
 			return err
 		}
-		if len(more) > 0 {
-			names = more
+		if more := environmentsOf(root); len(more) > 0 {
+			names, all = more, bare(root, name)
 		}
 	}
-	var all Problems
 	for _, env := range names {
 		opts.Environment = env
 		var problems Problems
@@ -71,19 +72,35 @@ func Validate(fsys fs.FS, name string, opts Options) error {
 	return nil
 }
 
+// bare returns what is wrong with a file itself, before an environment is laid over it.
+func bare(root *node, name string) Problems {
+	d := &decoder{
+		parser: &parser{file: name}, known: &expression.Values{}, scope: expression.Everywhere(), bare: true, partial: true,
+	}
+	d.decode(root, &File{})
+	if root.get("version") == nil {
+		d.fail(root.pos, "version is missing") // no environment can bring it
+	}
+	return d.problems
+}
+
 // Environments lists the environments of a scenario by name.
 func Environments(fsys fs.FS, name string) ([]string, error) {
 	root, err := open(fsys, name)
 	if err != nil {
 		return nil, err
 	}
+	return environmentsOf(root), nil
+}
+
+func environmentsOf(root *node) []string {
 	var names []string
 	if envs := root.get("environments"); envs != nil {
 		for _, f := range envs.fields {
 			names = append(names, f.name)
 		}
 	}
-	return names, nil
+	return names
 }
 
 // Needs lists what has to come along with a scenario that is read elsewhere: the data files that it
@@ -171,9 +188,6 @@ func (l *loader) load() *Plan {
 	known.Params = l.params(root.get("params"))
 	l.dec.scope.Params = expression.NamesOf(known.Params)
 	l.dec.decode(root, &l.file)
-	if l.file.Version.Set && l.file.Version.Value != 1 {
-		l.fail(l.file.Version.At, "version %d is not known: this program reads version 1", l.file.Version.Value)
-	}
 	l.plan = &Plan{
 		Format: PlanFormat, Name: l.file.Name.Value, Description: l.file.Description.Value, Environment: l.opts.Environment,
 		ScenarioSHA256: Digest(l.data), Seed: l.seed(), Labels: texts(l.file.Labels), Params: known.Params, Env: known.Env,
@@ -182,6 +196,9 @@ func (l *loader) load() *Plan {
 	l.build()
 	return l.plan
 }
+
+// notInEnvironment is the keys of the file that no environment can change.
+var notInEnvironment = []string{"version", "environments"}
 
 // overlay lays the chosen environment over the file.
 func (l *loader) overlay(root *node) *node {
@@ -211,7 +228,7 @@ func (l *loader) overlay(root *node) *node {
 		return root
 	}
 	for _, f := range env.fields {
-		if f.name == "environments" || f.name == "version" {
+		if slices.Contains(notInEnvironment, f.name) {
 			l.fail(f.pos, "%s cannot stand in an environment", f.name)
 		}
 	}
@@ -252,19 +269,15 @@ var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 // params returns the values of the params, typed by their spelling, with the overrides of --set.
 func (l *loader) params(n *node) map[string]any {
 	out := map[string]any{}
-	if n != nil && n.kind != mapNode {
-		l.fail(n.pos, "%s where params were expected: a map from names to values", n.describe())
-		n = nil
+	if n == nil {
+		n = &node{}
 	}
-	if n != nil {
-		for _, f := range n.fields {
-			if !identifier.MatchString(f.name) {
-				l.fail(f.pos, "param %q: a name is of a-z, 0-9 and _, and does not begin with a digit", f.name)
-				continue
-			}
-			if v, ok := l.dec.fixed(f.node, "a param"); ok {
-				out[f.name] = v
-			}
+	for _, f := range n.fields {
+		if f.node.kind != scalarNode {
+			continue // refused by the decoder
+		}
+		if v, ok := l.dec.fixed(f.node, "a param"); ok {
+			out[f.name] = v
 		}
 	}
 	for _, set := range l.opts.Set {

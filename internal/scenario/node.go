@@ -233,8 +233,11 @@ func (n *node) put(item *node) {
 	n.items = append(n.items, item)
 }
 
+// nameKeys is the keys that name an entry of a list.
+var nameKeys = []string{"name", "step"}
+
 func nameOf(n *node) string {
-	for _, key := range []string{"name", "step"} {
+	for _, key := range nameKeys {
 		if v := n.get(key); v != nil && v.kind == scalarNode {
 			return v.text
 		}

@@ -2,24 +2,19 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
 )
 
 func (l *loader) buildPhases() {
-	if l.file.Phases != nil && len(l.file.Phases) == 0 {
-		l.fail(pos{}, "phases is empty: without a phase there is no load")
-	}
 	load := 1.0
 	if l.file.Load != nil {
 		load = l.file.Load.Value
 	}
 	names := map[string]bool{}
 	for _, f := range l.file.Phases {
-		if !word.MatchString(f.Name.Value) && f.Name.Value != "" {
-			l.fail(f.Name.At, "phase %q: a name is of letters, digits, _ and -", f.Name.Value)
-		}
 		if names[f.Name.Value] {
 			l.fail(f.Name.At, "phase %s stands twice", f.Name.Value)
 		}
@@ -33,18 +28,16 @@ func (l *loader) buildPhases() {
 }
 
 func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
-	p := Phase{Name: f.Name.Value, Late: DefaultLate, Warmup: l.choice(f.Record, "measure", "warmup") == "warmup"}
+	p := Phase{Name: f.Name.Value, Late: DefaultLate, Warmup: textOr(f.Record, "measure") == "warmup"}
 	p.Mix = l.mix(f)
 	l.start(&p, f, names)
 	if f.Late != nil {
 		p.Late = f.Late.Value
 	}
 	switch {
-	case (f.Rate == nil) == (f.Users == nil):
-		l.fail(f.Name.At, "phase %s needs one of rate (open model) and users (closed model)", p.Name)
 	case f.Rate != nil:
 		l.open(&p, f, load)
-	default:
+	case f.Users != nil:
 		l.closed(&p, f, load)
 	}
 	return p
@@ -52,26 +45,14 @@ func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
 
 func (l *loader) mix(f PhaseF) []Weight {
 	var out []Weight
-	switch {
-	case (f.Flow == nil) == (f.Mix == nil):
-		l.fail(f.Name.At, "phase %s needs one of flow and mix", f.Name.Value)
-	case f.Flow != nil:
+	if f.Flow != nil {
 		l.flow(f.Flow.Value, f.Flow.At)
-		out = append(out, Weight{f.Flow.Value, 1})
-	default:
-		for name, w := range f.Mix {
-			l.flow(name, w.At)
-			if w.Value <= 0 {
-				l.fail(w.At, "weight of %s must be above 0", name)
-			}
-			out = append(out, Weight{name, w.Value})
-		}
-		slices.SortFunc(out, func(a, b Weight) int {
-			if a.Flow < b.Flow {
-				return -1
-			}
-			return 1
-		})
+		return append(out, Weight{f.Flow.Value, 1})
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Mix)) {
+		w := f.Mix[name]
+		l.flow(name, w.At)
+		out = append(out, Weight{name, w.Value})
 	}
 	return out
 }
@@ -88,7 +69,6 @@ func (l *loader) flow(name string, at pos) {
 }
 
 func (l *loader) start(p *Phase, f PhaseF, names map[string]bool) {
-	given := 0
 	for _, ref := range []struct {
 		text *Text
 		to   *string
@@ -96,7 +76,6 @@ func (l *loader) start(p *Phase, f PhaseF, names map[string]bool) {
 		if ref.text == nil {
 			continue
 		}
-		given++
 		*ref.to = ref.text.Value
 		if ref.text.Value == p.Name {
 			l.fail(ref.text.At, "phase %s cannot wait for itself", p.Name)
@@ -110,47 +89,30 @@ func (l *loader) start(p *Phase, f PhaseF, names map[string]bool) {
 		}
 	}
 	if f.At != nil {
-		given++
 		p.At = f.At.Value
-	}
-	if given > 1 {
-		l.fail(f.Name.At, "phase %s has several starts: only one of after, with and at", p.Name)
 	}
 }
 
 // open builds a phase of the open model. The integrals are computed here, with every product
 // rounded by itself, so that no machine that fuses multiplication and addition can differ.
 func (l *loader) open(p *Phase, f PhaseF, load float64) {
-	p.Arrivals = l.choice(f.Arrivals, "uniform", "poisson")
+	p.Arrivals = textOr(f.Arrivals, "uniform")
 	p.MaxInFlight = DefaultMaxInFlight
 	if f.MaxInFlight != nil {
-		if p.MaxInFlight = f.MaxInFlight.Value; p.MaxInFlight < 1 {
-			l.fail(f.MaxInFlight.At, "max_in_flight must be at least 1")
-		}
+		p.MaxInFlight = f.MaxInFlight.Value
 	}
 	if load < 1 || f.MaxInFlight != nil {
 		p.MaxInFlight = max(int64(math.Ceil(float64(float64(p.MaxInFlight)*load))), 1)
-	}
-	if f.Pace != nil {
-		l.fail(f.Pace.At, "pace is for users: arrivals are paced by their rate")
-	}
-	if len(f.Rate) == 0 {
-		l.fail(f.Name.At, "rate of phase %s is empty", p.Name)
 	}
 	sum := 0.0
 	for _, s := range f.Rate {
 		seg := Segment{Start: p.Length, Before: sum}
 		switch {
-		case s.Hold != nil && s.Ramp != nil:
-			l.fail(s.At, "a segment has one key: hold and ramp are two segments")
 		case s.Hold != nil:
 			seg.Kind, seg.From, seg.To, seg.For = "hold", s.Hold.At.Value, s.Hold.At.Value, s.Hold.For.Value
 		case s.Ramp != nil:
 			seg.Kind, seg.From, seg.To, seg.For = "ramp", s.Ramp.From.Value, s.Ramp.To.Value, s.Ramp.For.Value
 		default:
-			if s.empty() {
-				l.fail(s.At, "a segment needs one of hold and ramp")
-			}
 			continue
 		}
 		seg.From, seg.To = float64(seg.From*load), float64(seg.To*load)
@@ -162,28 +124,13 @@ func (l *loader) open(p *Phase, f PhaseF, load float64) {
 	}
 }
 
-func (s RateSegmentF) empty() bool {
-	return s.Steps.At.line+s.Burst.At.line+s.Wave.At.line+s.Chaos.At.line+s.Replay.At.line == 0
-}
-
 func (l *loader) closed(p *Phase, f PhaseF, load float64) {
 	if f.Pace != nil {
 		p.Pace = f.Pace.Value
 	}
-	if f.Arrivals != nil {
-		l.fail(f.Arrivals.At, "arrivals is for a rate: users come when they are done")
-	}
-	if f.MaxInFlight != nil {
-		l.fail(f.MaxInFlight.At, "max_in_flight is for a rate: users bound themselves")
-	}
-	if len(f.Users) == 0 {
-		l.fail(f.Name.At, "users of phase %s is empty", p.Name)
-	}
 	for _, s := range f.Users {
 		seg := Segment{Start: p.Length}
 		switch {
-		case s.Hold != nil && s.Ramp != nil:
-			l.fail(s.At, "a segment has one key: hold and ramp are two segments")
 		case s.Hold != nil:
 			seg.Kind, seg.For = "hold", s.Hold.For.Value
 			seg.From, seg.To = float64(s.Hold.At.Value), float64(s.Hold.At.Value)
@@ -200,9 +147,6 @@ func (l *loader) closed(p *Phase, f PhaseF, load float64) {
 }
 
 func (l *loader) segment(p *Phase, seg Segment, at pos) {
-	if seg.For <= 0 {
-		l.fail(at, "a segment must last longer than 0s")
-	}
 	if p.Length += seg.For; p.Length > maxSpan {
 		l.fail(at, "phase %s lasts longer than %s", p.Name, maxSpan)
 		p.Length = maxSpan

@@ -17,6 +17,9 @@ const (
 	DefaultMaxInFlight = 10000
 )
 
+// defaultValidity is what a trustworthy measurement is when the scenario does not say.
+var defaultValidity = Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999}
+
 // Plan is a scenario made definite: one environment chosen, parameters put in, defaults spelled
 // out, the timeline computed. It is what the coordinator stores, what every worker holds whole,
 // and what the judge and the report read. A Plan is never changed once built; it is encoded as

@@ -3,14 +3,11 @@ package scenario
 import (
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"proofload/internal/scenario/expression"
 )
-
-var method = regexp.MustCompile(`^[A-Z]+$`)
 
 // columns notes the columns of the data set whose file was just read.
 func (l *loader) columns(name Text, header []string) {
@@ -42,17 +39,8 @@ func (l *loader) buildFlows() {
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
-	if len(l.file.Flows) == 0 && l.file.Flows != nil {
-		l.fail(pos{}, "flows is empty")
-	}
 	for _, name := range slices.Sorted(maps.Keys(l.file.Flows)) {
-		if !word.MatchString(name) {
-			l.fail(pos{}, "flow %q: a name is of letters, digits, _ and -", name)
-		}
 		steps, _ := l.steps(l.file.Flows[name], setup)
-		if len(steps) == 0 {
-			l.fail(pos{}, "flow %s has no steps", name)
-		}
 		l.plan.Flows[name] = Flow{Steps: steps}
 	}
 }
@@ -66,9 +54,6 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		step := Step{}
 		if f.Step != nil {
 			step.Name = f.Step.Value
-			if !word.MatchString(step.Name) {
-				l.fail(f.Step.At, "step %q: a name is of letters, digits, _ and -", step.Name)
-			}
 			if names[step.Name] {
 				l.fail(f.Step.At, "step %s stands twice in its flow", step.Name)
 			}
@@ -76,20 +61,13 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		}
 		scope := l.scopeWith(setup, vars)
 		switch {
-		case f.GRPC.At.line > 0 || f.WS.At.line > 0:
-			continue
-		case f.Think != nil && f.HTTP == nil:
-			l.think(f)
+		case f.HTTP != nil:
+		case f.Think != nil:
 			step.Think = &f.Think.Dist
 			out = append(out, step)
 			continue
-		case f.HTTP == nil:
-			l.fail(f.At, "a step needs http or think")
-			continue
-		case f.Think != nil:
-			l.fail(f.At, "http and think are two steps")
-		case f.Step == nil:
-			l.fail(f.At, "a step with http needs a name: `- step: login`")
+		default:
+			continue // refused by the decoder
 		}
 		l.http(&step, f, scope)
 		l.response(&step, f, scope)
@@ -101,27 +79,12 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 	return out, vars
 }
 
-func (l *loader) think(f StepF) {
-	if f.Target != nil || f.Timeout != nil || f.Expect != nil || f.Save != nil || f.Measure != nil || f.Retry != nil {
-		l.fail(f.At, "a think step only waits: it has no target, timeout, expect, save, measure or retry")
-	}
-}
-
 func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
 	step.Target = l.stepTarget(f)
 	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value, JSON: f.HTTP.JSON.Value, HasJSON: f.HTTP.JSON.Set}
-	if !method.MatchString(h.Method) {
-		l.fail(f.HTTP.Method.At, "method %q: write GET, POST, PUT, PATCH, DELETE or another word", f.HTTP.Method.Value)
-	}
-	if !strings.HasPrefix(h.Path, "/") && !strings.HasPrefix(h.Path, "${") {
-		l.fail(f.HTTP.Path.At, "path %q must begin with /", h.Path)
-	}
 	l.checkTemplate(h.Path, f.HTTP.Path.At, scope)
 	for _, name := range slices.Sorted(maps.Keys(f.HTTP.Headers)) {
 		v := f.HTTP.Headers[name]
-		if !headerName.MatchString(name) {
-			l.fail(v.At, "%q is not the name of a header", name)
-		}
 		l.checkTemplate(v.Value, v.At, scope)
 		h.Headers = append(h.Headers, Field{name, v.Value})
 	}
@@ -133,15 +96,10 @@ func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
 	if f.HTTP.Body != nil {
 		l.checkTemplate(f.HTTP.Body.Value, f.HTTP.Body.At, scope)
 		h.Body = &f.HTTP.Body.Value
-		if h.HasJSON {
-			l.fail(f.HTTP.Body.At, "json and body exclude each other")
-		}
 	}
 	l.checkTree(h.JSON, f.HTTP.JSON.At, scope)
 	step.HTTP = &h
 }
-
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func (l *loader) stepTarget(f StepF) string {
 	if f.Target != nil {
@@ -166,9 +124,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	scope.Response = true
 	step.Timeout = DefaultTimeout
 	if f.Timeout != nil {
-		if step.Timeout = f.Timeout.Value; step.Timeout <= 0 {
-			l.fail(f.Timeout.At, "timeout must be above 0")
-		}
+		step.Timeout = f.Timeout.Value
 	}
 	step.ImplyStatus = true
 	for _, e := range f.Expect {
@@ -179,13 +135,11 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		step.Expect = append(step.Expect, e.Value)
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Save)) {
-		l.checkName("save", name, f.Save[name].At)
 		l.checkExpr(f.Save[name], scope)
 		step.Save = append(step.Save, Expression{name, f.Save[name].Value})
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Measure)) {
 		m := f.Measure[name]
-		l.checkName("measure", name, m.Value.At)
 		if _, engine := checkMetrics[name]; engine {
 			l.fail(m.Value.At, "measure %s has the name of a metric that every run has", name)
 		}
@@ -193,14 +147,11 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		l.measure(name, m)
 		step.Measure = append(step.Measure, Measure{name, m.Value.Value, m.Unit})
 	}
-	step.Continue = l.choice(f.OnFail, "stop", "continue") == "continue"
+	step.Continue = textOr(f.OnFail, "stop") == "continue"
 	if f.Retry != nil {
 		step.Retry = &Retry{Times: int(f.Retry.Times.Value)}
 		if f.Retry.Backoff != nil {
 			step.Retry.Backoff = f.Retry.Backoff.Value
-		}
-		if f.Retry.Times.Value < 1 || f.Retry.Times.Value > 100 {
-			l.fail(f.Retry.Times.At, "times is not between 1 and 100")
 		}
 	}
 }
@@ -214,12 +165,6 @@ func (l *loader) measure(name string, m MeasureF) {
 		l.fail(m.Value.At, "measure %s has unit %q here and %q elsewhere", name, m.Unit, old)
 	}
 	l.measures[name] = m.Unit
-}
-
-func (l *loader) checkName(what, name string, at pos) {
-	if !identifier.MatchString(name) {
-		l.fail(at, "%s %q: a name is of a-z, 0-9 and _, and does not begin with a digit", what, name)
-	}
 }
 
 func (l *loader) checkTemplate(src string, at pos, scope expression.Scope) {
