@@ -40,7 +40,7 @@ var layers = [][]string{
 	{"internal/supervisor"},
 	{"internal/coordinator", "internal/worker"},
 	{"internal/cli"},
-	{"cmd"},
+	{"cmd", "internal/scenario/schemagen"}, // programs
 }
 
 // protoUsers may import generated code; everybody else speaks in the domain's own types. cli is one

@@ -18,8 +18,11 @@ type decoder struct {
 	partial bool // an environment will be laid over what is read: nothing is missing yet
 }
 
-// selfDecoder is a type that reads itself.
-type selfDecoder interface{ decode(d *decoder, n *node) }
+// selfDecoder is a type that reads itself, and says what it reads.
+type selfDecoder interface {
+	decode(d *decoder, n *node)
+	schema(g *generator) *Schema
+}
 
 // decode fills v, which is a pointer, from n.
 func (d *decoder) decode(n *node, v any) { d.value(n, reflect.ValueOf(v).Elem(), "") }

@@ -8,3 +8,5 @@
 // What it does not do: it evaluates no template that depends on an iteration (package
 // scenario/expression does, on the worker), and it fires nothing.
 package scenario
+
+//go:generate go run ./schemagen ../../docs/scenario.schema.json
