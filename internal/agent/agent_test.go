@@ -43,3 +43,32 @@ func TestLeaseThatCameWhileTheWorkWasMade(t *testing.T) {
 		t.Errorf("after an older lease that was overtaken, work may start until %d, want %d", got, want)
 	}
 }
+
+// TestFailedPreparationClosesTheBooks proves that a worker which cannot prepare sends its final: the
+// run waits for that of everybody who was given a part of it.
+func TestFailedPreparationClosesTheBooks(t *testing.T) {
+	a, err := New(Options{
+		Name: "w", Addresses: []string{"127.0.0.1:1"}, DataDir: t.TempDir(),
+		Clock: func() int64 { return 0 }, Logger: hclog.NewNullLogger(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := []byte("no plan")
+	if err := a.link.files.store(digestOf(garbage), garbage); err != nil {
+		t.Fatal(err)
+	}
+	w := newWork(context.Background(), a, wire.Assignment{Run: "r", Revision: 1, PlanDigest: digestOf(garbage)})
+	<-w.executed
+	w.close()
+	finals, status := a.link.up.finals, a.link.up.status
+	if len(finals) != 1 || finals[0].Run != "r" || finals[0].LastSeq != 0 {
+		t.Errorf("finals %+v", finals)
+	}
+	if status.State != wire.WorkerFailed || status.Error == "" {
+		t.Errorf("status %+v", status)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}

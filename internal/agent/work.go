@@ -201,6 +201,9 @@ func (w *work) execute(ctx, loadCtx context.Context) {
 	engine := w.engine
 	w.mu.Unlock()
 	if engine == nil {
+		if ctx.Err() == nil {
+			w.books(0) // it did nothing and never will: that is its final, which the run waits for
+		}
 		return
 	}
 	if !w.awaitStart(loadCtx) {
@@ -238,14 +241,11 @@ func (w *work) awaitStart(ctx context.Context) bool {
 	}
 }
 
-// books sends the final, once the last batch is sealed.
+// books sends the final, once the last batch is sealed. A worker that failed stays so.
 func (w *work) books(last uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state == wire.WorkerDone {
-		return
-	}
-	w.state = wire.WorkerDone
+	w.state = max(w.state, wire.WorkerDone)
 	w.agent.link.Finish(wire.Final{Run: w.run, Incarnation: w.agent.link.Incarnation(), LastSeq: last, Totals: w.totals})
 	w.reportLocked()
 }

@@ -112,6 +112,7 @@ func (r *runner) committed(o outcome) error {
 	if r.outage {
 		r.log.Info("commits succeed again")
 		r.view.event(r, "store", "commits succeed again")
+		r.mended = r.m.opts.Clock()
 	}
 	r.job, r.outage = nil, false
 	r.view.provisional(time.Time{})

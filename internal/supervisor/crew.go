@@ -41,9 +41,10 @@ func (r *runner) received(w fleet.Worker, msg wire.Upward) {
 	case wire.Final:
 		if h := r.hand(w); h != nil && h.member.Incarnation == m.Incarnation {
 			h.final = &m
+			r.delivered(sourceOf(h.member), 0)
 		}
 	case wire.TaskResult:
-		r.taskDone(m)
+		r.taskDone(w, m)
 	}
 }
 
@@ -70,6 +71,9 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 		return
 	}
 	h.worker = w
+	if e := r.errand; e != nil && e.hand == h {
+		r.tell(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
+	}
 	if hello.Status != nil && hello.Status.Run == r.id {
 		r.reported(h, *hello.Status)
 	}
@@ -187,12 +191,12 @@ func (r *runner) phaseOver(name string) bool {
 func (r *runner) checkCrew() {
 	var lost []*hand
 	for _, h := range r.active() {
-		if (h.final != nil || h.status.State == wire.WorkerDone) && (!h.gone || r.run.State == run.Stopping || r.scheduled()) {
+		if r.through(h) && (!h.gone || r.run.State == run.Stopping || r.scheduled()) {
 			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
 		w, known := r.m.fleet.Worker(h.worker.Name)
-		silent := known && w.Silent > r.plan.Grace+time.Second
-		if h.gone || !known || (h.detached && silent) {
+		silent := known && w.Silent > r.patience()
+		if h.gone || !known || (h.detached && silent) || r.overdue(h) {
 			lost = append(lost, h)
 		}
 	}

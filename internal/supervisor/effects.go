@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"proofload/internal/fleet"
 	"proofload/internal/run"
 	"proofload/internal/wire"
 )
@@ -148,35 +149,18 @@ func (r *runner) beginSetup() {
 	}
 }
 
-// runTask has the first worker that is there run setup or teardown.
-func (r *runner) runTask(kind, id string) {
-	for _, h := range r.active() {
-		if h.detached {
-			continue
-		}
-		if err := r.m.fleet.Task(h.worker.Name, wire.Task{ID: id, Run: r.id, Kind: kind}); err == nil {
-			r.task = id
-			return
-		}
+// taskDone takes the outcome of a task. That of a worker which the task was taken from counts only
+// if it was done.
+func (r *runner) taskDone(w fleet.Worker, t wire.TaskResult) {
+	e := r.errand
+	if e == nil || e.id != t.ID || (t.Error != "" && r.hand(w) != e.hand) {
+		return
 	}
-	r.taskEnded(kind, wire.TaskResult{ID: id, Run: r.id, Error: "no worker is there to run it"})
-}
-
-// taskDone takes the outcome of a task.
-func (r *runner) taskDone(t wire.TaskResult) {
-	switch t.ID {
-	case r.run.Setup.ID:
-		r.taskEnded("setup", t)
-	case r.run.Teardown.ID:
-		r.taskEnded("teardown", t)
-	}
+	r.taskEnded(e.kind, t)
 }
 
 func (r *runner) taskEnded(kind string, t wire.TaskResult) {
-	if r.task != t.ID && t.Error == "" {
-		return
-	}
-	r.task = ""
+	r.errand = nil
 	switch {
 	case kind == "teardown":
 		if t.Error != "" {
@@ -215,24 +199,6 @@ func (r *runner) stampT0() {
 		r.t0 = nil
 		r.abandon(err)
 	}
-}
-
-// checkDrained goes on once no worker has work in flight any more, or is waited for.
-func (r *runner) checkDrained() {
-	if r.run.State != run.Stopping || r.run.Drained != nil {
-		return
-	}
-	for _, h := range r.active() {
-		if h.final == nil || !r.complete(h) {
-			return
-		}
-	}
-	_ = r.step(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
-}
-
-// complete reports whether every batch that a worker's final names is here.
-func (r *runner) complete(h *hand) bool {
-	return r.ledger.Want(sourceOf(h.member)) > h.final.LastSeq
 }
 
 // release tells the workers that the run is closed.

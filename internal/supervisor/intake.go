@@ -47,6 +47,7 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 			r.m.fleet.Ack(w.Name, []wire.Mark{{Run: r.id, Incarnation: b.Incarnation, Through: through}})
 		}
 	case metric.Accept:
+		r.delivered(source, time.Duration(decoded.Second.Index)*time.Second)
 		for key := range decoded.Second.Series {
 			r.series[key] = struct{}{}
 		}

@@ -59,10 +59,13 @@ type runner struct {
 
 	// The workers.
 	crew      map[string]*hand
-	task      string // id of the task that a worker was told to run
-	t0        *int64 // start of run time on the manager's clock
-	redivided int64  // when the in-flight caps were last divided
-	losses    []loss // shards whose owner was lost, in order
+	errand    *errand                 // setup or teardown, while a worker runs it
+	t0        *int64                  // start of run time on the manager's clock
+	redivided int64                   // when the in-flight caps were last divided
+	losses    []loss                  // shards whose owner was lost, in order
+	heard     map[metric.Source]int64 // when each last delivered something of what it owes
+	stopping  int64                   // when the run entered STOPPING, or was found there
+	mended    int64                   // when commits succeeded again after an outage
 }
 
 // waiter is what happens once the record is committed.
@@ -86,6 +89,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
+		heard: map[metric.Source]int64{}, stopping: m.opts.Clock(),
 	}
 	r.duplicates = head.Facts.Duplicates
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
@@ -152,6 +156,9 @@ func (r *runner) step(ev run.Event) error {
 	if next.State != r.run.State {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
 		r.view.event(r, "state", fmt.Sprintf("%s: %s", next.State, next.Reason))
+		if next.State == run.Stopping {
+			r.stopping = r.m.opts.Clock()
+		}
 	}
 	r.run = next
 	for i, e := range effects {
@@ -216,6 +223,7 @@ func (r *runner) tick() {
 	case run.Stopping:
 		r.checkCrew()
 		r.checkDrained()
+		r.checkTeardown()
 	}
 }
 

@@ -35,6 +35,8 @@ type robot struct {
 	busy     int64 // iterations in flight that it tells of
 	lies     bool  // its totals are not what it did
 	taskErr  string
+	deaf     bool   // says nothing about tasks
+	failure  string // why it cannot prepare; it says so and nothing more
 	withheld int64 // what it sealed and could not deliver
 }
 
@@ -190,7 +192,13 @@ func (f *robots) Task(name string, t wire.Task) error {
 	w := f.get(name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.away {
+		return fleet.ErrNotConnected
+	}
 	w.tasks = append(w.tasks, t)
+	if w.deaf {
+		return nil
+	}
 	result := wire.TaskResult{ID: t.ID, Run: t.Run, Error: w.taskErr, Saved: []byte(`{"sku":"apple"}`), Requests: 1}
 	f.wg.Go(func() {
 		time.Sleep(20 * time.Millisecond)
@@ -227,6 +235,10 @@ func (w *robot) live() {
 		}
 		done = a.Run
 		time.Sleep(10 * time.Millisecond) // it prepares
+		if w.failure != "" {
+			w.fleet.manager.Received(w.info(), wire.Status{Run: a.Run, Revision: a.Revision, State: wire.WorkerFailed, Error: w.failure})
+			continue
+		}
 		x := &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
 		if !x.run() {
 			return

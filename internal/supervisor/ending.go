@@ -1,0 +1,106 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// STOPPING ends whatever becomes of the workers. It waits for the final of each and for every batch
+// that the final names, but no longer than patience: from the time at which work in flight must be
+// over, or from the last batch that a worker delivered of what it owes. What is not here by then is
+// a named gap.
+
+// patience is how long a worker that owes something may say nothing: its lease, and a second.
+func (r *runner) patience() time.Duration { return r.plan.Grace + time.Second }
+
+// delivered notes that a source has given something of what it owes, so that it is worth waiting for
+// more. Seconds in which nothing can have been in flight any more are not owed: an engine that does
+// not end would have the run wait for ever.
+func (r *runner) delivered(s metric.Source, second time.Duration) {
+	if r.run.Stop == nil || second <= r.run.Stop.At+r.drainTime() {
+		r.heard[s] = r.m.opts.Clock()
+	}
+}
+
+// overdue reports whether a run that is stopping has waited for a worker for long enough. While
+// nothing can be committed the workers may not deliver more than a window, and that is no silence.
+func (r *runner) overdue(h *hand) bool {
+	if r.run.State != run.Stopping || r.outage {
+		return false
+	}
+	word := max(r.stopping+int64(r.drainTime()), r.heard[sourceOf(h.member)], r.mended)
+	return time.Duration(r.m.opts.Clock()-word) > r.patience()
+}
+
+// through reports whether a worker has told all that it did.
+func (r *runner) through(h *hand) bool { return h.final != nil && r.complete(h) }
+
+// complete reports whether every batch that a worker's final names is here.
+func (r *runner) complete(h *hand) bool {
+	return r.ledger.Want(sourceOf(h.member)) > h.final.LastSeq
+}
+
+// checkDrained goes on once no worker has work in flight any more, or is waited for.
+func (r *runner) checkDrained() {
+	if r.run.State != run.Stopping || r.run.Drained != nil {
+		return
+	}
+	for _, h := range r.active() {
+		if !r.through(h) {
+			return
+		}
+	}
+	_ = r.step(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
+}
+
+// errand is setup or teardown at the worker that was told to run it.
+type errand struct {
+	kind, id string
+	hand     *hand
+	began    int64
+	tried    []*hand // earlier ones, which went away with it
+}
+
+// errandLimit is beyond the ten minutes after which a worker cuts setup and teardown itself.
+const errandLimit = 11 * time.Minute
+
+// runTask has the first worker that is there run setup or teardown.
+func (r *runner) runTask(kind, id string, tried ...*hand) {
+	for _, h := range r.active() {
+		if h.status.State == wire.WorkerFailed || slices.Contains(tried, h) || !r.tell(h, kind, id) {
+			continue
+		}
+		r.errand = &errand{kind: kind, id: id, hand: h, began: r.m.opts.Clock(), tried: tried}
+		return
+	}
+	r.taskEnded(kind, wire.TaskResult{ID: id, Run: r.id, Error: "no worker is there to run it"})
+}
+
+// tell sends a task to a worker, if that life of it is there.
+func (r *runner) tell(h *hand, kind, id string) bool {
+	w, known := r.m.fleet.Worker(h.worker.Name)
+	return known && !h.gone && w.Incarnation == h.member.Incarnation &&
+		r.m.fleet.Task(h.worker.Name, wire.Task{ID: id, Run: r.id, Kind: kind}) == nil
+}
+
+// checkTeardown gives teardown to another worker when the one that had it is gone: it is done at
+// least once. Setup is not: it is never repeated, and a run that loses a worker then has failed.
+func (r *runner) checkTeardown() {
+	e := r.errand
+	if e == nil || e.kind != "teardown" {
+		return
+	}
+	w, known := r.m.fleet.Worker(e.hand.worker.Name)
+	switch {
+	case e.hand.gone || !known || w.Silent > r.patience():
+		r.log.Warn("worker lost while it ran teardown", "worker_id", e.hand.worker.Name)
+		r.runTask(e.kind, e.id, append(e.tried, e.hand)...)
+	case time.Duration(r.m.opts.Clock()-e.began) > errandLimit:
+		r.taskEnded(e.kind, wire.TaskResult{ID: e.id, Run: r.id, Error: fmt.Sprintf("worker %s did not say what became of it within %s", e.hand.worker.Name, errandLimit)})
+	}
+}
