@@ -239,11 +239,12 @@ func (l *link) welcomed(w *pb.Welcome) (*session, error) {
 		incarnation: w.GetIncarnation(), cluster: w.GetClusterId(),
 		epoch: max(l.known.epoch, leader.Epoch), leader: leader,
 	}
+	l.outbox.Attached(w.GetClusterId())
 	l.up.changed = l.up.status != nil
 	l.dial.succeeded()
 	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
 	l.up.asks = nil // files.resume asks again for all that has not arrived
-	s := &session{link: l, sent: map[laneKey]uint64{}, told: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
+	s := &session{link: l, sent: map[laneKey]uint64{}, told: map[string]bool{}, foreign: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
 	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
 		s.every = d
 	}
@@ -313,7 +314,7 @@ func (l *link) leave() {
 	}
 }
 
-// forget drops what waits for a run that is closed.
+// forget drops what waits for a run that is closed or not known.
 func (l *link) forget(run string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

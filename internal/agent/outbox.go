@@ -31,9 +31,11 @@ type Outbox struct {
 	limit int64
 	fsync bool
 
-	mu    sync.Mutex
-	lanes map[laneKey]*lane
-	bytes int64
+	mu       sync.Mutex
+	lanes    map[laneKey]*lane
+	bytes    int64
+	cluster  uint64            // that the worker is attached to
+	clusters map[string]uint64 // that each run belongs to
 }
 
 type laneKey struct {
@@ -75,7 +77,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenOutbox opens the outbox in a directory with all batches that an earlier process left there.
 func OpenOutbox(opts OutboxOptions) (*Outbox, error) {
-	o := &Outbox{dir: opts.Dir, limit: cmp.Or(opts.Limit, int64(defaultLimit)), fsync: opts.Fsync, lanes: map[laneKey]*lane{}}
+	o := &Outbox{dir: opts.Dir, limit: cmp.Or(opts.Limit, int64(defaultLimit)), fsync: opts.Fsync, lanes: map[laneKey]*lane{}, clusters: map[string]uint64{}}
 	if err := os.MkdirAll(o.dir, outboxPermission); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
@@ -92,6 +94,7 @@ func OpenOutbox(opts OutboxOptions) (*Outbox, error) {
 }
 
 func (o *Outbox) readRun(run string) error {
+	o.readCluster(run)
 	lives, err := os.ReadDir(filepath.Join(o.dir, run))
 	if err != nil {
 		return err
@@ -222,6 +225,9 @@ func (o *Outbox) rotate(key laneKey, l *lane, seq uint64) error {
 	if err := os.MkdirAll(o.laneDir(key), outboxPermission); err != nil {
 		return err
 	}
+	if err := o.keepCluster(key.run); err != nil {
+		return err
+	}
 	path := filepath.Join(o.laneDir(key), fmt.Sprintf("%020d.spool", seq))
 	// A file of that name can only hold a torn record that was never sent.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -268,7 +274,7 @@ func (o *Outbox) Ack(m wire.Mark) error {
 	return errors.Join(errs...)
 }
 
-// Forget drops a run: it is closed or unknown to the coordinator.
+// Forget drops a run: it is closed, or was deleted.
 func (o *Outbox) Forget(run string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -290,7 +296,14 @@ func (o *Outbox) drop(key laneKey, l *lane) error {
 	}
 	delete(o.lanes, key)
 	err := os.RemoveAll(o.laneDir(key))
-	_ = os.Remove(filepath.Dir(o.laneDir(key))) // the run's folder, if it is empty now
+	for other := range o.lanes {
+		if other.run == key.run {
+			return err
+		}
+	}
+	delete(o.clusters, key.run)
+	_ = os.Remove(o.clusterFile(key.run))
+	_ = os.Remove(filepath.Join(o.dir, key.run))
 	return err
 }
 

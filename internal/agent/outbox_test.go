@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"pgregory.net/rapid"
 
 	"proofload/internal/wire"
@@ -188,4 +189,39 @@ func TestOutboxModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestOutboxKnowsWhoseRunsItHolds proves that a run is dropped on the word of its own cluster only, and
+// that whose it is survives a restart.
+func TestOutboxKnowsWhoseRunsItHolds(t *testing.T) {
+	dir := t.TempDir()
+	o := openOutbox(t, dir, 0)
+	o.Attached(77)
+	appendBatch(t, o, "r1", 7, "data")
+	if o.Foreign("r1") {
+		t.Error("run of the cluster that the worker is attached to is foreign")
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o = openOutbox(t, dir, 0)
+	defer o.Close()
+	l := &link{log: hclog.NewNullLogger(), outbox: o, wake: make(chan struct{}, 1)}
+	s := &session{link: l, foreign: map[string]bool{}}
+	unknown := wire.Nack{Run: "r1", Incarnation: 7, Want: 1, Reason: wire.NackUnknownRun}
+	for _, cluster := range []uint64{0, 78} {
+		o.Attached(cluster)
+		s.refused(unknown)
+		if !o.Foreign("r1") || !o.Holds("r1") || !s.foreign["r1"] {
+			t.Errorf("attached to cluster %d: run of another is foreign %v, held %v", cluster, o.Foreign("r1"), o.Holds("r1"))
+		}
+	}
+	o.Attached(77)
+	s.refused(unknown)
+	if o.Holds("r1") {
+		t.Error("samples of a deleted run are kept")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "r1")); !os.IsNotExist(err) {
+		t.Errorf("folder of a deleted run is still there: %v", err)
+	}
 }

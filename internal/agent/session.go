@@ -28,6 +28,8 @@ type session struct {
 	number uint64
 	last   reply
 	clock  run.OffsetEstimator
+	// foreign are the runs that this coordinator cannot know; nothing of them is sent in this session.
+	foreign map[string]bool
 
 	told map[string]bool // finals and results that have been sent in this session; only the sender uses it
 }
@@ -137,6 +139,10 @@ func (s *session) batches(stream clientStream) error {
 		key := laneKey{o.Run, o.Incarnation}
 		for {
 			s.mu.Lock()
+			if s.foreign[o.Run] {
+				s.mu.Unlock()
+				break
+			}
 			from := s.sent[key] + 1
 			most := window - int(s.sent[key]-min(s.marks[key], s.sent[key]))
 			s.mu.Unlock()
@@ -276,7 +282,21 @@ func (s *session) committed(m wire.Mark) {
 func (s *session) refused(n wire.Nack) {
 	log := s.link.log.With("run_id", n.Run, "seq", n.Want)
 	switch n.Reason {
-	case wire.NackUnknownRun, wire.NackClosed:
+	case wire.NackUnknownRun:
+		if !s.link.outbox.Foreign(n.Run) {
+			log.Warn("batches dropped", "reason", n.Message)
+			s.link.forgetRun(n.Run)
+			return
+		}
+		s.link.forget(n.Run)
+		s.mu.Lock()
+		told := s.foreign[n.Run]
+		s.foreign[n.Run] = true
+		s.mu.Unlock()
+		if !told {
+			log.Warn("batches kept: they belong to a run of other coordinators", "dir", s.link.outbox.dir)
+		}
+	case wire.NackClosed:
 		log.Warn("batches dropped", "reason", n.Message)
 		s.link.forgetRun(n.Run)
 	default:

@@ -29,8 +29,8 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 	source := metric.Source{Worker: w.Name, Incarnation: b.Incarnation}
 	nack := wire.Nack{Run: r.id, Incarnation: b.Incarnation, Want: r.ledger.Want(source)}
 	if r.closingBooks || r.final != nil || r.run.State.Final() {
-		nack.Reason, nack.Message = wire.NackClosed, "run is closed: a closed run is never amended"
-		r.m.fleet.Nack(w.Name, nack)
+		// It is too late for this term. That the run is closed is said once it is recorded; until then
+		// another leader may still count it.
 		return
 	}
 	decoded, err := r.decode(source, b)

@@ -74,6 +74,7 @@ type Manager struct {
 	mu      sync.Mutex
 	runners map[string]*runner
 	queue   []string // runs in IDLE, oldest first
+	strays  map[stray]bool
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
@@ -81,7 +82,7 @@ type Manager struct {
 
 // New returns a manager; Run makes it work.
 func New(opts Options) *Manager {
-	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}, calls: newMailbox()}
+	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}, strays: map[stray]bool{}, calls: newMailbox()}
 }
 
 // Run conducts runs until ctx ends or the term is over; then it returns why. The runs that it finds
@@ -292,7 +293,12 @@ func (m *Manager) Active() []wire.RunView {
 func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 	var marks []wire.Mark
 	for _, o := range hello.Outbox {
-		marks = append(marks, m.mark(w, o))
+		r, err := m.live(o.Run)
+		if err != nil {
+			m.strayed(stray{worker: w.Name, run: o.Run, incarnation: o.Incarnation})
+			continue
+		}
+		marks = append(marks, wire.Mark{Run: o.Run, Incarnation: o.Incarnation, Through: r.view.committed(w.Name, o.Incarnation)})
 	}
 	if w.Run != "" {
 		if r, err := m.live(w.Run); err == nil {
@@ -301,18 +307,6 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 	}
 	m.nudge()
 	return marks
-}
-
-// mark says through which batch a sequence is committed; a run that is not live is closed.
-func (m *Manager) mark(w fleet.Worker, o wire.OutboxState) wire.Mark {
-	mark := wire.Mark{Run: o.Run, Incarnation: o.Incarnation}
-	r, err := m.live(o.Run)
-	if err != nil {
-		mark.Closed = true
-		return mark
-	}
-	mark.Through = r.view.committed(w.Name, o.Incarnation)
-	return mark
 }
 
 // Detached implements fleet.Handler.
@@ -333,13 +327,10 @@ func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
 		r.mail.post(func() { r.received(w, msg) })
 		return
 	}
-	if b, ok := msg.(wire.Sealed); ok {
-		m.fleet.Nack(w.Name, wire.Nack{
-			Run: b.Run, Incarnation: b.Incarnation, Want: b.Seq, Reason: wire.NackClosed,
-			Message: "run is closed: a closed run is never amended",
-		})
-	}
-	if f, ok := msg.(wire.Final); ok {
-		m.fleet.Ack(w.Name, []wire.Mark{{Run: f.Run, Incarnation: f.Incarnation, Through: f.LastSeq, Closed: true}})
+	switch b := msg.(type) {
+	case wire.Sealed:
+		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation, batch: true})
+	case wire.Final:
+		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation})
 	}
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,8 +53,26 @@ func (s *records) Page(_ context.Context, prefix, after string, limit int) (page
 // term is the result.Heads of one term of leadership.
 type term struct {
 	*records
-	epoch int64
-	over  bool // another leads
+	epoch   int64
+	over    bool                    // another leads
+	refuses func(state string) bool // heads with runs in these states are refused
+}
+
+// veto refuses the heads of runs in a state; nil refuses none.
+func (t *term) veto(refuses func(state string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refuses = refuses
+}
+
+// refused reports whether a write is vetoed; the lock is held.
+func (t *term) refused(w result.Write) bool {
+	var head struct {
+		Run struct {
+			State string `json:"state"`
+		} `json:"run"`
+	}
+	return t.refuses != nil && json.Unmarshal(w.Value, &head) == nil && t.refuses(head.Run.State)
 }
 
 // Epoch implements result.Heads.
@@ -67,6 +86,9 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 		return 0, result.ErrFenced
 	}
 	for _, w := range writes {
+		if t.refused(w) {
+			return 0, result.ErrRefused
+		}
 		if w.IfRevision != result.AnyRevision && t.all[w.Key].Revision != w.IfRevision {
 			return 0, result.ErrConflict
 		}

@@ -37,7 +37,7 @@ type robot struct {
 	taskErr  string
 	deaf     bool   // says nothing about tasks
 	failure  string // why it cannot prepare; it says so and nothing more
-	withheld int64 // what it sealed and could not deliver
+	withheld int64  // what it sealed and could not deliver
 }
 
 // robots is a Fleet of robots.
