@@ -30,7 +30,6 @@ func (r *runner) effect(e run.Effect) {
 		r.assignAll(r.goal())
 	case run.SendStop:
 		r.assignAll(wire.GoalStop)
-		r.checkDrained()
 	case run.RunTeardown:
 		r.runTask("teardown", r.run.Teardown.ID)
 	case run.Finalise:

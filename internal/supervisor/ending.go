@@ -27,14 +27,9 @@ func (r *runner) delivered(s metric.Source, second time.Duration) {
 	}
 }
 
-// overdue reports whether a run that is stopping has waited for a worker for long enough. While
-// nothing can be committed the workers may not deliver more than a window, and that is no silence.
+// overdue reports whether a run that is stopping has waited for a worker for long enough.
 func (r *runner) overdue(h *hand) bool {
-	if r.run.State != run.Stopping || r.outage {
-		return false
-	}
-	word := max(r.stopping+int64(r.drainTime()), r.heard[sourceOf(h.member)], r.mended)
-	return time.Duration(r.m.opts.Clock()-word) > r.patience()
+	return r.waited(sourceOf(h.member), r.stopping+int64(r.drainTime()))
 }
 
 // through reports whether a worker has told all that it did.
@@ -54,6 +49,9 @@ func (r *runner) checkDrained() {
 		if !r.through(h) {
 			return
 		}
+	}
+	if r.indebted() {
+		return
 	}
 	_ = r.step(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -300,13 +301,24 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 		}
 		marks = append(marks, wire.Mark{Run: o.Run, Incarnation: o.Incarnation, Through: r.view.committed(w.Name, o.Incarnation)})
 	}
-	if w.Run != "" {
-		if r, err := m.live(w.Run); err == nil {
-			r.mail.post(func() { r.attached(w, hello) })
-		}
+	for _, r := range m.conducted() {
+		r.mail.post(func() {
+			r.owes(w, hello)
+			r.attached(w, hello)
+		})
 	}
 	m.nudge()
 	return marks
+}
+
+// conducted returns the runners of this term.
+func (m *Manager) conducted() []*runner {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	return slices.Collect(maps.Values(m.runners))
 }
 
 // Detached implements fleet.Handler.

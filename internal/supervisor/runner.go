@@ -59,10 +59,11 @@ type runner struct {
 
 	// The workers.
 	crew      map[string]*hand
-	errand    *errand                 // setup or teardown, while a worker runs it
-	t0        *int64                  // start of run time on the manager's clock
-	redivided int64                   // when the in-flight caps were last divided
-	losses    []loss                  // shards whose owner was lost, in order
+	errand    *errand // setup or teardown, while a worker runs it
+	t0        *int64  // start of run time on the manager's clock
+	redivided int64   // when the in-flight caps were last divided
+	losses    []loss  // shards whose owner was lost, in order
+	debts     map[metric.Source]debt
 	heard     map[metric.Source]int64 // when each last delivered something of what it owes
 	stopping  int64                   // when the run entered STOPPING, or was found there
 	mended    int64                   // when commits succeeded again after an outage
@@ -89,7 +90,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
-		heard: map[metric.Source]int64{}, stopping: m.opts.Clock(),
+		heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(),
 	}
 	r.duplicates = head.Facts.Duplicates
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{

@@ -98,6 +98,7 @@ func (r *runner) orphaned() {
 	}
 	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason})
 	if r.run.Drained == nil {
+		r.orphans()
 		return // checkDrained goes on
 	}
 	for _, e := range run.Outstanding(r.run) {

@@ -58,7 +58,7 @@ func (f *robots) get(name string) *robot {
 }
 
 // join starts a worker.
-func (f *robots) join(name string, incarnation int64) *robot {
+func (f *robots) join(name string, incarnation int64, outbox ...wire.OutboxState) *robot {
 	w := &robot{fleet: f, name: name, incarnation: incarnation, capacity: 1, wake: make(chan struct{}, 1), quit: make(chan struct{})}
 	f.mu.Lock()
 	old := f.all[name]
@@ -68,7 +68,7 @@ func (f *robots) join(name string, incarnation int64) *robot {
 	f.all[name] = w
 	f.mu.Unlock()
 	f.wg.Go(w.live)
-	f.manager.Attached(w.info(), wire.Hello{Name: name})
+	f.manager.Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
 	return w
 }
 

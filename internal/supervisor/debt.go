@@ -1,0 +1,82 @@
+package supervisor
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"proofload/internal/fleet"
+	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// debt is what a life of a worker that is over, or was given up, left in the worker's outbox: batches
+// that whoever has the outbox now will deliver. A run that is stopping waits for them as it does for
+// those of its crew.
+type debt struct {
+	through uint64 // the last batch; anyBatch while nobody has attached who could say
+	since   int64  // when it was heard of
+}
+
+const anyBatch = math.MaxUint64
+
+// reconnects is how long a worker may take at most to find a coordinator that has come back.
+const reconnects = 5 * time.Second
+
+// orphans makes everything that an earlier term handed out a debt, whose worker has not attached yet.
+// What it was silent before this term counts, but everybody has the time to come back.
+func (r *runner) orphans() {
+	c := r.facts.Clock
+	if c == nil {
+		return // nothing was ever fired
+	}
+	silent := min(r.m.opts.Wall().Sub(c.Wall), r.patience()-reconnects)
+	since := r.m.opts.Clock() - int64(max(0, silent))
+	for _, m := range r.run.Owed {
+		r.debts[sourceOf(m)] = debt{through: anyBatch, since: since}
+	}
+	r.stopping = since
+}
+
+// owes notes what a worker that attaches still has of its earlier lives, and of this one if it was
+// given up; what the crew has, its finals tell.
+func (r *runner) owes(w fleet.Worker, hello wire.Hello) {
+	for _, m := range r.run.Owed {
+		h := r.life(m)
+		if m.Worker != w.Name || (h != nil && h.lost == nil && m.Incarnation == w.Incarnation) {
+			continue
+		}
+		source := sourceOf(m)
+		i := slices.IndexFunc(hello.Outbox, func(o wire.OutboxState) bool {
+			return o.Run == r.id && o.Incarnation == m.Incarnation
+		})
+		switch {
+		case i < 0:
+			delete(r.debts, source)
+		case hello.Outbox[i].NextSeq-1 != r.debts[source].through:
+			r.debts[source] = debt{through: hello.Outbox[i].NextSeq - 1, since: r.m.opts.Clock()}
+		}
+	}
+}
+
+// indebted reports whether a batch may still come that no final tells of.
+func (r *runner) indebted() bool {
+	for source, d := range r.debts {
+		if r.ledger.Want(source) <= d.through && !r.waited(source, d.since) {
+			return true
+		}
+	}
+	return false
+}
+
+// waited reports whether a run that is stopping has waited for a source for long enough: since a time,
+// and since its last word. While nothing can be committed a worker may not deliver more than a window,
+// and that is no silence.
+func (r *runner) waited(s metric.Source, since int64) bool {
+	if r.run.State != run.Stopping || r.outage {
+		return false
+	}
+	word := max(since, r.stopping, r.heard[s], r.mended)
+	return time.Duration(r.m.opts.Clock()-word) > r.patience()
+}

@@ -1,0 +1,73 @@
+package supervisor
+
+import (
+	"testing"
+	"time"
+
+	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// restarted is a worker that lives again, with batches 6 to 8 of its life before in its outbox, which
+// it delivers after a while.
+func restarted(r *rig, after time.Duration) *robot {
+	w := r.fleet.join("a", 20, wire.OutboxState{Run: "r1", Incarnation: 10, OldestUnacked: 6, NextSeq: 9})
+	r.fleet.wg.Go(func() {
+		time.Sleep(after)
+		for seq := uint64(6); seq <= 8; seq++ {
+			s := metric.NewSecond(int64(seq) - 1)
+			s.Arrivals[metric.ArrivalKey{Phase: "hold", Flow: "buy"}] = &metric.Arrivals{Planned: 100, Sent: 100, Succeeded: 100}
+			r.manager.Received(w.info(), sealed("r1", metric.Source{Worker: "a", Incarnation: 10}, seq, s))
+		}
+	})
+	return w
+}
+
+// TestOutboxOfARestartedWorker is waited for: what it left is counted, whether the coordinator lived
+// on or is new as well; what does not come is a gap.
+func TestOutboxOfARestartedWorker(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		successor bool
+		after     time.Duration
+		batches   int64
+		restarts  bool
+	}{
+		{"worker", false, 2 * time.Second, 8, true},
+		{"worker and coordinator", true, 2 * time.Second, 8, true},
+		{"worker that delivers nothing", false, time.Minute, 5, true},
+		{"coordinator, and the worker is gone", true, 0, 5, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			bubble(t, shop, func(r *rig) {
+				a := r.fleet.join("a", 10)
+				r.create("r1", 0)
+				r.load("r1", 5500*time.Millisecond)
+				a.mu.Lock()
+				a.mute = true
+				a.mu.Unlock()
+				r.load("r1", 8500*time.Millisecond)
+				if row.successor {
+					r.term.end()
+					r.resign()
+					r.lead(2)
+				} else {
+					a.die(false)
+				}
+				if row.restarts {
+					time.Sleep(500 * time.Millisecond)
+					restarted(r, row.after)
+				}
+				began := time.Now()
+				rec, d := r.ended2("r1")
+				if rec.State != run.Failed || d.Integrity.BatchesCommitted != row.batches || d.Load.Sent != 100*row.batches {
+					t.Errorf("%s, %d batches committed with %d arrivals, want %d", rec.State, d.Integrity.BatchesCommitted, d.Load.Sent, row.batches)
+				}
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("waited for %v", took)
+				}
+			})
+		})
+	}
+}
