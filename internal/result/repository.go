@@ -1,6 +1,7 @@
 package result
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -195,8 +196,22 @@ type Segment struct {
 // Segments yields the committed segments of a run with numbers above after, in order. After an
 // error it ends.
 func (r *Repository) Segments(ctx context.Context, id string, after uint64) iter.Seq2[Segment, error] {
+	return r.segments(ctx, id, func() ([]SegmentRef, error) { return r.refs(ctx, id, after) })
+}
+
+// SegmentsByStart yields all committed segments of a run in the order of the first second that each
+// touches, so that a second is whole once one begins behind it. After an error it ends.
+func (r *Repository) SegmentsByStart(ctx context.Context, id string) iter.Seq2[Segment, error] {
+	return r.segments(ctx, id, func() ([]SegmentRef, error) {
+		refs, err := r.refs(ctx, id, 0)
+		slices.SortStableFunc(refs, func(a, b SegmentRef) int { return cmp.Compare(a.From, b.From) })
+		return refs, err
+	})
+}
+
+func (r *Repository) segments(ctx context.Context, id string, list func() ([]SegmentRef, error)) iter.Seq2[Segment, error] {
 	return func(yield func(Segment, error) bool) {
-		refs, err := r.refs(ctx, id, after)
+		refs, err := list()
 		if err != nil {
 			yield(Segment{}, err)
 			return

@@ -2,9 +2,13 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -58,28 +62,13 @@ func (r *runner) finalise() {
 // was judged counts too. It runs in the background.
 func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopped time.Duration) books {
 	b := books{fold: report.NewFold()}
-	whole := metric.NewSegment(r.id)
-	for segment, err := range r.m.opts.Repository.Segments(ctx, r.id, 0) {
-		if err != nil {
-			b.err = err
-			break
-		}
-		decoded, err := metric.DecodeSegment(segment.Data)
-		if err != nil {
-			b.err = fmt.Errorf("segment %d: %w", segment.Number, err)
-			break
-		}
-		whole.Merge(decoded)
-	}
 	j := judge.New(r.plan)
 	j.SetSchedule(a.history, stopped)
-	for _, s := range inOrder(whole) {
-		if err := b.fold.Add(s); err != nil && b.err == nil {
-			b.err = err
-		}
+	b.err = inTurn(r.m.opts.Repository.SegmentsByStart(ctx, r.id), func(s *metric.Second) error {
 		j.Observe(*s)
-	}
-	b.missing = a.missing(whole)
+		return b.fold.Add(s)
+	})
+	b.missing = a.missing()
 	for _, p := range a.plan.Phases {
 		if !p.Warmup {
 			in.WorkerLost += b.missing[p.Name].WorkerLost
@@ -90,14 +79,41 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 	return b
 }
 
-// inOrder returns the seconds of a segment by their index.
-func inOrder(g *metric.Segment) []*metric.Second {
-	out := make([]*metric.Second, 0, len(g.Seconds))
-	for _, s := range g.Seconds {
-		out = append(out, s)
+// inTurn passes every second of the segments on, whole and in order. The segments come in the order
+// of their first second: what is held at a time is the seconds that the next one may still add to, and
+// not the run. After an error it passes on what it has read.
+func inTurn(segments iter.Seq2[result.Segment, error], each func(*metric.Second) error) (err error) {
+	open := map[int64]*metric.Second{}
+	pass := func(before int64) {
+		for _, index := range slices.Sorted(maps.Keys(open)) {
+			if index >= before {
+				return
+			}
+			err = cmp.Or(err, each(open[index]))
+			delete(open, index)
+		}
 	}
-	slices.SortFunc(out, func(a, b *metric.Second) int { return int(a.Index - b.Index) })
-	return out
+	for segment, failure := range segments {
+		if failure != nil {
+			err = cmp.Or(err, failure)
+			break
+		}
+		decoded, failure := metric.DecodeSegment(segment.Data)
+		if failure != nil {
+			err = cmp.Or(err, fmt.Errorf("segment %d: %w", segment.Number, failure))
+			break
+		}
+		pass(segment.From)
+		for index, s := range decoded.Seconds {
+			if mine, ok := open[index]; ok {
+				mine.Merge(*s)
+				continue
+			}
+			open[index] = s
+		}
+	}
+	pass(math.MaxInt64)
+	return err
 }
 
 // closed steps the record to its end and makes the reports.

@@ -41,6 +41,7 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 type account struct {
 	plan      *scenario.Plan
 	history   run.History
+	sum       *metric.Aggregate // of all that is committed; it changes no more
 	losses    []loss
 	closed    map[metric.Source]bool // sources that have said that they are through, and whose batches are all there
 	end       time.Duration          // run time at which the load ended
@@ -49,7 +50,7 @@ type account struct {
 
 // account takes what is needed from the run; the run must be past its last batch.
 func (r *runner) account() account {
-	a := account{plan: r.plan, history: r.run.History, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now()}
+	a := account{plan: r.plan, history: r.run.History, sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now()}
 	if s := r.run.Stop; s != nil {
 		a.completed = s.Kind == run.StopCompleted
 		a.end = s.At
@@ -65,7 +66,7 @@ func (r *runner) account() account {
 // missing derives, by phase, the arrivals that no batch tells of. The schedule is a function of the
 // plan and the history alone, so that what a lost worker would have fired is counted and not guessed.
 // Of the closed model nothing can be derived: an iteration is planned when it starts.
-func (a account) missing(whole *metric.Segment) map[string]report.Missing {
+func (a account) missing() map[string]report.Missing {
 	out := map[string]report.Missing{}
 	if len(a.losses) == 0 {
 		return out
@@ -89,11 +90,11 @@ func (a account) missing(whole *metric.Segment) map[string]report.Missing {
 		}
 		var m report.Missing
 		for _, l := range a.losses {
-			unknown, lost := a.stretches(l, whole.Parts[sourceOf(l.member)])
+			unknown, lost := a.stretches(l, a.sum.Parts[sourceOf(l.member)])
 			m.Unknown += count(unknown)
 			m.WorkerLost += count(lost)
 		}
-		if told, regular := planned(whole, p.Name); a.completed && regular {
+		if told, regular := a.planned(p.Name); a.completed && regular {
 			// The schedule ran to its end, so that the number of all arrivals decides: one that was due at
 			// the end of a worker's last batch and fired after it is among the unknown ones.
 			m.Unknown = max(0, count([]schedule.Range{{From: 0, To: run.Positions}})-told-m.WorkerLost)
@@ -134,14 +135,12 @@ func (a account) stretches(l loss, covered *metric.Part) (unknown, lost []schedu
 
 // planned returns the arrivals of a phase that batches tell of; false when it did not run its course
 // on every worker because its data were used up.
-func planned(whole *metric.Segment, phase string) (n int64, regular bool) {
+func (a account) planned(phase string) (n int64, regular bool) {
 	regular = true
-	for _, s := range whole.Seconds {
-		for key, a := range s.Arrivals {
-			if key.Phase == phase {
-				n += a.Planned
-				regular = regular && a.NotSent[metric.CauseData] == 0
-			}
+	for key, row := range a.sum.Total.Arrivals {
+		if key.Phase == phase {
+			n += row.Planned
+			regular = regular && row.NotSent[metric.CauseData] == 0
 		}
 	}
 	return n, regular
