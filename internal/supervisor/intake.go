@@ -53,6 +53,9 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 		}
 		r.view.batch(decoded)
 		r.segment.Add(decoded, r.keepWorker)
+		if r.early != nil {
+			r.early.segment.Add(decoded, r.keepWorker)
+		}
 	}
 }
 

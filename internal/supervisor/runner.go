@@ -52,6 +52,7 @@ type runner struct {
 	segment   *metric.Segment
 	closer    *metric.Closer
 	judge     *judge.Judge
+	early     *early            // nil: no criterion aborts
 	sum       *metric.Aggregate // of all that is committed; the commit in the background adds to it
 	lastWhole int64             // newest second that was closed
 	series    map[metric.Key]struct{}
@@ -90,7 +91,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
-		heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(),
+		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(),
 	}
 	r.duplicates = head.Facts.Duplicates
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
@@ -221,6 +222,7 @@ func (r *runner) tick() {
 	case run.Initializing, run.Running, run.Paused:
 		r.checkCrew()
 		r.shareCaps()
+		r.checkAborts()
 	case run.Stopping:
 		r.checkCrew()
 		r.checkDrained()

@@ -42,6 +42,44 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// TestAbortOnAFullDisk: a breach ends the run while nothing can be committed, at the time at which it
+// would have otherwise, and once.
+func TestAbortOnAFullDisk(t *testing.T) {
+	text := strings.Replace(shop, "for: 10s}", "for: 60s}", 1) + `criteria:
+  - name: impossible
+    check: p99(response_time) < 1ms
+    window: 2s
+    on_breach: abort
+`
+	bubble(t, text, func(r *rig) {
+		w := r.fleet.join("a", 10)
+		r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.until("r1", run.Running)
+		r.disk.fill(true)
+		for w.state().Goal != wire.GoalStop {
+			time.Sleep(50 * time.Millisecond)
+			if v, err := r.manager.Live("r1"); err != nil || v.Progress != nil && v.Progress.RunTime > 10*time.Second {
+				t.Fatalf("the load goes on: %v, %+v", err, v.Run.State)
+			}
+		}
+		r.disk.fill(false)
+		rec, d := r.ended2("r1")
+		if rec.Verdict.Result != run.Aborted || rec.Verdict.StoppedBy != "criterion" || rec.Stop.At > 6*time.Second {
+			t.Errorf("verdict %+v, stopped at %v", rec.Verdict, rec.Stop.At)
+		}
+		breaches := 0
+		for _, e := range d.Events {
+			if e.Kind == "breach" {
+				breaches++
+			}
+		}
+		if breaches != 1 || len(d.Violations) != 1 {
+			t.Errorf("%d breaches among the events, violations %+v", breaches, d.Violations)
+		}
+	})
+}
+
 // TestTakeOver: a run that was under load when its coordinator died is closed as FAILED by the next
 // term, with what was committed and a report; one that only waited goes on waiting.
 func TestTakeOver(t *testing.T) {
