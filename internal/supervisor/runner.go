@@ -256,17 +256,23 @@ func (r *runner) seekWorkers() {
 	r.hire(taken)
 }
 
-// hire makes the reserved workers the run's crew.
+// hire makes the reserved workers the run's crew. One whose share of the ring rounds to nothing is
+// left out: it would owe nothing, and nobody would take what it sends.
 func (r *runner) hire(taken []fleet.Worker) {
 	shares := make([]share, 0, len(taken))
 	for _, w := range taken {
-		member := run.Member{Worker: w.Name, Incarnation: w.Incarnation}
-		r.crew[w.Name] = &hand{worker: w, member: member, joined: r.now()}
-		shares = append(shares, share{member, w.Capacity})
-		r.view.event(r, "worker", w.Name+" assigned")
+		shares = append(shares, share{run.Member{Worker: w.Name, Incarnation: w.Incarnation}, w.Capacity})
 	}
 	shards := run.ShardMap{Revision: r.run.Shards.Revision + 1, Owners: divide(shares)}
-	if err := r.step(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(taken))}); err != nil {
+	for i, w := range taken {
+		if len(shards.Ranges(shares[i].member)) == 0 {
+			r.view.event(r, "worker", fmt.Sprintf("%s is too small for a part of the load: its capacity is %g", w.Name, w.Capacity))
+			continue
+		}
+		r.crew[w.Name] = &hand{worker: w, member: shares[i].member, joined: r.now()}
+		r.view.event(r, "worker", w.Name+" assigned")
+	}
+	if err := r.step(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(r.crew))}); err != nil {
 		r.abandon(err)
 	}
 }

@@ -28,11 +28,17 @@ func divide(shares []share) []run.Owner {
 
 type piece struct{ from, to int }
 
-// cut divides n units in proportion to the capacities.
+// cut divides n units in proportion to the capacities; equally if nobody has any.
 func cut(shares []share, n int) []piece {
 	total := 0.0
 	for _, s := range shares {
 		total += s.capacity
+	}
+	if total <= 0 {
+		shares, total = make([]share, len(shares)), float64(len(shares))
+		for i := range shares {
+			shares[i].capacity = 1
+		}
 	}
 	out := make([]piece, len(shares))
 	sum, from := 0.0, 0
