@@ -19,7 +19,6 @@ type hand struct {
 	final    *wire.Final
 	joined   time.Duration
 	lost     *time.Duration // run time at which it was given up, or had left early
-	detached bool           // it has no session now
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
 
@@ -64,10 +63,8 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 	if h == nil {
 		return
 	}
-	h.detached = false
 	if h.member.Incarnation != w.Incarnation {
 		h.gone = true
-		h.detached = true
 		return
 	}
 	h.worker = w
@@ -79,13 +76,13 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 	}
 }
 
-// detached notes that a worker has no session. It may come back; its lease decides for how long.
+// detached notes that a worker has lost its session. It may have a new one already; how long it is
+// silent decides, and the fleet knows that.
 func (r *runner) detached(w fleet.Worker, reason string, goodbye bool) {
 	h := r.hand(w)
 	if h == nil {
 		return
 	}
-	h.detached = true
 	h.gone = h.gone || goodbye
 	r.log.Info("worker away", "worker_id", w.Name, "reason", reason)
 	r.view.event(r, "worker", w.Name+" away: "+reason)
@@ -187,7 +184,8 @@ func (r *runner) phaseOver(name string) bool {
 	return len(crew) > 0
 }
 
-// checkCrew gives up workers that are known to have stopped, or whose lease cannot be alive.
+// checkCrew gives up workers that are known to have stopped, or whose lease cannot be alive: silence
+// decides, with a session or without one, because a process that hangs keeps its connection.
 func (r *runner) checkCrew() {
 	var lost []*hand
 	for _, h := range r.active() {
@@ -195,8 +193,7 @@ func (r *runner) checkCrew() {
 			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
 		w, known := r.m.fleet.Worker(h.worker.Name)
-		silent := known && w.Silent > r.patience()
-		if h.gone || !known || (h.detached && silent) || r.overdue(h) {
+		if h.gone || !known || w.Silent > r.patience() || r.overdue(h) {
 			lost = append(lost, h)
 		}
 	}

@@ -72,6 +72,44 @@ func TestWorkerLost(t *testing.T) {
 	}
 }
 
+// TestWorkerThatHangs: one that keeps its session and says nothing is lost like one without a session.
+func TestWorkerThatHangs(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 4500*time.Millisecond)
+		b.mu.Lock()
+		b.heard = r.fleet.clock()
+		b.mu.Unlock()
+		close(b.quit)
+		_, d := r.ended2("r1")
+		accounted(t, d, 1000)
+		if w := d.Integrity.Workers[1]; w.LostS == nil || *w.LostS < 7 || *w.LostS > 8.2 {
+			t.Errorf("worker %+v", w)
+		}
+		if n := d.Load.NotSent["worker_lost"]; n < 10 || n > 45 {
+			t.Errorf("%d lost", n)
+		}
+	})
+}
+
+// TestNewSessionBeforeTheOldEnds: that a session has ended says nothing of a worker that has a newer one.
+func TestNewSessionBeforeTheOldEnds(t *testing.T) {
+	bubble(t, purged, func(r *rig) {
+		a := r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 4500*time.Millisecond)
+		r.manager.Attached(a.info(), wire.Hello{Name: "a"})
+		r.manager.Detached(a.info(), "stream ended", false)
+		rec, d := r.ended2("r1")
+		accounted(t, d, 1000)
+		if rec.Verdict.Result != run.Pass || rec.Teardown.State != run.TaskDone {
+			t.Errorf("%+v, teardown %+v", rec.Verdict, rec.Teardown)
+		}
+	})
+}
+
 // TestLossThatIsAllowed: with a validity that bears it the run still passes.
 func TestLossThatIsAllowed(t *testing.T) {
 	bubble(t, shop+"validity: {sent: 50%, completeness: 50%}\n", func(r *rig) {

@@ -25,7 +25,7 @@ type robot struct {
 	wake     chan struct{}
 	quit     chan struct{}
 	run      string // reserved for
-	heard    int64  // when it was last heard, while it is away
+	heard    int64  // when it was last heard; 0: it is heard all the time
 	away     bool
 	acked    uint64
 	closed   bool
@@ -99,7 +99,7 @@ func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run}
-	if w.away {
+	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
 	}
 	return i
