@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,17 @@ func TestFailedPreparationClosesTheBooks(t *testing.T) {
 	}
 	if err := a.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSavedValuesAreBounded: what setup saves is part of the run's record, and too much of it is an error
+// that says so.
+func TestSavedValuesAreBounded(t *testing.T) {
+	fits := strings.Repeat("x", wire.MaxSaved-len(`{"a":""}`))
+	if data, err := encodeSaved(map[string]any{"a": fits}); err != nil || len(data) != wire.MaxSaved {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	if _, err := encodeSaved(map[string]any{"a": fits + "x"}); err == nil || !strings.Contains(err.Error(), "65537 bytes") {
+		t.Errorf("one byte too much: %v", err)
 	}
 }

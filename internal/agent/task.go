@@ -54,8 +54,18 @@ func (w *work) steps(engine *load.Engine, t wire.Task, result *wire.TaskResult) 
 	if err != nil {
 		return err
 	}
-	if result.Saved, err = json.Marshal(saved); err != nil {
-		return fmt.Errorf("values of %s: %w", t.Kind, err)
+	result.Saved, err = encodeSaved(saved)
+	return err
+}
+
+// encodeSaved makes the document of what setup has saved.
+func encodeSaved(values map[string]any) (json.RawMessage, error) {
+	data, err := json.Marshal(values)
+	if err != nil {
+		return nil, fmt.Errorf("saved values: %w", err)
 	}
-	return nil
+	if len(data) > wire.MaxSaved {
+		return nil, fmt.Errorf("saved values take %d bytes as JSON, at most %d are kept: save a part of the answer", len(data), wire.MaxSaved)
+	}
+	return data, nil
 }

@@ -86,7 +86,7 @@ func translate(err error) error {
 		{lease.ErrNotFound, result.ErrNotFound},
 		{lease.ErrFenced, result.ErrFenced},
 		{lease.ErrConflict, result.ErrConflict},
-		{lease.ErrTooLarge, result.ErrRefused},
+		{lease.ErrTooLarge, result.ErrTooLarge},
 		{lease.ErrNoSpace, result.ErrRefused},
 		{lease.ErrDenied, result.ErrRefused},
 		{lease.ErrUnknown, result.ErrUnknown},

@@ -3,6 +3,7 @@ package result
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 var (
@@ -14,6 +15,9 @@ var (
 	// ErrRefused says that a write cannot be taken as it is, for want of space or rights or because it
 	// is too large. Nothing was written.
 	ErrRefused = errors.New("write was refused")
+	// ErrTooLarge is the ErrRefused of a write that is larger than the store takes: it will not be
+	// taken another time either.
+	ErrTooLarge = fmt.Errorf("%w: it is too large", ErrRefused)
 	// ErrUnknown says that the outcome of a write is not known.
 	ErrUnknown = errors.New("outcome of the write is unknown")
 	// ErrNotFound says that there is no such record, run or report.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"proofload/internal/metric"
@@ -100,6 +101,9 @@ func (r *runner) committed(o outcome) error {
 		if fenced(o.err) {
 			return o.err
 		}
+		if errors.Is(o.err, result.ErrTooLarge) {
+			r.tooLarge(o.job)
+		}
 		r.retryAt = r.m.opts.Clock() + int64(retryAfter)
 		r.view.provisional(r.m.opts.Wall())
 		if !r.outage { // once: what it is does not change with every try
@@ -132,6 +136,18 @@ func (r *runner) committed(o outcome) error {
 		}
 	}
 	return nil
+}
+
+// keptAnswers is how many answers to commands a record that was too large keeps.
+const keptAnswers = 100
+
+// tooLarge ends a run whose record the store will never take, and leaves out of the record what the end
+// of the run does not need, so that the end can be written.
+func (r *runner) tooLarge(j *job) {
+	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: "the record of the run is larger than the store takes", ExitCode: run.ExitInternal})
+	r.run.Setup.Saved, r.facts.Breaches = "", nil
+	r.run.Applied = r.run.Applied[max(0, len(r.run.Applied)-keptAnswers):]
+	j.update.Run, j.update.Facts = r.run, r.facts
 }
 
 // acknowledge tells the workers what is durable, and publishes the seconds that are whole now.

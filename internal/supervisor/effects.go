@@ -171,7 +171,7 @@ func (r *runner) taskEnded(kind string, t wire.TaskResult) {
 	default:
 		if err := r.step(run.Event{Kind: run.SetupDone, Saved: string(t.Saved), Requests: t.Requests, Reason: "setup ended"}); err == nil {
 			// The workers are ready again once they have what setup saved.
-			r.waiting = append(r.waiting, waiter{answer: func(run.Run, error) { r.assignAll(wire.GoalPrepare) }})
+			r.waiting = append(r.waiting, waiter{answer: func(run.Run, error) { r.assignAll(r.goal()) }})
 			r.dirty = true
 		}
 	}

@@ -80,6 +80,21 @@ func TestAbortOnAFullDisk(t *testing.T) {
 	})
 }
 
+// TestRecordTooLarge: a run whose record the store will never take ends with that reason.
+func TestRecordTooLarge(t *testing.T) {
+	text := shop + "setup:\n  - step: seed\n    http: {method: POST, path: /seed}\n    save: {sku: json.first}\n"
+	bubble(t, text, func(r *rig) {
+		r.term.limit = 16 << 10
+		r.fleet.join("a", 10).saved = `{"sku":"` + strings.Repeat("x", 16<<10) + `"}`
+		r.create("r1", 0)
+		rec, d := r.ended2("r1")
+		if rec.State != run.Failed || rec.Verdict.ExitCode != run.ExitInternal || d.Load.Planned != 0 {
+			t.Errorf("%s, %+v, load %+v", rec.State, rec.Verdict, d.Load)
+		}
+		wantReason(t, rec.Stop.Reason, "larger than the store takes")
+	})
+}
+
 // TestTakeOver: a run that was under load when its coordinator died is closed as FAILED by the next
 // term, with what was committed and a report; one that only waited goes on waiting.
 func TestTakeOver(t *testing.T) {

@@ -56,6 +56,7 @@ type term struct {
 	epoch   int64
 	over    bool                    // another leads
 	refuses func(state string) bool // heads with runs in these states are refused
+	limit   int                     // of a value in bytes; 0: none
 }
 
 // veto refuses the heads of runs in a state; nil refuses none.
@@ -86,6 +87,9 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 		return 0, result.ErrFenced
 	}
 	for _, w := range writes {
+		if t.limit > 0 && len(w.Value) > t.limit {
+			return 0, result.ErrTooLarge
+		}
 		if t.refused(w) {
 			return 0, result.ErrRefused
 		}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type robot struct {
 	busy     int64 // iterations in flight that it tells of
 	lies     bool  // its totals are not what it did
 	taskErr  string
+	saved    string // what setup saves
 	deaf     bool   // says nothing about tasks
 	failure  string // why it cannot prepare; it says so and nothing more
 	withheld int64  // what it sealed and could not deliver
@@ -199,7 +201,7 @@ func (f *robots) Task(name string, t wire.Task) error {
 	if w.deaf {
 		return nil
 	}
-	result := wire.TaskResult{ID: t.ID, Run: t.Run, Error: w.taskErr, Saved: []byte(`{"sku":"apple"}`), Requests: 1}
+	result := wire.TaskResult{ID: t.ID, Run: t.Run, Error: w.taskErr, Saved: []byte(cmp.Or(w.saved, `{"sku":"apple"}`)), Requests: 1}
 	f.wg.Go(func() {
 		time.Sleep(20 * time.Millisecond)
 		f.manager.Received(w.info(), result)

@@ -127,9 +127,13 @@ type Task struct {
 type TaskResult struct {
 	ID, Run  string
 	Error    string // empty when every step succeeded
-	Saved    json.RawMessage
+	Saved    json.RawMessage // at most MaxSaved
 	Requests int64
 }
+
+// MaxSaved bounds what setup may save, in bytes of JSON: it is part of the run's record, which is written
+// with every commit.
+const MaxSaved = 64 << 10
 
 // NackReason says why a batch was refused.
 type NackReason uint8

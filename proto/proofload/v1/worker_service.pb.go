@@ -1383,7 +1383,7 @@ type Assignment struct {
 	PlanDigest string `protobuf:"bytes,3,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
 	// Values of the secrets that the plan names. Never logged, never stored.
 	Secrets map[string]string `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Values saved by setup, as a JSON object; empty before setup has run.
+	// Values saved by setup, as a JSON object of at most 64 KiB; empty before setup has run.
 	SetupJson []byte `protobuf:"bytes,5,opt,name=setup_json,json=setupJson,proto3" json:"setup_json,omitempty"`
 	// What is wanted: prepare and wait, run, or stop.
 	Goal Assignment_Goal `protobuf:"varint,6,opt,name=goal,proto3,enum=proofload.v1.Assignment_Goal" json:"goal,omitempty"`
@@ -2265,7 +2265,7 @@ type TaskResult struct {
 	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// What went wrong; empty when every step succeeded.
 	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
-	// Values saved, as a JSON object.
+	// Values saved, as a JSON object of at most 64 KiB.
 	SavedJson []byte `protobuf:"bytes,4,opt,name=saved_json,json=savedJson,proto3" json:"saved_json,omitempty"`
 	// Requests sent.
 	Requests      int64 `protobuf:"varint,5,opt,name=requests,proto3" json:"requests,omitempty"`
@@ -2530,16 +2530,16 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\bat_nanos\x18\x03 \x01(\x03R\aatNanos\x12\x16\n" +
 	"\x06factor\x18\x04 \x01(\x01R\x06factor\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x84\x06\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x8f\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1f\n" +
 	"\vplan_digest\x18\x03 \x01(\tR\n" +
 	"planDigest\x12?\n" +
-	"\asecrets\x18\x04 \x03(\v2%.proofload.v1.Assignment.SecretsEntryR\asecrets\x12\x1d\n" +
+	"\asecrets\x18\x04 \x03(\v2%.proofload.v1.Assignment.SecretsEntryR\asecrets\x12(\n" +
 	"\n" +
-	"setup_json\x18\x05 \x01(\fR\tsetupJson\x121\n" +
+	"setup_json\x18\x05 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\tsetupJson\x121\n" +
 	"\x04goal\x18\x06 \x01(\x0e2\x1d.proofload.v1.Assignment.GoalR\x04goal\x12\x1e\n" +
 	"\bt0_nanos\x18\a \x01(\x03H\x00R\at0Nanos\x88\x01\x01\x120\n" +
 	"\x06ranges\x18\b \x03(\v2\x18.proofload.v1.ShardRangeR\x06ranges\x12%\n" +
@@ -2618,14 +2618,14 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x12\n" +
-	"\x04kind\x18\x03 \x01(\tR\x04kind\"\x8d\x01\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\x98\x01\n" +
 	"\n" +
 	"TaskResult\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\x12\x1d\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12(\n" +
 	"\n" +
-	"saved_json\x18\x04 \x01(\fR\tsavedJson\x12\x1a\n" +
+	"saved_json\x18\x04 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\tsavedJson\x12\x1a\n" +
 	"\brequests\x18\x05 \x01(\x03R\brequests\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
