@@ -147,7 +147,7 @@ func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOption
 	defer tel.Close()
 	c, err := coordinator.New(local, coordinator.Options{
 		Name: "local", Listen: "127.0.0.1:0", HTTP: o.http, DataDir: filepath.Join(o.out, localDir), Store: o.out,
-		Local: true, Secret: a.secret, Version: Version, Logger: log, Telemetry: tel,
+		Secret: a.secret, Version: Version, Logger: log, Telemetry: tel,
 	})
 	if err != nil {
 		return startError(err)

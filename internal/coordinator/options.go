@@ -27,7 +27,6 @@ type Options struct {
 	TLS           TLSOptions
 	Insecure      bool // listen beyond loopback without TLS all the same
 
-	Local     bool // the only worker lives in this process
 	Secret    func(name string) (string, bool)
 	Callbacks []func(run.CallbackKind, run.Run)
 	Server    []grpc.ServerOption  // further options

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/peer"
 
 	"proofload/internal/wire"
 )
@@ -283,10 +285,25 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
 		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
-		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining,
+		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx),
 	}
 	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil
+}
+
+// loopback reports whether the peer of a stream is on this machine.
+func loopback(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return false
+	}
+	switch addr := p.Addr.(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
 }
 
 // incarnation returns the number of the worker's present life.

@@ -27,10 +27,24 @@ type Worker struct {
 	Silent    time.Duration // since it was last heard, on the leader's monotonic clock
 	Connected bool
 	Draining  bool
+	Loopback  bool          // its stream comes over this machine's loopback
 	Run       string        // run that it is reserved for; empty: free
 	Bound     time.Duration // bound on the error of its clock offset; 0: no estimate yet
 	Offset    time.Duration // worker clock minus leader clock
 	Unacked   uint64        // batches sealed and not acked, as far as the leader can tell
+}
+
+// unknownBound is what the clock of a worker may be off by that no estimate bounds yet, beyond what it
+// takes to make one: its second heartbeat, a second after the first, brings it.
+const unknownBound = 500 * time.Millisecond
+
+// ClockBound is the most that the estimate of the worker's clock may be off by. On the same machine the
+// clock is the same.
+func (w Worker) ClockBound() time.Duration {
+	if w.Bound == 0 && !w.Loopback {
+		return unknownBound
+	}
+	return w.Bound
 }
 
 // Matches reports whether the worker carries every label of match.

@@ -182,15 +182,7 @@ func (r *runner) stampT0() {
 	if r.t0 != nil {
 		return
 	}
-	var worst time.Duration
-	remote := false
-	for _, h := range r.active() {
-		if w, ok := r.m.fleet.Worker(h.worker.Name); ok {
-			worst = max(worst, w.Bound)
-			remote = remote || !r.m.opts.Local
-		}
-	}
-	lead := run.Lead(worst, r.view.lastWrite(), !remote)
+	lead := r.lead()
 	t0 := r.m.opts.Clock() + int64(lead)
 	r.t0 = &t0
 	err := r.step(run.Event{Kind: run.Started, T0: r.m.opts.Wall().Add(lead), Reason: "load starts"})
@@ -198,6 +190,18 @@ func (r *runner) stampT0() {
 		r.t0 = nil
 		r.abandon(err)
 	}
+}
+
+// lead is how far ahead T0 is to be, by who has to hear of it.
+func (r *runner) lead() time.Duration {
+	var worst time.Duration
+	loopback := true
+	for _, h := range r.active() {
+		if w, ok := r.m.fleet.Worker(h.worker.Name); ok {
+			worst, loopback = max(worst, w.ClockBound()), loopback && w.Loopback
+		}
+	}
+	return run.Lead(worst, r.view.lastWrite(), loopback)
 }
 
 // release tells the workers that the run is closed.

@@ -321,3 +321,34 @@ func TestMaxFactor(t *testing.T) {
 		t.Errorf("of 300/s and no users: %v", got)
 	}
 }
+
+// TestLeadGoesByTheWorkers: how far ahead the load starts depends on where the farthest worker is and
+// how well its clock is known.
+func TestLeadGoesByTheWorkers(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		remote bool
+		bound  time.Duration
+		want   time.Duration
+	}{
+		{"on this machine", false, 0, 100 * time.Millisecond},
+		{"on another one", true, time.Millisecond, time.Second},
+		{"far away", true, 400 * time.Millisecond, 1600 * time.Millisecond},
+		{"with a clock not known yet", true, 0, 2 * time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			bubble(t, shop, func(r *rig) {
+				r.fleet.join("a", 10)
+				b := r.fleet.join("b", 11)
+				b.mu.Lock()
+				b.remote, b.bound = row.remote, row.bound
+				b.mu.Unlock()
+				r.create("r1", 0)
+				rec := r.until("r1", run.Running)
+				if got := rec.T0.Sub(rec.Since); got != row.want {
+					t.Errorf("load starts %v ahead, want %v", got, row.want)
+				}
+			})
+		})
+	}
+}

@@ -24,7 +24,7 @@ import (
 // ErrNotLive says that a run is not conducted now: it has ended, or is not known.
 var ErrNotLive = errors.New("run is not live")
 
-// Options are what a Manager needs; all fields but Callbacks and Local are required.
+// Options are what a Manager needs; all fields but Callbacks are required.
 type Options struct {
 	Logger     hclog.Logger
 	Heads      result.Heads // of this term
@@ -40,8 +40,6 @@ type Options struct {
 	Leader wire.Leader
 	// Version of the program and of etcd, for reports.
 	Version, EtcdVersion string
-	// Local says that the only worker lives in this process: the least lead time will do.
-	Local bool
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
 	// after the other and in order. A slow one delays the next ones and no run.
 	Callbacks []func(run.CallbackKind, run.Run)

@@ -129,7 +129,7 @@ func (r *rig) lead(epoch int64) {
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: r.log, DisableTime: true}),
 		Heads:  r.term, Blobs: r.disk, Repository: result.NewRepository(r.term, r.disk),
 		Clock: clock, Wall: time.Now, Secret: func(name string) (string, bool) { return "s", name == "known" },
-		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test", Local: true,
+		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test",
 		Callbacks: []func(run.CallbackKind, run.Run){func(k run.CallbackKind, _ run.Run) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

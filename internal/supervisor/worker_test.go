@@ -20,6 +20,8 @@ type robot struct {
 	incarnation int64
 	labels      map[string]string
 	capacity    float64
+	remote      bool
+	bound       time.Duration // on its clock
 
 	mu       sync.Mutex
 	wanted   wire.Assignment
@@ -100,7 +102,7 @@ func (f *robots) stop() {
 func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run}
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
 	}
