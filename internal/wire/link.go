@@ -126,7 +126,7 @@ type Task struct {
 // TaskResult is the outcome of a Task.
 type TaskResult struct {
 	ID, Run  string
-	Error    string // empty when every step succeeded
+	Error    string          // empty when every step succeeded
 	Saved    json.RawMessage // at most MaxSaved
 	Requests int64
 }
