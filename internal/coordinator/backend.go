@@ -71,6 +71,9 @@ func (b *backend) Command(ctx context.Context, id string, ev run.Event) (wire.Ru
 	if errors.Is(err, supervisor.ErrNotLive) {
 		return wire.RunView{}, fmt.Errorf("run %s: %w: it takes no commands", id, api.ErrEnded)
 	}
+	if errors.Is(err, supervisor.ErrElsewhere) {
+		return wire.RunView{}, fmt.Errorf("%w: %w", api.ErrNotLeading, err)
+	}
 	if err != nil {
 		return wire.RunView{}, err
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"proofload/internal/metric"
@@ -114,6 +115,7 @@ func (r *runner) committed(o outcome) error {
 		r.view.event(r, "store", "commits succeed again")
 	}
 	r.job, r.outage = nil, false
+	r.record(o.job.update.Run)
 	r.view.provisional(time.Time{})
 	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
 	if o.job.final != nil {
@@ -131,6 +133,14 @@ func (r *runner) committed(o outcome) error {
 		}
 	}
 	return nil
+}
+
+// record takes the record as it is committed now, and tells of the states that it has entered since.
+func (r *runner) record(rec run.Run) {
+	for _, t := range rec.Transitions[len(r.stored.Transitions):] {
+		r.view.event(r, "state", fmt.Sprintf("%s: %s", t.To, t.Reason))
+	}
+	r.stored = rec
 }
 
 // acknowledge tells the workers what is durable, and publishes the seconds that are whole now.

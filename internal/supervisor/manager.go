@@ -23,6 +23,9 @@ import (
 // ErrNotLive says that a run is not conducted now: it has ended, or is not known.
 var ErrNotLive = errors.New("run is not live")
 
+// ErrElsewhere says that a run has not ended and is not conducted here any more: the term is over.
+var ErrElsewhere = errors.New("run is conducted elsewhere now")
+
 // Options are what a Manager needs; all fields but Callbacks and Local are required.
 type Options struct {
 	Logger     hclog.Logger
@@ -228,11 +231,11 @@ func (m *Manager) live(id string) (*runner, error) {
 }
 
 // Command applies a command to a live run and returns the run once it is recorded. A repeated id is
-// the same command.
+// the same command, also after the end of the run.
 func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run, error) {
 	r, err := m.live(id)
 	if err != nil {
-		return run.Run{}, err
+		return m.repeated(ctx, id, ev)
 	}
 	if ev.Kind == run.ScaleRequested {
 		ev.MaxFactor = maxFactor(r.plan)
@@ -249,10 +252,35 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	case a := <-reply:
 		return a.run, a.err
 	case <-r.done:
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
+		select {
+		case a := <-reply: // the last thing that the runner did
+			return a.run, a.err
+		default:
+			return m.repeated(ctx, id, ev)
+		}
 	case <-ctx.Done():
 		return run.Run{}, context.Cause(ctx)
 	}
+}
+
+// repeated answers a command to a run that is not conducted here: if it was applied to a run that has
+// ended since, as it was answered then.
+func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Run, error) {
+	head, err := m.opts.Repository.Load(ctx, id)
+	if errors.Is(err, result.ErrNotFound) {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
+	}
+	if err != nil {
+		return run.Run{}, err
+	}
+	if !head.Run.State.Final() {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
+	}
+	if _, known := head.Run.Answer(ev.ID); !known {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
+	}
+	rec, _, err := run.Step(head.Run, ev) // refuses the id of another kind of command
+	return rec, err
 }
 
 // maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.

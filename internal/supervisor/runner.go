@@ -30,6 +30,7 @@ type runner struct {
 
 	// The record, and its way to the store.
 	run          run.Run
+	stored       run.Run // the record as it was committed last: what is shown
 	facts        result.Facts
 	committer    *result.Committer // used by one commit at a time
 	commits      chan outcome      // capacity 1
@@ -81,7 +82,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 	r := &runner{
 		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
 		mail: newMailbox(), done: make(chan struct{}),
-		run: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
+		run: head.Run, stored: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
 		accepted: m.opts.Clock(),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
@@ -151,7 +152,6 @@ func (r *runner) step(ev run.Event) error {
 	}
 	if next.State != r.run.State {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
-		r.view.event(r, "state", fmt.Sprintf("%s: %s", next.State, next.Reason))
 	}
 	r.run = next
 	for i, e := range effects {
@@ -165,22 +165,28 @@ func (r *runner) step(ev run.Event) error {
 	return nil
 }
 
-// command applies an operator's event and answers once it is recorded.
+// command applies an operator's event and answers once it is recorded. A repeated one waits for the
+// record of the first, which may still be on its way.
 func (r *runner) command(ev run.Event, answer func(run.Run, error)) {
-	if _, done := r.run.Answer(ev.ID); done && ev.ID != "" {
-		answer(r.run, nil)
-		return
-	}
-	before := r.run
+	before := r.run.Revision
 	if err := r.step(ev); err != nil {
-		answer(before, err)
+		answer(r.stored, err)
 		return
 	}
-	switch ev.Kind {
-	case run.PauseRequested, run.ResumeRequested, run.ScaleRequested:
-		r.view.event(r, eventName(ev.Kind), describe(ev))
+	if r.run.Revision == r.stored.Revision {
+		answer(r.stored, nil)
+		return
 	}
-	r.waiting = append(r.waiting, waiter{answer: answer})
+	fresh := r.run.Revision != before
+	r.waiting = append(r.waiting, waiter{answer: func(rec run.Run, err error) {
+		switch ev.Kind {
+		case run.PauseRequested, run.ResumeRequested, run.ScaleRequested:
+			if fresh {
+				r.view.event(r, eventName(ev.Kind), describe(ev))
+			}
+		}
+		answer(rec, err)
+	}})
 	r.dirty = true
 }
 

@@ -54,6 +54,7 @@ type term struct {
 	*records
 	epoch int64
 	over  bool // another leads
+	trouble trouble
 }
 
 // Epoch implements result.Heads.
@@ -65,6 +66,9 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 	defer t.mu.Unlock()
 	if t.over {
 		return 0, result.ErrFenced
+	}
+	if t.trouble.refuses(writes) {
+		return 0, result.ErrRefused
 	}
 	for _, w := range writes {
 		if w.IfRevision != result.AnyRevision && t.all[w.Key].Revision != w.IfRevision {
@@ -79,6 +83,9 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 		}
 		t.all[w.Key] = result.Record{Key: w.Key, Value: w.Value, Revision: t.revision}
 	}
+	if t.trouble.losesReplies() {
+		return 0, result.ErrUnknown
+	}
 	return t.revision, nil
 }
 
@@ -92,8 +99,9 @@ func (t *term) end() {
 // disk is a store of blobs that can be full.
 type disk struct {
 	blob.Memory
-	mu   sync.Mutex
-	full bool
+	mu    sync.Mutex
+	full  bool
+	onPut func(key string) // called before something is put under a fixed name
 }
 
 func (d *disk) fill(full bool) {
@@ -123,6 +131,12 @@ func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
 func (d *disk) Put(ctx context.Context, key string, data []byte) error {
 	if err := d.err(); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
+	}
+	d.mu.Lock()
+	before := d.onPut
+	d.mu.Unlock()
+	if before != nil {
+		before(key)
 	}
 	return d.Memory.Put(ctx, key, data)
 }

@@ -61,14 +61,15 @@ func inWindow(name string, _ metric.Info) bool {
 	return name == metric.ResponseTime || name == metric.ServiceTime || name == metric.ScheduleLag
 }
 
-// update takes the run as it is now, and publishes it when there is news.
+// update takes the run as it is recorded, and publishes it when there is news. What is not recorded is
+// not shown: the next leader would not know of it.
 func (v *view) update(r *runner) {
-	now := r.now()
-	elapsed, paused := r.run.Times(now)
+	now, rec := r.now(), r.stored
+	elapsed, paused := rec.Times(now)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	changed := v.snap.Run.State != r.run.State || v.snap.Run.Reason != r.run.Reason || len(v.snap.Run.History) != len(r.run.History)
-	v.snap.Run, v.snap.Elapsed, v.snap.Paused = r.run, elapsed, paused
+	changed := v.snap.Run.State != rec.State || v.snap.Run.Reason != rec.Reason || len(v.snap.Run.History) != len(rec.History)
+	v.snap.Run, v.snap.Elapsed, v.snap.Paused = rec, elapsed, paused
 	v.snap.Workers = r.crewNames()
 	if r.t0 != nil && now >= 0 {
 		v.snap.Progress = v.progress(r, now)
