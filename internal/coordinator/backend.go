@@ -62,7 +62,10 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 	if err != nil {
 		return wire.RunView{}, err
 	}
-	return wire.RunView{Run: rec, Seed: n.Plan.Seed, Planned: n.Plan.Planned()}, nil
+	if v, err := b.manager.Live(rec.ID); err == nil {
+		return v, nil // also of a repeated request, whose plan may be another one
+	}
+	return view(rec), nil
 }
 
 // Command implements api.Conductor.

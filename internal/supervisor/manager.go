@@ -80,6 +80,8 @@ type Manager struct {
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
+
+	admitting sync.Mutex // held while a run is opened, so that none is opened twice
 }
 
 // New returns a manager; Run makes it work.
@@ -143,39 +145,6 @@ func (m *Manager) launch(r *runner) {
 	})
 }
 
-// Accepted is a scenario that was read and found valid.
-type Accepted struct {
-	ID           string // of the run
-	RequestID    string
-	Plan         *scenario.Plan
-	PlanDigest   string // under which the plan is stored
-	Files        map[string]string
-	QueueTimeout time.Duration // 0: for ever
-}
-
-// Create records a run and puts it into the queue. The same request id again returns the run that
-// was created first.
-func (m *Manager) Create(ctx context.Context, a Accepted) (run.Run, error) {
-	rec := run.New(run.Options{
-		ID: a.ID, Name: a.Plan.Name, Environment: a.Plan.Environment, Labels: a.Plan.Labels, RequestID: a.RequestID,
-		Scenario: a.Plan.ScenarioSHA256, Plan: a.PlanDigest, Files: a.Files,
-		HasSetup: len(a.Plan.Setup) > 0, HasTeardown: len(a.Plan.Teardown) > 0,
-		Reason: "accepted", Time: m.opts.Wall(),
-	})
-	created, fresh, err := m.opts.Repository.Create(ctx, m.opts.Heads, rec)
-	if err != nil || !fresh {
-		return created, err
-	}
-	r, err := m.open(ctx, rec.ID)
-	if err != nil {
-		return run.Run{}, err
-	}
-	r.queueTimeout = a.QueueTimeout
-	m.launch(r)
-	m.nudge()
-	return created, nil
-}
-
 // nudge makes the oldest waiting runs look for workers again.
 func (m *Manager) nudge() {
 	m.mu.Lock()
@@ -187,20 +156,21 @@ func (m *Manager) nudge() {
 	}
 }
 
-// mayStart reports whether no run that waits longer wants the same workers: runs get workers in the
-// order in which they were accepted, but one that cannot start holds up only those that compete with it.
-func (m *Manager) mayStart(id string, match map[string]string) bool {
+// ahead returns the run that waits longer for the same workers, if there is one: runs get workers in
+// the order in which they were accepted, but one that cannot start holds up only those that compete
+// with it.
+func (m *Manager) ahead(id string, match map[string]string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, before := range m.queue {
 		if before == id {
-			return true
+			break
 		}
 		if other := m.runners[before]; other != nil && overlap(match, other.plan.Workers.Match) {
-			return false
+			return before
 		}
 	}
-	return true
+	return ""
 }
 
 // overlap reports whether a worker could carry the labels of both.
@@ -213,11 +183,12 @@ func overlap(a, b map[string]string) bool {
 	return true
 }
 
-// started takes a run out of the queue.
+// started takes a run out of the queue, so that those behind it ask for themselves.
 func (m *Manager) started(id string) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.queue = slices.DeleteFunc(m.queue, func(q string) bool { return q == id })
+	m.mu.Unlock()
+	m.nudge()
 }
 
 // live returns the runner of a run.

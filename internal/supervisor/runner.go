@@ -45,8 +45,7 @@ type runner struct {
 	final        *finalResult // the run is over: the next commit closes it
 	over         bool         // the closing commit has succeeded
 	closingBooks bool         // what was committed is being read for the last time
-	queueTimeout time.Duration
-	accepted     int64 // when this runner began, for the queue timeout
+	accepted     int64        // when the run was accepted, on the manager's clock
 
 	// The samples.
 	ledger    *metric.Ledger
@@ -83,7 +82,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
 		mail: newMailbox(), done: make(chan struct{}),
 		run: head.Run, stored: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
-		accepted: m.opts.Clock(),
+		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
@@ -227,28 +226,37 @@ func (r *runner) tick() {
 
 // checkQueueTimeout ends a run that has waited for workers for too long.
 func (r *runner) checkQueueTimeout() {
-	if r.queueTimeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < r.queueTimeout {
+	timeout := r.run.QueueTimeout
+	if timeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < timeout {
 		return
 	}
-	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", r.queueTimeout, r.run.Reason)
-	r.queueTimeout = 0
+	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", timeout, r.run.Reason)
 	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
 }
 
 // seekWorkers reserves workers for a run in IDLE.
 func (r *runner) seekWorkers() {
-	if r.run.State != run.Idle || !r.m.mayStart(r.id, r.plan.Workers.Match) {
+	if r.run.State != run.Idle {
+		return
+	}
+	if before := r.m.ahead(r.id, r.plan.Workers.Match); before != "" {
+		r.wait("waiting behind run " + before)
 		return
 	}
 	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)
 	if why != "" {
-		if why != r.run.Reason {
-			_ = r.step(run.Event{Kind: run.Waiting, Reason: why})
-		}
+		r.wait(why)
 		return
 	}
 	r.m.started(r.id)
 	r.hire(taken)
+}
+
+// wait notes what a run in IDLE waits for.
+func (r *runner) wait(why string) {
+	if why != r.run.Reason {
+		_ = r.step(run.Event{Kind: run.Waiting, Reason: why})
+	}
 }
 
 // hire makes the reserved workers the run's crew.

@@ -52,8 +52,8 @@ func (s *records) Page(_ context.Context, prefix, after string, limit int) (page
 // term is the result.Heads of one term of leadership.
 type term struct {
 	*records
-	epoch int64
-	over  bool // another leads
+	epoch   int64
+	over    bool // another leads
 	trouble trouble
 }
 
@@ -102,6 +102,24 @@ type disk struct {
 	mu    sync.Mutex
 	full  bool
 	onPut func(key string) // called before something is put under a fixed name
+	dead  error            // nothing can be read
+}
+
+func (d *disk) unreadable(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = err
+}
+
+// Get implements blob.Store.
+func (d *disk) Get(ctx context.Context, key string) ([]byte, error) {
+	d.mu.Lock()
+	err := d.dead
+	d.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	return d.Memory.Get(ctx, key)
 }
 
 func (d *disk) fill(full bool) {
