@@ -167,6 +167,9 @@ func (b *backend) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if v, err := b.manager.Live(id); err == nil && v.Run.State.Final() {
+		return fmt.Errorf("run %s: %w: its reports are being written, try again in a moment", id, api.ErrActive)
+	}
 	err = b.repository.Delete(ctx, b.heads, id)
 	if errors.Is(err, result.ErrActive) {
 		return fmt.Errorf("run %s: %w: stop it first", id, api.ErrActive)

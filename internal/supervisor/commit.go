@@ -119,7 +119,7 @@ func (r *runner) committed(o outcome) error {
 	r.view.provisional(time.Time{})
 	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
 	if o.job.final != nil {
-		r.over = true
+		r.publish()
 	}
 	if o.job.segment != nil {
 		r.acknowledge(o.job)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -130,12 +131,36 @@ func endReason(rec run.Run) string {
 	return "ended"
 }
 
-// close runs in the background: the commit that closes the run, and the copies for people.
+// close runs in the background: the commit that closes the run.
 func (r *runner) close(ctx context.Context, j *job) error {
-	if err := r.committer.Finalise(ctx, result.Final{Run: j.update.Run, Facts: j.update.Facts, Reports: j.final.reports}); err != nil {
-		return err
-	}
-	return r.m.opts.Repository.Publish(ctx, r.id)
+	return r.committer.Finalise(ctx, result.Final{Run: j.update.Run, Facts: j.update.Facts, Reports: j.final.reports})
+}
+
+// publishTries is how often the copies of a closed run are tried before its worker goes on.
+const publishTries = 10
+
+// publish makes the copies for people in the background, and then the run is over. What cannot be
+// copied holds nobody up for long: the next term repairs it, and the reports are read without them.
+func (r *runner) publish() {
+	ctx := r.ctx
+	r.m.group.Go(func() error {
+		defer r.mail.post(func() { r.over = true })
+		for try := 1; ; try++ {
+			err := r.m.opts.Repository.Publish(ctx, r.id)
+			if err == nil || errors.Is(err, result.ErrNotFound) { // it was deleted meanwhile
+				return nil
+			}
+			if try == publishTries {
+				r.log.Warn("copies of the reports not made, the next start makes them", "error", err)
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(retryAfter):
+			}
+		}
+	})
 }
 
 // reports renders the document of the run in all its forms.

@@ -43,7 +43,7 @@ type runner struct {
 	duplicates   int64        // discarded by earlier terms
 	outage       bool         // the last commit failed, and it was said
 	final        *finalResult // the run is over: the next commit closes it
-	over         bool         // the closing commit has succeeded
+	over         bool         // it is closed, and its reports are copied
 	closingBooks bool         // what was committed is being read for the last time
 	accepted     int64        // when the run was accepted, on the manager's clock
 

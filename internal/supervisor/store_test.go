@@ -103,6 +103,19 @@ type disk struct {
 	full  bool
 	onPut func(key string) // called before something is put under a fixed name
 	dead  error            // nothing can be read
+	stuck error            // nothing can be put under a fixed name
+}
+
+func (d *disk) before(fn func(key string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onPut = fn
+}
+
+func (d *disk) failPut(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = err
 }
 
 func (d *disk) unreadable(err error) {
@@ -151,8 +164,11 @@ func (d *disk) Put(ctx context.Context, key string, data []byte) error {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	d.mu.Lock()
-	before := d.onPut
+	before, stuck := d.onPut, d.stuck
 	d.mu.Unlock()
+	if stuck != nil {
+		return fmt.Errorf("put %s: %w", key, stuck)
+	}
 	if before != nil {
 		before(key)
 	}
