@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
-	"proofload/internal/run"
+	"proofload/internal/supervisor"
 	"proofload/internal/telemetry"
 )
 
@@ -29,7 +29,7 @@ type Options struct {
 
 	Local     bool // the only worker lives in this process
 	Secret    func(name string) (string, bool)
-	Callbacks []func(run.CallbackKind, run.Run)
+	Callbacks []supervisor.Callback
 	Server    []grpc.ServerOption  // further options
 	Telemetry *telemetry.Telemetry // nil: no traces, and metrics at HTTP alone
 	Version   string

@@ -59,11 +59,19 @@ func (m *Manager) conduct(id string) error {
 		return nil
 	}
 	r, err := m.open(ctx, id)
+	var damaged *damagedError
+	if errors.As(err, &damaged) {
+		return m.bury(ctx, id, damaged)
+	}
 	if err != nil {
 		return err
 	}
-	if r.run.State.Final() {
+	switch r.run.State {
+	case run.Completed, run.Failed:
 		return nil
+	case run.Idle:
+	default: // the process that held its clock is gone
+		r.mail.post(r.orphaned)
 	}
 	m.launch(r)
 	m.nudge()
@@ -76,13 +84,8 @@ const settleFor = 30 * time.Second
 
 // settle conducts a run whose creation was left open, in the background.
 func (m *Manager) settle(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return
-	}
-	ctx, began := m.ctx, m.opts.Clock()
-	m.group.Go(func() error {
+	began := m.opts.Clock()
+	m.start(func(ctx context.Context) error {
 		for {
 			err := m.conduct(id)
 			switch missing := errors.Is(err, result.ErrNotFound); {

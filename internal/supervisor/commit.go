@@ -44,6 +44,9 @@ func (r *runner) pump(ctx context.Context) {
 	}
 	due := !r.segment.Empty() && (now-r.lastCommit >= int64(r.m.opts.CommitEvery) || r.closing())
 	if !r.dirty && !due && r.final == nil {
+		if work := r.upkeep(now); work != nil {
+			r.background(nil, func() error { return work(ctx) })
+		}
 		return
 	}
 	j := &job{began: now}
@@ -69,9 +72,15 @@ func (r *runner) closing() bool { return r.run.State == run.Stopping || r.run.St
 
 // begin starts the commit in the background.
 func (r *runner) begin(ctx context.Context, j *job) {
-	r.job, r.committing, r.lastCommit = j, true, r.m.opts.Clock()
+	r.job, r.lastCommit = j, r.m.opts.Clock()
+	r.background(j, func() error { return r.commit(ctx, j) })
+}
+
+// background has the committer used, by one at a time; j is nil for upkeep.
+func (r *runner) background(j *job, work func() error) {
+	r.committing = true
 	r.m.group.Go(func() error {
-		r.commits <- outcome{j, r.commit(ctx, j)}
+		r.commits <- outcome{j, work()}
 		return nil
 	})
 }
@@ -88,15 +97,15 @@ func (r *runner) commit(ctx context.Context, j *job) error {
 		r.sum.AddSegment(j.segment)
 		j.summed = true
 	}
-	if r.committer.CheckpointDue() {
-		return r.committer.Checkpoint(ctx, metric.EncodeAggregate(r.sum))
-	}
 	return nil
 }
 
 // committed takes the outcome of a commit.
 func (r *runner) committed(o outcome) error {
 	r.committing = false
+	if o.job == nil {
+		return r.kept(o.err)
+	}
 	if o.err != nil {
 		if fenced(o.err) {
 			return o.err

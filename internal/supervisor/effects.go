@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"proofload/internal/result"
 	"proofload/internal/run"
 	"proofload/internal/wire"
 )
@@ -37,12 +38,16 @@ func (r *runner) effect(e run.Effect) {
 	case run.Release:
 		r.release()
 	case run.Notify:
-		r.m.notify(e.Callback, r.run)
+		r.tell(result.Notice{ID: e.ID, Kind: e.Callback})
 	}
 }
 
-// resumeEffects begins what a run needs that an earlier term left: one in IDLE looks for workers.
+// resumeEffects begins what a run needs that an earlier term left: the callbacks that it owes, and one
+// in IDLE looks for workers.
 func (r *runner) resumeEffects() {
+	for _, n := range r.facts.Notices {
+		r.tell(n)
+	}
 	if r.run.State == run.Idle {
 		r.seekWorkers()
 	}

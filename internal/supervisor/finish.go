@@ -139,27 +139,61 @@ func (r *runner) close(ctx context.Context, j *job) error {
 // publishTries is how often the copies of a closed run are tried before its worker goes on.
 const publishTries = 10
 
-// publish makes the copies for people in the background, and then the run is over. What cannot be
-// copied holds nobody up for long: the next term repairs it, and the reports are read without them.
+// publish makes the copies for people in the background. What cannot be copied holds nobody up for
+// long: the next term repairs it, and the reports are read without them.
 func (r *runner) publish() {
 	ctx := r.ctx
 	r.m.group.Go(func() error {
-		defer r.mail.post(func() { r.over = true })
-		for try := 1; ; try++ {
-			err := r.m.opts.Repository.Publish(ctx, r.id)
-			if err == nil || errors.Is(err, result.ErrNotFound) { // it was deleted meanwhile
-				return nil
-			}
-			if try == publishTries {
-				r.log.Warn("copies of the reports not made, the next start makes them", "error", err)
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(retryAfter):
-			}
+		copied := r.copy(ctx)
+		r.mail.post(func() {
+			r.copied = &copied
+			r.m.fleet.Release(r.id)
+			r.m.nudge()
+			r.checkOver()
+		})
+		return nil
+	})
+}
+
+func (r *runner) copy(ctx context.Context) bool {
+	for try := 1; ; try++ {
+		err := r.m.opts.Repository.Publish(ctx, r.id)
+		if err == nil || errors.Is(err, result.ErrNotFound) { // it was deleted meanwhile
+			return true
 		}
+		if try == publishTries {
+			r.log.Warn("copies of the reports not made, the next start makes them", "error", err)
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// checkOver ends the runner when nothing is left to do, and notes that for the next term.
+func (r *runner) checkOver() {
+	if r.copied == nil || r.telling > 0 || r.settling {
+		return
+	}
+	if !*r.copied || len(r.facts.Notices) > 0 {
+		r.over = true
+		return
+	}
+	r.settling = true
+	ctx := r.ctx
+	r.m.group.Go(func() error {
+		err := r.sweepIfDue(ctx)
+		if err == nil {
+			err = r.m.opts.Repository.Settle(ctx, r.m.opts.Heads, r.id)
+		}
+		if err != nil {
+			r.log.Debug("end not noted, the next start looks again", "error", err)
+		}
+		r.mail.post(func() { r.over = true })
+		return nil
 	})
 }
 

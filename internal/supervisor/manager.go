@@ -45,8 +45,8 @@ type Options struct {
 	// Local says that the only worker lives in this process: the least lead time will do.
 	Local bool
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
-	// after the other and in order. A slow one delays the next ones and no run.
-	Callbacks []func(run.CallbackKind, run.Run)
+	// after the other and in order. A slow one delays the next ones and the load of no run.
+	Callbacks []Callback
 }
 
 // Fleet is what a Manager needs of the workers; *fleet.Fleet is one. It is as large as it is because
@@ -104,21 +104,29 @@ func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 		m.closed = true
 		return nil
 	})
+	group.Go(func() error {
+		m.callback(groupCtx)
+		return nil
+	})
 	if err := m.takeOver(groupCtx); err != nil {
 		group.Go(func() error { return err })
 		return group.Wait()
 	}
 	ready()
-	over := make(chan struct{})
-	var calls sync.WaitGroup
-	calls.Go(func() { m.callback(over) })
-	defer calls.Wait()
-	defer close(over)
 	err := group.Wait()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// start does something in the background for as long as the term lasts.
+func (m *Manager) start(work func(ctx context.Context) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.group.Go(func() error { return work(m.ctx) })
+	}
 }
 
 // launch registers a runner and starts its goroutine. At the end of the term it does nothing: the run

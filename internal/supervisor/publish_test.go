@@ -44,6 +44,7 @@ func TestReportsThatCannotBeCopied(t *testing.T) {
 		r.term.end()
 		r.resign()
 		r.lead(2)
+		time.Sleep(time.Second)
 		if _, err := r.disk.Memory.Get(r.t.Context(), "reports/r1/report.json"); err != nil {
 			t.Errorf("after the next start: %v", err)
 		}

@@ -43,7 +43,12 @@ type runner struct {
 	duplicates   int64        // discarded by earlier terms
 	outage       bool         // the last commit failed, and it was said
 	final        *finalResult // the run is over: the next commit closes it
-	over         bool         // it is closed, and its reports are copied
+	telling      int          // callbacks that were asked for
+	copied       *bool        // the copies of the closed run are made, or were given up
+	settling     bool         // nothing is left to do but to note that
+	over         bool         // it is closed, and nothing is left to do
+	upkeepAt     int64        // no upkeep before
+	unswept      bool         // an earlier term may have left objects
 	closingBooks bool         // what was committed is being read for the last time
 	accepted     int64        // when the run was accepted, on the manager's clock
 
@@ -87,7 +92,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
 	}
-	r.duplicates = head.Facts.Duplicates
+	r.duplicates, r.unswept = head.Facts.Duplicates, head.Epoch < m.opts.Heads.Epoch()
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
 		Epoch: m.opts.Leader.Epoch, Coordinator: m.opts.Leader.Name, At: r.now(),
 	})
@@ -153,6 +158,11 @@ func (r *runner) step(ev run.Event) error {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
 	}
 	r.run = next
+	for _, e := range effects {
+		if e.Kind == run.Notify {
+			r.owe(e)
+		}
+	}
 	for i, e := range effects {
 		if e.Kind == run.Persist {
 			r.dirty = true

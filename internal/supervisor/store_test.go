@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,6 +105,13 @@ type disk struct {
 	onPut func(key string) // called before something is put under a fixed name
 	dead  error            // nothing can be read
 	stuck error            // nothing can be put under a fixed name
+	deny  string           // no object whose key holds this can be stored; empty: all can
+}
+
+func (d *disk) denied(part string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deny = part
 }
 
 func (d *disk) before(fn func(key string)) {
@@ -152,8 +160,11 @@ func (d *disk) err() error {
 
 // PutIfAbsent implements blob.Store.
 func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
-	if err := d.err(); err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
+	d.mu.Lock()
+	denied := d.deny != "" && strings.Contains(key, d.deny)
+	d.mu.Unlock()
+	if err := d.err(); err != nil || denied {
+		return fmt.Errorf("put %s: %w", key, cmp.Or(err, blob.ErrNoSpace))
 	}
 	return d.Memory.PutIfAbsent(ctx, key, data)
 }
