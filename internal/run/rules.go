@@ -217,6 +217,17 @@ func (s *step) errorOccurred() error {
 	return nil
 }
 
+// allEnded ends a run whose load has ended by itself. What was in flight then may have taken until now.
+func (s *step) allEnded() error {
+	if err := s.end(StopCompleted); err != nil {
+		return err
+	}
+	if s.ev.At > 0 {
+		s.run.Stop.At = min(s.run.Stop.At, s.ev.At)
+	}
+	return nil
+}
+
 // end enters STOPPING. The order to stop goes out before the record is written: like a revert, a
 // stop needs no commit.
 func (s *step) end(kind StopKind) error {

@@ -69,9 +69,10 @@ type Applied struct {
 
 // Stop says why a run ended.
 type Stop struct {
-	Kind   StopKind      `json:"kind"`
-	Reason string        `json:"reason,omitempty"`
-	At     time.Duration `json:"at"` // run time of acceptance, 0 before T0
+	Kind   StopKind `json:"kind"`
+	Reason string   `json:"reason,omitempty"`
+	// At is the run time of acceptance, 0 before T0; of a run that completed, that at which its load ended.
+	At time.Duration `json:"at"`
 	// ExitCode, when not 0, is the exit code of a run that an error ended (70, 75, 77 ...).
 	ExitCode int `json:"exit_code,omitempty"`
 }

@@ -45,7 +45,7 @@ var rules = map[EventKind]rule{
 	PhaseStarted:     {underLoad, (*step).phaseStarted},
 	Restamped:        {underLoad, (*step).restamped},
 	StopRequested:    {active, (*step).stopRequested},
-	AllEnded:         {underLoad, func(s *step) error { return s.end(StopCompleted) }},
+	AllEnded:         {underLoad, (*step).allEnded},
 	WorkersLost:      {[]State{Validating, Initializing, Running, Paused}, func(s *step) error { return s.end(StopWorkerLoss) }},
 	ErrorOccurred:    {active, (*step).errorOccurred},
 	Drained:          {[]State{Stopping}, (*step).drained},

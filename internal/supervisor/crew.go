@@ -160,7 +160,7 @@ func (r *runner) checkPhases() {
 		}
 	}
 	if all {
-		_ = r.step(run.Event{Kind: run.AllEnded, Reason: "every phase has ended"})
+		_ = r.step(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
 	}
 }
 

@@ -25,6 +25,7 @@ type finalResult struct {
 
 // books is what closing a run found out: the final judgement, and all that the report is made of.
 type books struct {
+	stop    run.Stop // what was judged
 	outcome judge.Outcome
 	fold    *report.Fold
 	missing map[string]report.Missing
@@ -58,7 +59,7 @@ func (r *runner) finalise() {
 // readBooks reads every committed segment and judges all of it, so that what came after its second
 // was judged counts too. It runs in the background.
 func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopped time.Duration) books {
-	b := books{fold: report.NewFold()}
+	b := books{stop: *in.Stop, fold: report.NewFold()}
 	whole := metric.NewSegment(r.id)
 	for segment, err := range r.m.opts.Repository.Segments(ctx, r.id, 0) {
 		if err != nil {
@@ -110,9 +111,13 @@ func (r *runner) closed(b books) {
 			Reasons: []run.Reason{{Code: "samples_unreadable", Message: "committed samples could not be read: " + b.err.Error()}},
 		}
 	}
-	if err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)}); err != nil {
-		r.abandon(fmt.Errorf("finalise: %w", err))
+	if b.stop != *r.run.Stop {
+		// An error came while the books were read, so that the run has ended otherwise than was judged.
 		r.closingBooks = false
+		r.finalise()
+		return
+	}
+	if !r.conclude(&b) {
 		return
 	}
 	reports, err := r.reports(b)
@@ -121,6 +126,25 @@ func (r *runner) closed(b books) {
 	}
 	r.final = &finalResult{reports: reports}
 	r.dirty = true
+}
+
+// conclude steps the record to its end. A judgement that cannot be is a defect of this program, and
+// the run ends all the same.
+func (r *runner) conclude(b *books) bool {
+	err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)})
+	if err == nil {
+		return true
+	}
+	r.log.Error("judgement refused", "error", err)
+	b.outcome.Verdict = run.Verdict{
+		Result: run.Invalid, ExitCode: run.ExitInternal,
+		Reasons: []run.Reason{{Code: "internal", Message: "the judgement contradicts the record: " + err.Error()}},
+	}
+	if err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)}); err != nil {
+		r.log.Error("run not ended", "error", err)
+		return false
+	}
+	return true
 }
 
 // endReason says in a word why a run ended.

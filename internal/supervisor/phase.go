@@ -3,6 +3,7 @@ package supervisor
 import (
 	"time"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
@@ -39,6 +40,22 @@ func (r *runner) phaseStart(p scenario.Phase, t run.Timeline, depth int) (time.D
 		return 0, false
 	}
 	return t.RunTime(p.At)
+}
+
+// loadEnd is the run time at which the schedule of the last phase ended: what was in flight then took
+// longer, and is draining.
+func (r *runner) loadEnd() time.Duration {
+	timeline := r.run.Timeline()
+	starts := schedule.Starts(r.plan.Phases, timeline)
+	var last time.Duration
+	for _, p := range r.plan.Phases {
+		last = max(last, starts[p.Name]+p.Length)
+	}
+	at, known := timeline.RunTime(last)
+	if !known {
+		return r.now()
+	}
+	return at
 }
 
 // reportEvents are the events that the record does not tell.

@@ -105,7 +105,14 @@ type disk struct {
 	onPut func(key string) // called before something is put under a fixed name
 	dead  error            // nothing can be read
 	stuck error            // nothing can be put under a fixed name
+	onGet func(key string) // called before something is read
 	deny  string           // no object whose key holds this can be stored; empty: all can
+}
+
+func (d *disk) beforeGet(fn func(key string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onGet = fn
 }
 
 func (d *disk) denied(part string) {
@@ -135,8 +142,11 @@ func (d *disk) unreadable(err error) {
 // Get implements blob.Store.
 func (d *disk) Get(ctx context.Context, key string) ([]byte, error) {
 	d.mu.Lock()
-	err := d.dead
+	err, before := d.dead, d.onGet
 	d.mu.Unlock()
+	if before != nil {
+		before(key)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", key, err)
 	}

@@ -35,7 +35,8 @@ type robot struct {
 	busy     int64 // iterations in flight that it tells of
 	lies     bool  // its totals are not what it did
 	taskErr  string
-	withheld int64 // what it sealed and could not deliver
+	slow     time.Duration // how long what was in flight at the end of the schedule takes
+	withheld int64         // what it sealed and could not deliver
 }
 
 // robots is a Fleet of robots.
