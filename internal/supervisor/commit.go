@@ -18,7 +18,6 @@ type job struct {
 	segment *metric.Segment
 	marks   map[metric.Source]uint64
 	waiting []waiter
-	began   int64
 	summed  bool // the aggregate holds the segment
 }
 
@@ -49,7 +48,7 @@ func (r *runner) pump(ctx context.Context) {
 		}
 		return
 	}
-	j := &job{began: now}
+	j := &job{}
 	if j.final, r.final = r.final, nil; j.final == nil && !r.segment.Empty() {
 		j.segment, j.marks = r.segment, r.ledger.Seal()
 		from, to := j.segment.Span()
@@ -126,7 +125,7 @@ func (r *runner) committed(o outcome) error {
 	r.job, r.outage = nil, false
 	r.record(o.job.update.Run)
 	r.view.provisional(time.Time{})
-	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
+	r.view.wrote(time.Duration(r.m.opts.Clock() - r.lastCommit)) // the try that succeeded
 	if o.job.final != nil {
 		r.publish()
 	}

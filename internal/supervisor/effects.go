@@ -27,7 +27,9 @@ func (r *runner) effect(e run.Effect) {
 	case run.StampT0:
 		r.stampT0()
 	case run.SendAssignment:
-		r.assignAll(r.goal())
+		if r.announce() {
+			r.assignAll(r.goal())
+		}
 	case run.SendStop:
 		r.assignAll(wire.GoalStop)
 		r.checkDrained()
@@ -58,7 +60,7 @@ func (r *runner) goal() wire.Goal {
 	switch {
 	case r.run.State == run.Stopping || r.run.State.Final():
 		return wire.GoalStop
-	case r.t0 != nil:
+	case r.told0 != nil:
 		return wire.GoalRun
 	}
 	return wire.GoalPrepare
@@ -125,7 +127,7 @@ func (r *runner) drainTime() time.Duration {
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {
 	a := wire.Assignment{
 		Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Secrets: secrets, Goal: goal,
-		T0: r.t0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
+		T0: r.told0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
 		Drain: r.drainTime(),
 	}
 	if r.run.Setup.State == run.TaskDone && r.run.Setup.Saved != "" {
@@ -196,29 +198,6 @@ func (r *runner) taskEnded(kind string, t wire.TaskResult) {
 			r.waiting = append(r.waiting, waiter{answer: func(run.Run, error) { r.assignAll(wire.GoalPrepare) }})
 			r.dirty = true
 		}
-	}
-}
-
-// stampT0 decides the start of run time and records it.
-func (r *runner) stampT0() {
-	if r.t0 != nil {
-		return
-	}
-	var worst time.Duration
-	remote := false
-	for _, h := range r.active() {
-		if w, ok := r.m.fleet.Worker(h.worker.Name); ok {
-			worst = max(worst, w.Bound)
-			remote = remote || !r.m.opts.Local
-		}
-	}
-	lead := run.Lead(worst, r.view.lastWrite(), !remote)
-	t0 := r.m.opts.Clock() + int64(lead)
-	r.t0 = &t0
-	err := r.step(run.Event{Kind: run.Started, T0: r.m.opts.Wall().Add(lead), Reason: "load starts"})
-	if err != nil {
-		r.t0 = nil
-		r.abandon(err)
 	}
 }
 

@@ -66,6 +66,7 @@ type runner struct {
 	crew      map[string]*hand
 	task      string // id of the task that a worker was told to run
 	t0        *int64 // start of run time on the manager's clock
+	told0     *int64 // T0 as the workers may be told it; nil: it is not recorded yet
 	redivided int64  // when the in-flight caps were last divided
 	losses    []loss // shards whose owner was lost, in order
 }
