@@ -208,6 +208,8 @@ func TestOptions(t *testing.T) {
 		{"nothing given", Options{}, []string{"--data-dir"}},
 		{"open to the world", Options{DataDir: "d", Listen: "0.0.0.0:1", HTTP: "[::]:2"}, []string{"--listen", "--http", "--insecure"}},
 		{"half a certificate", Options{DataDir: "d", TLS: TLSOptions{CertFile: "c"}}, []string{"--tls-cert and --tls-key"}},
+		{"store of its own", Options{DataDir: "d", EtcdEndpoints: []string{"e:1"}}, []string{"--store", "shared=true"}},
+		{"file store that is not shared", Options{DataDir: "d", Store: "file:///d", EtcdEndpoints: []string{"e:1"}}, []string{"shared=true"}},
 		{"no port", Options{DataDir: "d", Listen: "here"}, []string{"HOST:PORT"}},
 	}
 	for _, tt := range tests {
@@ -220,7 +222,9 @@ func TestOptions(t *testing.T) {
 			}
 		})
 	}
-	good := []Options{{DataDir: "d", Listen: "[::1]:0"}, {DataDir: "d", Listen: "localhost:1", HTTP: "-"}, {DataDir: "d", Listen: "0.0.0.0:1", Insecure: true}}
+	good := []Options{
+		{DataDir: "d", Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}},
+		{DataDir: "d", Listen: "[::1]:0"}, {DataDir: "d", Listen: "localhost:1", HTTP: "-"}, {DataDir: "d", Listen: "0.0.0.0:1", Insecure: true}}
 	for _, o := range good {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%+v: %v", o, err)

@@ -92,7 +92,20 @@ func (o Options) Validate() error {
 	if o.HTTP != "-" && !o.Insecure {
 		errs = append(errs, loopback("--http", o.HTTP))
 	}
+	if len(o.EtcdEndpoints) > 0 {
+		errs = append(errs, sharedStore(o.Store))
+	}
 	return errors.Join(errs...)
+}
+
+// sharedStore refuses a store that the other coordinators on the etcd cannot read: the one that leads next
+// would find records of runs without their samples.
+func sharedStore(location string) error {
+	_, shared, err := parseStore(location)
+	if err != nil || shared {
+		return err
+	}
+	return errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store 'file:///DIR?shared=true', with a directory on shared storage")
 }
 
 // loopback refuses an address beyond this machine.
