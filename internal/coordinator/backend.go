@@ -29,7 +29,7 @@ func (f files) PutFile(ctx context.Context, data []byte) (string, error) {
 func (f files) GetFile(ctx context.Context, digest string) ([]byte, error) {
 	data, err := blob.GetFile(ctx, f.blobs, digest)
 	if errors.Is(err, blob.ErrNotFound) {
-		return nil, fmt.Errorf("file %s: %w", digest, api.ErrNotFound)
+		return nil, api.ErrNotFound // which file, says whoever asks
 	}
 	return data, err
 }

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"proofload/internal/api"
+	"proofload/internal/result/blob"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -242,4 +245,17 @@ func FuzzParseStore(f *testing.F) {
 			t.Errorf("%q is no directory and no error", location)
 		}
 	})
+}
+
+// TestMissingFile is named by whoever asks for it, and once.
+func TestMissingFile(t *testing.T) {
+	store, err := blob.OpenFile(blob.FileOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	_, err = files{store}.GetFile(t.Context(), strings.Repeat("0", 64))
+	if !errors.Is(err, api.ErrNotFound) || strings.Contains(err.Error(), "file") {
+		t.Errorf("error %v", err)
+	}
 }

@@ -94,7 +94,7 @@ func (r *runner) reported(h *hand, s wire.Status) {
 	}
 	h.status = s
 	if s.State == wire.WorkerFailed && r.run.State != run.Stopping {
-		_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
+		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
 		return
 	}
 	switch r.run.State {
@@ -137,7 +137,7 @@ func (r *runner) checkReady() {
 		return
 	}
 	if !r.run.Ready {
-		_ = r.step(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
+		r.expect(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
 	}
 }
 
@@ -160,7 +160,7 @@ func (r *runner) checkPhases() {
 		}
 	}
 	if all {
-		_ = r.step(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
+		r.expect(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
 	}
 }
 
@@ -232,7 +232,7 @@ func (r *runner) replace(lost []*hand) {
 	reason := fmt.Sprintf("%d of %d workers lost", gone, len(r.crew))
 	if len(rest) == 0 || r.plan.Loss.Policy == "abort" || (gone > 1 && part > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
 		r.lose(lost, 0)
-		_ = r.step(run.Event{Kind: run.WorkersLost, Reason: reason})
+		r.expect(run.Event{Kind: run.WorkersLost, Reason: reason})
 		return
 	}
 	var members []run.Member

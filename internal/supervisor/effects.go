@@ -31,8 +31,7 @@ func (r *runner) effect(e run.Effect) {
 			r.assignAll(r.goal())
 		}
 	case run.SendStop:
-		r.assignAll(wire.GoalStop)
-		r.checkDrained()
+		r.assignAll(wire.GoalStop) // and the next tick looks whether anything is in flight
 	case run.RunTeardown:
 		r.runTask("teardown", r.run.Teardown.ID)
 	case run.Finalise:
@@ -75,13 +74,13 @@ func (r *runner) validate() {
 		}
 	}
 	if len(missing) > 0 {
-		_ = r.step(run.Event{
+		r.expect(run.Event{
 			Kind: run.ValidationFailed, ExitCode: run.ExitUsage,
 			Reason: fmt.Sprintf("no value for secret %s: set PROOFLOAD_SECRET_%s where the coordinator runs", strings.Join(missing, ", "), strings.ToUpper(missing[0])),
 		})
 		return
 	}
-	_ = r.step(run.Event{Kind: run.ValidationOK, Reason: "the plan fits the workers"})
+	r.expect(run.Event{Kind: run.ValidationOK, Reason: "the plan fits the workers"})
 }
 
 // assignAll tells every worker what to do now.
@@ -151,7 +150,7 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 // beginSetup records that setup starts, which makes it run.
 func (r *runner) beginSetup() {
 	if r.run.Setup.State == run.TaskPending {
-		_ = r.step(run.Event{Kind: run.SetupStarted, Reason: "setup starts"})
+		r.expect(run.Event{Kind: run.SetupStarted, Reason: "setup starts"})
 	}
 }
 
@@ -189,11 +188,11 @@ func (r *runner) taskEnded(kind string, t wire.TaskResult) {
 		if t.Error != "" {
 			r.view.event(r, "teardown", t.Error)
 		}
-		_ = r.step(run.Event{Kind: run.TeardownDone, Error: t.Error, Requests: t.Requests, Reason: "teardown ended"})
+		r.expect(run.Event{Kind: run.TeardownDone, Error: t.Error, Requests: t.Requests, Reason: "teardown ended"})
 	case t.Error != "":
-		_ = r.step(run.Event{Kind: run.SetupFailed, Reason: "setup: " + t.Error, Requests: t.Requests})
+		r.expect(run.Event{Kind: run.SetupFailed, Reason: "setup: " + t.Error, Requests: t.Requests})
 	default:
-		if err := r.step(run.Event{Kind: run.SetupDone, Saved: string(t.Saved), Requests: t.Requests, Reason: "setup ended"}); err == nil {
+		if r.expect(run.Event{Kind: run.SetupDone, Saved: string(t.Saved), Requests: t.Requests, Reason: "setup ended"}) {
 			// The workers are ready again once they have what setup saved.
 			r.waiting = append(r.waiting, waiter{answer: func(run.Run, error) { r.assignAll(wire.GoalPrepare) }})
 			r.dirty = true
@@ -211,7 +210,7 @@ func (r *runner) checkDrained() {
 			return
 		}
 	}
-	_ = r.step(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
+	r.expect(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
 }
 
 // complete reports whether every batch that a worker's final names is here.

@@ -175,6 +175,19 @@ func (r *runner) step(ev run.Event) error {
 	return nil
 }
 
+// try applies an event that the run may refuse.
+func (r *runner) try(ev run.Event) (applied bool) { return r.step(ev) == nil }
+
+// expect applies an event that the run is to be able to take, and abandons the run if it is not. One
+// that is ending may refuse what was begun before its end.
+func (r *runner) expect(ev run.Event) (applied bool) {
+	err := r.step(ev)
+	if err != nil && r.run.State != run.Stopping && !r.run.State.Final() {
+		r.abandon(err)
+	}
+	return err == nil
+}
+
 // command applies an operator's event and answers once it is recorded. A repeated one waits for the
 // record of the first, which may still be on its way.
 func (r *runner) command(ev run.Event, answer func(run.Run, error)) {
@@ -242,7 +255,7 @@ func (r *runner) checkQueueTimeout() {
 		return
 	}
 	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", timeout, r.run.Reason)
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
+	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
 }
 
 // seekWorkers reserves workers for a run in IDLE.
@@ -266,7 +279,7 @@ func (r *runner) seekWorkers() {
 // wait notes what a run in IDLE waits for.
 func (r *runner) wait(why string) {
 	if why != r.run.Reason {
-		_ = r.step(run.Event{Kind: run.Waiting, Reason: why})
+		r.expect(run.Event{Kind: run.Waiting, Reason: why})
 	}
 }
 
@@ -280,15 +293,15 @@ func (r *runner) hire(taken []fleet.Worker) {
 		r.view.event(r, "worker", w.Name+" assigned")
 	}
 	shards := run.ShardMap{Revision: r.run.Shards.Revision + 1, Owners: divide(shares)}
-	if err := r.step(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(taken))}); err != nil {
-		r.abandon(err)
-	}
+	r.expect(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(taken))})
 }
 
 // abandon ends a run that cannot go on for a reason inside this program.
 func (r *runner) abandon(err error) {
 	r.log.Error("run abandoned", "error", err)
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: err.Error(), ExitCode: run.ExitInternal})
+	if err := r.step(run.Event{Kind: run.ErrorOccurred, Reason: err.Error(), ExitCode: run.ExitInternal}); err != nil {
+		r.log.Error("run not ended", "error", err)
+	}
 }
 
 // fenced reports whether an error says that the term is over.

@@ -15,22 +15,20 @@ func (r *runner) stampT0() {
 	if r.t0 != nil {
 		return
 	}
-	if err := r.stamp(run.Event{Kind: run.Started, Reason: "load starts"}); err != nil {
-		r.abandon(err)
-	}
+	r.stamp(run.Event{Kind: run.Started, Reason: "load starts"}, r.expect)
 }
 
 // stamp records a T0 that lies as far ahead as recording it and telling of it are expected to take.
-func (r *runner) stamp(ev run.Event) error {
+func (r *runner) stamp(ev run.Event, apply func(run.Event) bool) bool {
 	before := r.t0
 	lead := run.Lead(r.worstBound(), r.view.lastWrite(), r.m.opts.Local)
 	t0 := r.m.opts.Clock() + int64(lead)
 	r.t0, ev.T0 = &t0, r.m.opts.Wall().Add(lead)
-	err := r.step(ev)
-	if err != nil {
+	applied := apply(ev)
+	if !applied {
 		r.t0 = before
 	}
-	return err
+	return applied
 }
 
 // worstBound is the largest error of a worker's clock.
@@ -53,12 +51,12 @@ func (r *runner) announce() bool {
 	}
 	ahead := time.Duration(*r.t0 - r.m.opts.Clock())
 	if ahead < r.worstBound()+startMargin {
-		err := r.stamp(run.Event{Kind: run.Restarted, Reason: "recording the start took too long"})
-		if err == nil {
-			r.log.Info("start put off, recording it took too long", "late_by", r.worstBound()+startMargin-ahead)
+		late := r.log.With("late_by", r.worstBound()+startMargin-ahead)
+		if r.stamp(run.Event{Kind: run.Restarted, Reason: "recording the start took too long"}, r.try) {
+			late.Info("start put off, recording it took too long")
 			return false
 		}
-		r.log.Warn("start is late", "error", err) // a command was stamped against the first T0, or the run is ending
+		late.Warn("start is late") // a command was stamped against the first T0, or the run is ending
 	}
 	r.told0 = r.t0
 	return true

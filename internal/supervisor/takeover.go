@@ -184,7 +184,7 @@ func (r *runner) orphaned() {
 	for _, o := range r.run.Shards.Owners {
 		r.losses = append(r.losses, loss{member: o.Member, ranges: o.Ranges, at: r.now(), until: r.now()})
 	}
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason})
+	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason})
 	if r.run.Drained == nil {
 		return // checkDrained goes on
 	}
