@@ -147,6 +147,8 @@ func (m *Manager) launch(r *runner) {
 		delete(m.runners, r.id)
 		m.queue = slices.DeleteFunc(m.queue, func(id string) bool { return id == r.id })
 		m.mu.Unlock()
+		r.view.close()
+		close(r.done)
 		m.fleet.Release(r.id)
 		m.nudge()
 		return err

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"proofload/internal/load/schedule"
@@ -60,8 +61,12 @@ func (r *runner) loadEnd() time.Duration {
 
 // reportEvents are the events that the record does not tell.
 func (r *runner) reportEvents() []report.Event {
+	events, before := r.view.log()
 	out := []report.Event{}
-	for _, e := range r.view.log() {
+	if before > 0 {
+		out = append(out, report.Event{Kind: "events", Detail: fmt.Sprintf("%d earlier events are not kept", before)})
+	}
+	for _, e := range events {
 		switch e.Kind {
 		case "state", "pause", "resume", "scale", "phase", "breach":
 			continue // the report makes these of the record

@@ -25,7 +25,7 @@ type runner struct {
 	plan *scenario.Plan
 	mail *mailbox
 	view *view
-	done chan struct{}   // closed when loop has returned
+	done chan struct{}   // closed when loop has returned and the manager has forgotten the runner
 	ctx  context.Context // of the loop, for what it starts in the background
 
 	// The record, and its way to the store.
@@ -105,8 +105,6 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 // loop conducts the run to its end. It returns nil when the run has ended or ctx has; an error that
 // is result.ErrFenced says that the term is over.
 func (r *runner) loop(ctx context.Context) error {
-	defer close(r.done)
-	defer r.view.close()
 	r.ctx = ctx
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
