@@ -74,7 +74,7 @@ func (m *Manager) conduct(id string) error {
 		r.mail.post(r.orphaned)
 	}
 	m.launch(r)
-	m.nudge()
+	m.queue.nudge()
 	return nil
 }
 

@@ -64,18 +64,18 @@ func (r *runner) owe(e run.Effect) {
 	r.facts.Notices = append(slices.Clip(r.facts.Notices), result.Notice{ID: e.ID, Kind: e.Callback})
 }
 
-// tell has a callback made that is recorded.
-func (r *runner) tell(n result.Notice) {
-	r.telling++
+// call has a callback made that is recorded.
+func (r *runner) call(n result.Notice) {
+	r.calling++
 	r.m.notify(Notification{ID: n.ID, Kind: n.Kind, Run: r.stored}, func(err error) {
-		r.mail.post(func() { r.told(n, err) })
+		r.mail.post(func() { r.called(n, err) })
 	})
 }
 
-// told takes a callback that was made off the record. That is not worth a commit of its own: should it
+// called takes a callback that was made off the record. That is not worth a commit of its own: should it
 // be lost, the callback is made twice.
-func (r *runner) told(n result.Notice, err error) {
-	r.telling--
+func (r *runner) called(n result.Notice, err error) {
+	r.calling--
 	if err != nil {
 		r.log.Warn("callback not delivered, the next start repeats it", "callback", n.Kind, "error", err)
 	} else {

@@ -39,7 +39,7 @@ func (r *runner) effect(e run.Effect) {
 	case run.Release:
 		r.release()
 	case run.Notify:
-		r.tell(result.Notice{ID: e.ID, Kind: e.Callback})
+		r.call(result.Notice{ID: e.ID, Kind: e.Callback})
 	}
 }
 
@@ -47,7 +47,7 @@ func (r *runner) effect(e run.Effect) {
 // in IDLE looks for workers.
 func (r *runner) resumeEffects() {
 	for _, n := range r.facts.Notices {
-		r.tell(n)
+		r.call(n)
 	}
 	if r.run.State == run.Idle {
 		r.seekWorkers()

@@ -172,7 +172,7 @@ func (r *runner) publish() {
 		r.mail.post(func() {
 			r.copied = &copied
 			r.m.fleet.Release(r.id)
-			r.m.nudge()
+			r.m.queue.nudge()
 			r.checkOver()
 		})
 		return nil
@@ -199,7 +199,7 @@ func (r *runner) copy(ctx context.Context) bool {
 
 // checkOver ends the runner when nothing is left to do, and notes that for the next term.
 func (r *runner) checkOver() {
-	if r.copied == nil || r.telling > 0 || r.settling {
+	if r.copied == nil || r.calling > 0 || r.settling {
 		return
 	}
 	if !*r.copied || len(r.facts.Notices) > 0 {

@@ -16,7 +16,6 @@ import (
 	"proofload/internal/result"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
@@ -73,10 +72,10 @@ type Manager struct {
 	log   hclog.Logger
 	fleet Fleet
 	calls *mailbox // of Callbacks
+	queue queue
 
 	mu      sync.Mutex
 	runners map[string]*runner
-	queue   []string // runs in IDLE, oldest first
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
@@ -139,66 +138,20 @@ func (m *Manager) launch(r *runner) {
 	}
 	m.runners[r.id] = r
 	if r.run.State == run.Idle {
-		m.queue = append(m.queue, r.id)
+		m.queue.join(r)
 	}
 	m.group.Go(func() error {
 		err := r.loop(m.ctx)
 		m.mu.Lock()
 		delete(m.runners, r.id)
-		m.queue = slices.DeleteFunc(m.queue, func(id string) bool { return id == r.id })
 		m.mu.Unlock()
 		r.view.close()
 		close(r.done)
 		m.fleet.Release(r.id)
-		m.nudge()
+		m.queue.leave(r) // also one that waits on in the next term
+		m.queue.nudge()
 		return err
 	})
-}
-
-// nudge makes the oldest waiting runs look for workers again.
-func (m *Manager) nudge() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, id := range m.queue {
-		if r := m.runners[id]; r != nil {
-			r.mail.post(r.seekWorkers)
-		}
-	}
-}
-
-// ahead returns the run that waits longer for the same workers, if there is one: runs get workers in
-// the order in which they were accepted, but one that cannot start holds up only those that compete
-// with it.
-func (m *Manager) ahead(id string, match map[string]string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, before := range m.queue {
-		if before == id {
-			break
-		}
-		if other := m.runners[before]; other != nil && overlap(match, other.plan.Workers.Match) {
-			return before
-		}
-	}
-	return ""
-}
-
-// overlap reports whether a worker could carry the labels of both.
-func overlap(a, b map[string]string) bool {
-	for name, value := range a {
-		if other, ok := b[name]; ok && other != value {
-			return false
-		}
-	}
-	return true
-}
-
-// started takes a run out of the queue, so that those behind it ask for themselves.
-func (m *Manager) started(id string) {
-	m.mu.Lock()
-	m.queue = slices.DeleteFunc(m.queue, func(q string) bool { return q == id })
-	m.mu.Unlock()
-	m.nudge()
 }
 
 // live returns the runner of a run.
@@ -209,71 +162,6 @@ func (m *Manager) live(id string) (*runner, error) {
 		return r, nil
 	}
 	return nil, fmt.Errorf("run %s: %w", id, ErrNotLive)
-}
-
-// Command applies a command to a live run and returns the run once it is recorded. A repeated id is
-// the same command, also after the end of the run.
-func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run, error) {
-	r, err := m.live(id)
-	if err != nil {
-		return m.repeated(ctx, id, ev)
-	}
-	if ev.Kind == run.ScaleRequested {
-		ev.MaxFactor = maxFactor(r.plan)
-	}
-	type answer struct {
-		run run.Run
-		err error
-	}
-	reply := make(chan answer, 1)
-	r.mail.post(func() {
-		r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
-	})
-	select {
-	case a := <-reply:
-		return a.run, a.err
-	case <-r.done:
-		select {
-		case a := <-reply: // the last thing that the runner did
-			return a.run, a.err
-		default:
-			return m.repeated(ctx, id, ev)
-		}
-	case <-ctx.Done():
-		return run.Run{}, context.Cause(ctx)
-	}
-}
-
-// repeated answers a command to a run that is not conducted here: if it was applied to a run that has
-// ended since, as it was answered then.
-func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Run, error) {
-	head, err := m.opts.Repository.Load(ctx, id)
-	if errors.Is(err, result.ErrNotFound) {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
-	}
-	if err != nil {
-		return run.Run{}, err
-	}
-	if !head.Run.State.Final() {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
-	}
-	if _, known := head.Run.Answer(ev.ID); !known {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
-	}
-	rec, _, err := run.Step(head.Run, ev) // refuses the id of another kind of command
-	return rec, err
-}
-
-// maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.
-func maxFactor(p *scenario.Plan) float64 {
-	rate, users := p.Peak()
-	most := 0.0
-	for _, pair := range [][2]float64{{p.Limits.Rate, rate}, {p.Limits.Users, users}} {
-		if limit, peak := pair[0], pair[1]; limit > 0 && peak > 0 && (most == 0 || limit/peak < most) {
-			most = limit / peak
-		}
-	}
-	return most
 }
 
 // Live returns a live run with its progress, or ErrNotLive.
@@ -308,7 +196,7 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 			r.mail.post(func() { r.attached(w, hello) })
 		}
 	}
-	m.nudge()
+	m.queue.nudge()
 	return marks
 }
 

@@ -43,7 +43,7 @@ type runner struct {
 	duplicates   int64        // discarded by earlier terms
 	outage       bool         // the last commit failed, and it was said
 	final        *finalResult // the run is over: the next commit closes it
-	telling      int          // callbacks that were asked for
+	calling      int          // callbacks that were asked for
 	copied       *bool        // the copies of the closed run are made, or were given up
 	settling     bool         // nothing is left to do but to note that
 	over         bool         // it is closed, and nothing is left to do
@@ -156,6 +156,9 @@ func (r *runner) step(ev run.Event) error {
 	if next.State != r.run.State {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
 	}
+	if r.run.State == run.Idle && next.State != run.Idle {
+		r.m.queue.leave(r)
+	}
 	r.run = next
 	for _, e := range effects {
 		if e.Kind == run.Notify {
@@ -261,8 +264,8 @@ func (r *runner) seekWorkers() {
 	if r.run.State != run.Idle {
 		return
 	}
-	if before := r.m.ahead(r.id, r.plan.Workers.Match); before != "" {
-		r.wait("waiting behind run " + before)
+	if before := r.m.queue.ahead(r); before != nil {
+		r.wait("waiting behind run " + before.id)
 		return
 	}
 	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)
@@ -270,7 +273,6 @@ func (r *runner) seekWorkers() {
 		r.wait(why)
 		return
 	}
-	r.m.started(r.id)
 	r.hire(taken)
 }
 
