@@ -18,6 +18,8 @@ var (
 	ErrActive = errors.New("run has not ended")
 	// ErrEnded says that a run has ended and takes no commands.
 	ErrEnded = errors.New("run has ended")
+	// ErrNotLeading says that the term in which a request began is over.
+	ErrNotLeading = errors.New("this coordinator leads no more")
 )
 
 // NewRun is a scenario that was read and found valid, to be run.
@@ -28,8 +30,8 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs. Its errors are ErrNotFound, ErrEnded, *run.TransitionError and
-// others, which are internal.
+// Conductor is what conducts runs. Its errors are ErrNotFound, ErrEnded, ErrNotLeading,
+// *run.TransitionError and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)

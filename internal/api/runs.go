@@ -191,6 +191,9 @@ func (s *runService) command(ctx context.Context, id string, ev run.Event) (wire
 		return wire.RunView{}, statusOf(err)
 	}
 	v, err = b.Conductor.Command(ctx, v.Run.ID, ev)
+	if errors.Is(err, ErrNotLeading) {
+		return wire.RunView{}, statusOf(s.server.notLeading())
+	}
 	if err != nil {
 		return wire.RunView{}, statusOf(err)
 	}

@@ -29,7 +29,7 @@ func (f files) PutFile(ctx context.Context, data []byte) (string, error) {
 func (f files) GetFile(ctx context.Context, digest string) ([]byte, error) {
 	data, err := blob.GetFile(ctx, f.blobs, digest)
 	if errors.Is(err, blob.ErrNotFound) {
-		return nil, fmt.Errorf("file %s: %w", digest, api.ErrNotFound)
+		return nil, api.ErrNotFound // which file, says whoever asks
 	}
 	return data, err
 }
@@ -62,7 +62,10 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 	if err != nil {
 		return wire.RunView{}, err
 	}
-	return wire.RunView{Run: rec, Seed: n.Plan.Seed, Planned: n.Plan.Planned()}, nil
+	if v, err := b.manager.Live(rec.ID); err == nil {
+		return v, nil // also of a repeated request, whose plan may be another one
+	}
+	return view(rec), nil
 }
 
 // Command implements api.Conductor.
@@ -70,6 +73,9 @@ func (b *backend) Command(ctx context.Context, id string, ev run.Event) (wire.Ru
 	rec, err := b.manager.Command(ctx, id, ev)
 	if errors.Is(err, supervisor.ErrNotLive) {
 		return wire.RunView{}, fmt.Errorf("run %s: %w: it takes no commands", id, api.ErrEnded)
+	}
+	if errors.Is(err, supervisor.ErrElsewhere) {
+		return wire.RunView{}, fmt.Errorf("%w: %w", api.ErrNotLeading, err)
 	}
 	if err != nil {
 		return wire.RunView{}, err
@@ -160,6 +166,9 @@ func (b *backend) Delete(ctx context.Context, id string) error {
 	id, err := resolve(ctx, b.repository, id)
 	if err != nil {
 		return err
+	}
+	if v, err := b.manager.Live(id); err == nil && v.Run.State.Final() {
+		return fmt.Errorf("run %s: %w: its reports are being written, try again in a moment", id, api.ErrActive)
 	}
 	err = b.repository.Delete(ctx, b.heads, id)
 	if errors.Is(err, result.ErrActive) {

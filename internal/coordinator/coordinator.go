@@ -112,9 +112,6 @@ func (c *Coordinator) openStore(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(c.opts.EtcdEndpoints) > 0 && !shared {
-		c.log.Debug("file store is this coordinator's own", "dir", dir)
-	}
 	if c.blobs, err = blob.OpenFile(blob.FileOptions{Dir: dir, Shared: shared}); err != nil {
 		return err
 	}

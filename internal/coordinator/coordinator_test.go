@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"proofload/internal/api"
+	"proofload/internal/result/blob"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -208,6 +211,8 @@ func TestOptions(t *testing.T) {
 		{"nothing given", Options{}, []string{"--data-dir"}},
 		{"open to the world", Options{DataDir: "d", Listen: "0.0.0.0:1", HTTP: "[::]:2"}, []string{"--listen", "--http", "--insecure"}},
 		{"half a certificate", Options{DataDir: "d", TLS: TLSOptions{CertFile: "c"}}, []string{"--tls-cert and --tls-key"}},
+		{"store of its own", Options{DataDir: "d", EtcdEndpoints: []string{"e:1"}}, []string{"--store", "shared=true"}},
+		{"file store that is not shared", Options{DataDir: "d", Store: "file:///d", EtcdEndpoints: []string{"e:1"}}, []string{"shared=true"}},
 		{"no port", Options{DataDir: "d", Listen: "here"}, []string{"HOST:PORT"}},
 	}
 	for _, tt := range tests {
@@ -220,7 +225,9 @@ func TestOptions(t *testing.T) {
 			}
 		})
 	}
-	good := []Options{{DataDir: "d", Listen: "[::1]:0"}, {DataDir: "d", Listen: "localhost:1", HTTP: "-"}, {DataDir: "d", Listen: "0.0.0.0:1", Insecure: true}}
+	good := []Options{
+		{DataDir: "d", Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}},
+		{DataDir: "d", Listen: "[::1]:0"}, {DataDir: "d", Listen: "localhost:1", HTTP: "-"}, {DataDir: "d", Listen: "0.0.0.0:1", Insecure: true}}
 	for _, o := range good {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%+v: %v", o, err)
@@ -238,4 +245,17 @@ func FuzzParseStore(f *testing.F) {
 			t.Errorf("%q is no directory and no error", location)
 		}
 	})
+}
+
+// TestMissingFile is named by whoever asks for it, and once.
+func TestMissingFile(t *testing.T) {
+	store, err := blob.OpenFile(blob.FileOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	_, err = files{store}.GetFile(t.Context(), strings.Repeat("0", 64))
+	if !errors.Is(err, api.ErrNotFound) || strings.Contains(err.Error(), "file") {
+		t.Errorf("error %v", err)
+	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
-	"proofload/internal/run"
+	"proofload/internal/supervisor"
 	"proofload/internal/telemetry"
 )
 
@@ -28,7 +28,7 @@ type Options struct {
 	Insecure      bool // listen beyond loopback without TLS all the same
 
 	Secret    func(name string) (string, bool)
-	Callbacks []func(run.CallbackKind, run.Run)
+	Callbacks []supervisor.Callback
 	Server    []grpc.ServerOption  // further options
 	Telemetry *telemetry.Telemetry // nil: no traces, and metrics at HTTP alone
 	Version   string
@@ -91,7 +91,20 @@ func (o Options) Validate() error {
 	if o.HTTP != "-" && !o.Insecure {
 		errs = append(errs, loopback("--http", o.HTTP))
 	}
+	if len(o.EtcdEndpoints) > 0 {
+		errs = append(errs, sharedStore(o.Store))
+	}
 	return errors.Join(errs...)
+}
+
+// sharedStore refuses a store that the other coordinators on the etcd cannot read: the one that leads next
+// would find records of runs without their samples.
+func sharedStore(location string) error {
+	_, shared, err := parseStore(location)
+	if err != nil || shared {
+		return err
+	}
+	return errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store 'file:///DIR?shared=true', with a directory on shared storage")
 }
 
 // loopback refuses an address beyond this machine.

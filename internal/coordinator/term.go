@@ -64,7 +64,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: commitEvery, Leader: leader,
-		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.watch.Run),
+		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
@@ -90,6 +90,12 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		return nil
 	}
 	return err
+}
+
+// traced shows the lives of runs in traces.
+func (c *Coordinator) traced(_ context.Context, n supervisor.Notification) error {
+	c.watch.Run(n.Kind, n.Run)
+	return nil
 }
 
 // gauges are the coordinator's own metrics. They are read when they are asked for.

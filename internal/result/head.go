@@ -42,6 +42,13 @@ type Facts struct {
 	Clock         *Clock       `json:"clock,omitempty"`
 	Duplicates    int64        `json:"duplicates,omitempty"` // batches that were received again and discarded
 	Leaders       []Leadership `json:"leaders,omitempty"`    // in the order of their epochs
+	Notices       []Notice     `json:"notices,omitempty"`    // callbacks that are owed, in order
+}
+
+// Notice is a callback that a run owes. A new leader makes it again: it has the same id then.
+type Notice struct {
+	ID   string           `json:"id"`
+	Kind run.CallbackKind `json:"kind"`
 }
 
 // Leadership is one leader's part of a run.

@@ -74,6 +74,7 @@ const (
 	runPrefix     = "/proofload/v1/runs/"
 	segmentPrefix = "/proofload/v1/segments/"
 	requestPrefix = "/proofload/v1/requests/"
+	openPrefix    = "/proofload/v1/open/"
 )
 
 // HeadKey is the key of a run's head.
@@ -81,6 +82,10 @@ func HeadKey(run string) string { return runPrefix + run + "/head" }
 
 // requestKey holds the id of the run that a request created.
 func requestKey(request string) string { return requestPrefix + request }
+
+// openKey exists while something is left to do about a run. By it a leader finds at its start what is
+// unfinished, at a cost that does not grow with all the runs that there ever were.
+func openKey(run string) string { return openPrefix + run }
 
 // recordsBelow reads all records below prefix.
 func recordsBelow(ctx context.Context, r Reader, prefix string) ([]Record, error) {

@@ -49,10 +49,17 @@ func (q Query) match(r run.Run) bool {
 		(len(q.States) == 0 || slices.Contains(q.States, r.State))
 }
 
-// listed is a run to be looked at: with its head, or without one if only the blobs know it.
+// listed is a run to be looked at: with its head, with why that cannot be read, or without either if
+// only the blobs know it.
 type listed struct {
 	id   string
 	head *Head
+	err  error
+}
+
+// unreadable stands in a listing for a run of which only the id is known.
+func unreadable(id string, err error) run.Run {
+	return run.Run{ID: id, Reason: "its record cannot be read: " + err.Error()}
 }
 
 // List returns the runs that match, newest first: ids are ULIDs, which begin with their time.
@@ -67,70 +74,84 @@ func (r *Repository) List(ctx context.Context, q Query) (Page, error) {
 		if q.Token != "" && l.id >= q.Token {
 			continue
 		}
-		if l.head == nil {
-			head, err := r.archived(ctx, l.id)
-			if errors.Is(err, ErrNotFound) {
-				continue // blobs of a run that was never finalised here, or is just being deleted
-			}
-			if err != nil {
-				return Page{}, fmt.Errorf("list runs: %w", err)
-			}
-			l.head = &head
+		rec, shown, err := r.look(ctx, l)
+		if err != nil {
+			return Page{}, fmt.Errorf("list runs: %w", err)
 		}
-		if l.head.Deleting || !q.match(l.head.Run) {
+		if !shown || !q.match(rec) {
 			continue
 		}
 		if len(page.Runs) == limit {
 			page.Next = page.Runs[limit-1].ID
 			break
 		}
-		page.Runs = append(page.Runs, l.head.Run)
+		page.Runs = append(page.Runs, rec)
 	}
 	return page, nil
 }
 
-// Unfinished returns the heads of all runs that are not final, oldest first: what a new leader has
-// to carry on or, after a crash of a local run, to close.
-func (r *Repository) Unfinished(ctx context.Context) ([]Head, error) {
-	all, err := r.recorded(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list unfinished runs: %w", err)
+// look returns what a listing shows of a run. One that is damaged is shown as such, and hides no other.
+func (r *Repository) look(ctx context.Context, l listed) (rec run.Run, shown bool, err error) {
+	switch {
+	case l.err != nil:
+		return unreadable(l.id, l.err), true, nil
+	case l.head != nil:
+		return l.head.Run, !l.head.Deleting, nil
 	}
-	var heads []Head
-	for _, l := range all {
-		if !l.head.final() && !l.head.Deleting {
-			heads = append(heads, *l.head)
-		}
+	head, err := r.archived(ctx, l.id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return run.Run{}, false, nil // blobs of a run that was never finalised here, or is just being deleted
+	case errors.Is(err, errArchive):
+		return unreadable(l.id, err), true, nil
 	}
-	return heads, nil
+	return head.Run, true, err
 }
 
-// Repair finishes what a leader that died had begun on final runs: copies to the fixed names, and
-// deletions. It returns the ids of the runs that it has mended.
-func (r *Repository) Repair(ctx context.Context, term Heads) ([]string, error) {
-	all, err := r.recorded(ctx)
+// Open returns the heads of the runs about which something is left to do, oldest first, whatever state
+// they are in: what a new leader has to carry on, to close or to finish. Heads that cannot be read are
+// in damaged; they keep none of the others from being found.
+func (r *Repository) Open(ctx context.Context) (heads []Head, damaged []error, err error) {
+	records, err := recordsBelow(ctx, r.heads, openPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("repair runs: %w", err)
+		return nil, nil, fmt.Errorf("list open runs: %w", err)
 	}
-	var mended []string
-	for _, l := range all {
-		switch {
-		case l.head.Deleting:
-			err = r.Delete(ctx, term, l.id)
-		case l.head.final():
-			if _, err = r.archived(ctx, l.id); !errors.Is(err, ErrNotFound) {
-				continue
-			}
-			err = r.Publish(ctx, l.id)
-		default:
+	for _, record := range records {
+		found, err := r.heads.Get(ctx, HeadKey(strings.TrimPrefix(record.Key, openPrefix)))
+		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return mended, fmt.Errorf("repair runs: %w", err)
+			return nil, nil, fmt.Errorf("list open runs: %w", err)
 		}
-		mended = append(mended, l.id)
+		head, err := decodeHead(found.Key, found.Value)
+		if err != nil {
+			damaged = append(damaged, err)
+			continue
+		}
+		heads = append(heads, head)
 	}
-	return mended, nil
+	return heads, damaged, nil
+}
+
+// Settle notes that nothing is left to do about a final run: no leader will look at it again.
+func (r *Repository) Settle(ctx context.Context, term Heads, id string) error {
+	if _, err := term.Commit(ctx, []Write{{Key: openKey(id), IfRevision: AnyRevision, Delete: true}}); err != nil {
+		return fmt.Errorf("settle run %s: %w", id, err)
+	}
+	return nil
+}
+
+// Repair finishes what a leader that died had begun on a final run: copies to the fixed names, or its
+// deletion.
+func (r *Repository) Repair(ctx context.Context, term Heads, head Head) error {
+	if head.Deleting {
+		return r.Delete(ctx, term, head.Run.ID)
+	}
+	if _, err := r.archived(ctx, head.Run.ID); err == nil {
+		return nil
+	}
+	return r.Publish(ctx, head.Run.ID)
 }
 
 // known returns all runs of heads and blobs, newest first.
@@ -171,10 +192,7 @@ func (r *Repository) recorded(ctx context.Context) ([]listed, error) {
 			continue
 		}
 		head, err := decodeHead(record.Key, record.Value)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, listed{id, &head})
+		all = append(all, listed{id, &head, err})
 	}
 	return all, nil
 }
@@ -214,7 +232,7 @@ func (r *Repository) Delete(ctx context.Context, term Heads, id string) error {
 	if err := r.deleteBlobs(ctx, id); err != nil {
 		return err
 	}
-	writes := []Write{{Key: record.Key, IfRevision: record.Revision, Delete: true}}
+	writes := []Write{{Key: record.Key, IfRevision: record.Revision, Delete: true}, {Key: openKey(id), IfRevision: AnyRevision, Delete: true}}
 	if head.Run.RequestID != "" {
 		writes = append(writes, Write{Key: requestKey(head.Run.RequestID), IfRevision: AnyRevision, Delete: true})
 	}
@@ -231,7 +249,9 @@ func (r *Repository) markDeleting(ctx context.Context, term Heads, record Record
 	if err != nil {
 		return 0, err
 	}
-	return term.Commit(ctx, []Write{{Key: record.Key, Value: value, IfRevision: record.Revision}})
+	return term.Commit(ctx, []Write{
+		{Key: record.Key, Value: value, IfRevision: record.Revision}, {Key: openKey(head.Run.ID), IfRevision: AnyRevision},
+	})
 }
 
 // deleteBlobs removes all objects of a run, result.json first: without it the run is not listed.

@@ -17,6 +17,9 @@ import (
 // resultSchema names the format of result.json.
 const resultSchema = "proofload.result/v1"
 
+// errArchive says that result.json is damaged, or of another version.
+var errArchive = errors.New("its archive cannot be read")
+
 // archive is result.json: the final head, so that a run can be read without etcd.
 type archive struct {
 	Schema string `json:"schema"`
@@ -50,7 +53,7 @@ func (r *Repository) Create(ctx context.Context, term Heads, rec run.Run) (run.R
 	if err != nil {
 		return run.Run{}, false, fmt.Errorf("create run %s: %w", rec.ID, err)
 	}
-	writes := []Write{{Key: HeadKey(rec.ID), Value: value}}
+	writes := []Write{{Key: HeadKey(rec.ID), Value: value}, {Key: openKey(rec.ID), IfRevision: AnyRevision}}
 	if rec.RequestID != "" {
 		writes = append(writes, Write{Key: requestKey(rec.RequestID), Value: []byte(rec.ID)})
 	}
@@ -136,10 +139,10 @@ func (r *Repository) archived(ctx context.Context, id string) (Head, error) {
 	}
 	var a archive
 	if err := json.Unmarshal(data, &a); err != nil {
-		return Head{}, fmt.Errorf("load run %s: read %s: %w", id, resultKey(id), err)
+		return Head{}, fmt.Errorf("load run %s: %w: read %s: %w", id, errArchive, resultKey(id), err)
 	}
 	if a.Schema != resultSchema || a.Head.Version != headVersion {
-		return Head{}, fmt.Errorf("load run %s: %s is of schema %q, format %d, which this version does not know", id, resultKey(id), a.Schema, a.Head.Version)
+		return Head{}, fmt.Errorf("load run %s: %w: %s is of schema %q, format %d, which this version does not know", id, errArchive, resultKey(id), a.Schema, a.Head.Version)
 	}
 	return a.Head, nil
 }

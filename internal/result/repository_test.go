@@ -1,9 +1,11 @@
 package result
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"proofload/internal/result/blob"
@@ -140,9 +142,9 @@ func TestKilledRunIsListedAndCanBeClosed(t *testing.T) {
 	mustCommit(t, c, Update{Segment: sealed(1)})
 	// kill -9; the next start:
 	term := cluster.elect()
-	left, err := repo.Unfinished(t.Context())
-	if err != nil || len(left) != 1 || left[0].Run.ID != "r" {
-		t.Fatalf("Unfinished = %v, %v", left, err)
+	left, damaged, err := repo.Open(t.Context())
+	if err != nil || len(damaged) > 0 || len(left) != 1 || left[0].Run.ID != "r" {
+		t.Fatalf("Open = %v, %v, %v", left, damaged, err)
 	}
 	failed := left[0].Run
 	failed.State = run.Failed
@@ -211,13 +213,87 @@ func TestRepairFinishesWhatADeadLeaderBegan(t *testing.T) {
 	if err != nil || slices.Contains(ids(page.Runs), "a0") {
 		t.Errorf("a run being deleted is listed: %q, %v", ids(page.Runs), err)
 	}
-	mended, err := repo.Repair(t.Context(), term)
-	if err != nil || !slices.Equal(mended, []string{"a0", "a2", "a6"}) {
-		t.Errorf("Repair = %q, %v", mended, err)
+	open, _, err := repo.Open(t.Context())
+	if err != nil || len(open) != 10 {
+		t.Fatalf("%d runs are open, %v", len(open), err)
 	}
-	if mended, err = repo.Repair(t.Context(), term); err != nil || len(mended) > 0 {
-		t.Errorf("second Repair = %q, %v", mended, err)
+	for _, head := range open {
+		if !head.final() {
+			continue
+		}
+		if err := repo.Repair(t.Context(), term, head); err != nil {
+			t.Errorf("repair %s: %v", head.Run.ID, err)
+		}
+		if err := repo.Settle(t.Context(), term, head.Run.ID); err != nil {
+			t.Errorf("settle %s: %v", head.Run.ID, err)
+		}
 	}
+	offline, err := NewRepository(nil, blobs).List(t.Context(), Query{})
+	if got := ids(offline.Runs); err != nil || !slices.Equal(got, []string{"a8", "a6", "a4", "a2"}) {
+		t.Errorf("published are %q, %v", got, err)
+	}
+	if open, _, err = repo.Open(t.Context()); err != nil || len(open) != 5 {
+		t.Errorf("%d runs are open after the repair, %v", len(open), err)
+	}
+}
+
+// TestDamagedHeadHidesNoOther: a run whose record or archive cannot be read is shown as such, and the
+// others are listed, carried on and repaired all the same.
+func TestDamagedHeadHidesNoOther(t *testing.T) {
+	cluster, blobs, term := populate(t)
+	if _, err := term.Commit(t.Context(), []Write{{Key: HeadKey("a3"), Value: []byte("{"), IfRevision: AnyRevision}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := blobs.Put(t.Context(), resultKey("b1"), []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	repo := NewRepository(cluster, blobs)
+	page, err := repo.List(t.Context(), Query{})
+	if err != nil || len(page.Runs) != 11 {
+		t.Fatalf("%q are listed, %v", ids(page.Runs), err)
+	}
+	for _, rec := range page.Runs {
+		if damaged := rec.ID == "a3" || rec.ID == "b1"; damaged != strings.Contains(rec.Reason, "cannot be read") {
+			t.Errorf("run %s: reason %q", rec.ID, rec.Reason)
+		}
+	}
+	open, damaged, err := repo.Open(t.Context())
+	if err != nil || len(open) != 9 || len(damaged) != 1 {
+		t.Errorf("%d runs are open and %v damaged, %v", len(open), damaged, err)
+	}
+}
+
+// TestStartReadsOnlyWhatIsOpen: what a leader reads at its start does not grow with the runs that ended.
+func TestStartReadsOnlyWhatIsOpen(t *testing.T) {
+	cluster, blobs, term := populate(t)
+	repo := NewRepository(cluster, blobs)
+	for i := 0; i < 10; i += 2 {
+		if err := repo.Settle(t.Context(), term, fmt.Sprintf("a%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counted := &counting{Reader: cluster}
+	open, _, err := NewRepository(counted, blobs).Open(t.Context())
+	if err != nil || len(open) != 5 || counted.records != 10 {
+		t.Errorf("%d runs are open, %d records were read for them, %v", len(open), counted.records, err)
+	}
+}
+
+// counting counts the records that are read.
+type counting struct {
+	Reader
+	records int
+}
+
+func (c *counting) Get(ctx context.Context, key string) (Record, error) {
+	c.records++
+	return c.Reader.Get(ctx, key)
+}
+
+func (c *counting) Page(ctx context.Context, prefix, after string, limit int) ([]Record, bool, error) {
+	page, more, err := c.Reader.Page(ctx, prefix, after, limit)
+	c.records += len(page)
+	return page, more, err
 }
 
 func FuzzDecodeHead(f *testing.F) {

@@ -38,7 +38,7 @@ const (
 	Restamped EventKind = "restamped"
 	// StopRequested ends the run early [Stop]. While stopping it changes nothing: aborts take effect once.
 	StopRequested EventKind = "stop_requested"
-	// AllEnded says that every phase has ended and nothing is in flight.
+	// AllEnded says that every phase has ended and nothing is in flight [At].
 	AllEnded EventKind = "all_ended"
 	// WorkersLost says that more workers were lost than the policy bears.
 	WorkersLost EventKind = "workers_lost"
@@ -72,6 +72,8 @@ type Event struct {
 	ID     string
 	Reason string
 
+	// At is the run time at which the load of an AllEnded ended; 0, or one that is still to come: now.
+	At        time.Duration
 	Shards    *ShardMap
 	T0        time.Time
 	Factor    float64 // absolute against the plan of the environment: 1.5 is 150 %

@@ -125,7 +125,19 @@ func (s *step) restarted() error {
 	return nil
 }
 
+// room refuses what would make the record too large to be written every second. Resume, stop and the
+// starts of phases are never refused: there are no more of them than of what they follow.
+func (s *step) room() error {
+	if len(s.run.History) >= maxChanges {
+		return s.refuse("it has been paused and scaled %d times, and no record holds more", maxChanges)
+	}
+	return nil
+}
+
 func (s *step) pause() error {
+	if err := s.room(); err != nil {
+		return err
+	}
 	s.change(Change{Kind: ChangePause})
 	s.to(Paused)
 	s.notify(OnPause)
@@ -146,6 +158,9 @@ func (s *step) scale() error {
 		return s.wrong("factor %v is not a positive number; to hold the load back, pause", f)
 	case s.ev.MaxFactor > 0 && f > s.ev.MaxFactor:
 		return &LimitError{Run: s.run.ID, Factor: f, Max: s.ev.MaxFactor}
+	}
+	if err := s.room(); err != nil {
+		return err
 	}
 	s.run.Factor = f
 	s.change(Change{Kind: ChangeScale, Factor: f})
@@ -214,6 +229,17 @@ func (s *step) errorOccurred() error {
 	s.run.Stop.Kind, s.run.Stop.Reason, s.run.Stop.ExitCode = StopError, s.ev.Reason, s.ev.ExitCode
 	s.run.Reason = s.ev.Reason
 	s.do(Persist)
+	return nil
+}
+
+// allEnded ends a run whose load has ended by itself. What was in flight then may have taken until now.
+func (s *step) allEnded() error {
+	if err := s.end(StopCompleted); err != nil {
+		return err
+	}
+	if s.ev.At > 0 {
+		s.run.Stop.At = min(s.run.Stop.At, s.ev.At)
+	}
 	return nil
 }
 

@@ -14,6 +14,8 @@ type Run struct {
 	Plan        string            `json:"plan_sha256"`
 	Files       map[string]string `json:"files,omitempty"` // sha256 by the name that the scenario uses
 	CreatedAt   time.Time         `json:"created_at"`
+	// QueueTimeout is how long the run may wait in IDLE from CreatedAt on; 0: for ever.
+	QueueTimeout time.Duration `json:"queue_timeout,omitempty"`
 
 	State       State        `json:"state"`
 	Since       time.Time    `json:"since"`
@@ -67,9 +69,10 @@ type Applied struct {
 
 // Stop says why a run ended.
 type Stop struct {
-	Kind   StopKind      `json:"kind"`
-	Reason string        `json:"reason,omitempty"`
-	At     time.Duration `json:"at"` // run time of acceptance, 0 before T0
+	Kind   StopKind `json:"kind"`
+	Reason string   `json:"reason,omitempty"`
+	// At is the run time of acceptance, 0 before T0; of a run that completed, that at which its load ended.
+	At time.Duration `json:"at"`
 	// ExitCode, when not 0, is the exit code of a run that an error ended (70, 75, 77 ...).
 	ExitCode int `json:"exit_code,omitempty"`
 }
@@ -114,8 +117,10 @@ type Options struct {
 	Files       map[string]string
 	HasSetup    bool
 	HasTeardown bool
-	Reason      string // what it waits for
-	Time        time.Time
+	// QueueTimeout is how long the run may wait for workers; 0: for ever.
+	QueueTimeout time.Duration
+	Reason       string // what it waits for
+	Time         time.Time
 }
 
 // New returns a run in IDLE.
@@ -123,7 +128,7 @@ func New(o Options) Run {
 	at := label(o.Time)
 	return Run{
 		ID: o.ID, Name: o.Name, Environment: o.Environment, Labels: o.Labels, RequestID: o.RequestID,
-		Scenario: o.Scenario, Plan: o.Plan, Files: o.Files, CreatedAt: at,
+		Scenario: o.Scenario, Plan: o.Plan, Files: o.Files, CreatedAt: at, QueueTimeout: o.QueueTimeout,
 		State: Idle, Since: at, Reason: o.Reason, Factor: 1,
 		Setup: task(o.ID, "setup", o.HasSetup), Teardown: task(o.ID, "teardown", o.HasTeardown),
 	}

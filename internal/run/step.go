@@ -11,6 +11,13 @@ import (
 // that every worker hears of it before it acts.
 const CommandLead = 500 * time.Millisecond
 
+// Bounds of what is kept of commands, since the whole record is written with every commit. When more
+// answers than maxApplied are to be kept, the oldest go.
+const (
+	maxChanges = 500
+	maxApplied = 2 * maxChanges
+)
+
 // maxRunTime bounds run time, so that no sum of stamps can overflow: about 146 years.
 const maxRunTime = time.Duration(math.MaxInt64 / 2)
 
@@ -45,7 +52,7 @@ var rules = map[EventKind]rule{
 	PhaseStarted:     {underLoad, (*step).phaseStarted},
 	Restamped:        {underLoad, (*step).restamped},
 	StopRequested:    {active, (*step).stopRequested},
-	AllEnded:         {underLoad, func(s *step) error { return s.end(StopCompleted) }},
+	AllEnded:         {underLoad, (*step).allEnded},
 	WorkersLost:      {[]State{Validating, Initializing, Running, Paused}, func(s *step) error { return s.end(StopWorkerLoss) }},
 	ErrorOccurred:    {active, (*step).errorOccurred},
 	Drained:          {[]State{Stopping}, (*step).drained},
@@ -99,6 +106,7 @@ func Step(r Run, ev Event) (Run, []Effect, error) {
 	}
 	if ev.ID != "" {
 		s.run.Applied = append(s.run.Applied, Applied{ID: ev.ID, Kind: ev.Kind, At: s.answer})
+		s.run.Applied = s.run.Applied[max(0, len(s.run.Applied)-maxApplied):]
 	}
 	if len(s.effects) > 0 || ev.ID != "" {
 		s.run.Revision++

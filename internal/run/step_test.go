@@ -353,3 +353,17 @@ func TestRestartedMovesT0(t *testing.T) {
 		t.Errorf("T0 %v in %s", r.T0, r.State)
 	}
 }
+
+// TestCompletedRunEndsWithItsLoad, and not when the last answer came.
+func TestCompletedRunEndsWithItsLoad(t *testing.T) {
+	for _, tc := range []struct{ at, now, want time.Duration }{
+		{at: 3 * time.Second, now: 5 * time.Second, want: 3 * time.Second},
+		{at: 0, now: 5 * time.Second, want: 5 * time.Second},
+		{at: 9 * time.Second, now: 5 * time.Second, want: 5 * time.Second},
+	} {
+		r, _, err := Step(Run{ID: "r", State: Running, Factor: 1, T0: &time.Time{}}, Event{Kind: AllEnded, At: tc.at, RunTime: tc.now})
+		if err != nil || r.Stop.At != tc.want {
+			t.Errorf("load ended at %v, told at %v: %+v, %v", tc.at, tc.now, r.Stop, err)
+		}
+	}
+}

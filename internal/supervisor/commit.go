@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"proofload/internal/metric"
@@ -18,7 +19,6 @@ type job struct {
 	segment *metric.Segment
 	marks   map[metric.Source]uint64
 	waiting []waiter
-	began   int64
 	summed  bool // the aggregate holds the segment
 }
 
@@ -44,9 +44,12 @@ func (r *runner) pump(ctx context.Context) {
 	}
 	due := !r.segment.Empty() && (now-r.lastCommit >= int64(r.m.opts.CommitEvery) || r.closing())
 	if !r.dirty && !due && r.final == nil {
+		if work := r.upkeep(now); work != nil {
+			r.background(nil, func() error { return work(ctx) })
+		}
 		return
 	}
-	j := &job{began: now}
+	j := &job{}
 	if j.final, r.final = r.final, nil; j.final == nil && !r.segment.Empty() {
 		j.segment, j.marks = r.segment, r.ledger.Seal()
 		from, to := j.segment.Span()
@@ -69,9 +72,15 @@ func (r *runner) closing() bool { return r.run.State == run.Stopping || r.run.St
 
 // begin starts the commit in the background.
 func (r *runner) begin(ctx context.Context, j *job) {
-	r.job, r.committing, r.lastCommit = j, true, r.m.opts.Clock()
+	r.job, r.lastCommit = j, r.m.opts.Clock()
+	r.background(j, func() error { return r.commit(ctx, j) })
+}
+
+// background has the committer used, by one at a time; j is nil for upkeep.
+func (r *runner) background(j *job, work func() error) {
+	r.committing = true
 	r.m.group.Go(func() error {
-		r.commits <- outcome{j, r.commit(ctx, j)}
+		r.commits <- outcome{j, work()}
 		return nil
 	})
 }
@@ -88,15 +97,15 @@ func (r *runner) commit(ctx context.Context, j *job) error {
 		r.sum.AddSegment(j.segment)
 		j.summed = true
 	}
-	if r.committer.CheckpointDue() {
-		return r.committer.Checkpoint(ctx, metric.EncodeAggregate(r.sum))
-	}
 	return nil
 }
 
 // committed takes the outcome of a commit.
 func (r *runner) committed(o outcome) error {
 	r.committing = false
+	if o.job == nil {
+		return r.kept(o.err)
+	}
 	if o.err != nil {
 		if fenced(o.err) {
 			return o.err
@@ -119,10 +128,11 @@ func (r *runner) committed(o outcome) error {
 		r.mended = r.m.opts.Clock()
 	}
 	r.job, r.outage = nil, false
+	r.record(o.job.update.Run)
 	r.view.provisional(time.Time{})
-	r.view.wrote(time.Duration(r.m.opts.Clock() - o.job.began))
+	r.view.wrote(time.Duration(r.m.opts.Clock() - r.lastCommit)) // the try that succeeded
 	if o.job.final != nil {
-		r.over = true
+		r.publish()
 	}
 	if o.job.segment != nil {
 		r.acknowledge(o.job)
@@ -144,10 +154,20 @@ const keptAnswers = 100
 // tooLarge ends a run whose record the store will never take, and leaves out of the record what the end
 // of the run does not need, so that the end can be written.
 func (r *runner) tooLarge(j *job) {
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: "the record of the run is larger than the store takes", ExitCode: run.ExitInternal})
+	if !r.run.State.Final() {
+		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: "the record of the run is larger than the store takes", ExitCode: run.ExitInternal})
+	}
 	r.run.Setup.Saved, r.facts.Breaches = "", nil
 	r.run.Applied = r.run.Applied[max(0, len(r.run.Applied)-keptAnswers):]
 	j.update.Run, j.update.Facts = r.run, r.facts
+}
+
+// record takes the record as it is committed now, and tells of the states that it has entered since.
+func (r *runner) record(rec run.Run) {
+	for _, t := range rec.Transitions[len(r.stored.Transitions):] {
+		r.view.event(r, "state", fmt.Sprintf("%s: %s", t.To, t.Reason))
+	}
+	r.stored = rec
 }
 
 // acknowledge tells the workers what is durable, and publishes the seconds that are whole now.

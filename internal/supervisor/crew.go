@@ -69,7 +69,7 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 	}
 	h.worker = w
 	if e := r.errand; e != nil && e.hand == h {
-		r.tell(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
+		r.order(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
 	}
 	if hello.Status != nil && hello.Status.Run == r.id {
 		r.reported(h, *hello.Status)
@@ -95,7 +95,7 @@ func (r *runner) reported(h *hand, s wire.Status) {
 	}
 	h.status = s
 	if s.State == wire.WorkerFailed && r.run.State != run.Stopping {
-		_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
+		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
 		return
 	}
 	switch r.run.State {
@@ -138,7 +138,7 @@ func (r *runner) checkReady() {
 		return
 	}
 	if !r.run.Ready {
-		_ = r.step(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
+		r.expect(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
 	}
 }
 
@@ -161,7 +161,7 @@ func (r *runner) checkPhases() {
 		}
 	}
 	if all {
-		_ = r.step(run.Event{Kind: run.AllEnded, Reason: "every phase has ended"})
+		r.expect(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
 	}
 }
 
@@ -233,7 +233,7 @@ func (r *runner) replace(lost []*hand) {
 	reason := fmt.Sprintf("%d of %d workers lost", gone, len(r.crew))
 	if len(rest) == 0 || r.plan.Loss.Policy == "abort" || (gone > 1 && part > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
 		r.lose(lost, 0)
-		_ = r.step(run.Event{Kind: run.WorkersLost, Reason: reason})
+		r.expect(run.Event{Kind: run.WorkersLost, Reason: reason})
 		return
 	}
 	var members []run.Member

@@ -39,9 +39,9 @@ func (r *runner) orphans() {
 	r.stopping = since
 }
 
-// owes notes what a worker that attaches still has of its earlier lives, and of this one if it was
+// debit notes what a worker that attaches still has of its earlier lives, and of this one if it was
 // given up; what the crew has, its finals tell.
-func (r *runner) owes(w fleet.Worker, hello wire.Hello) {
+func (r *runner) debit(w fleet.Worker, hello wire.Hello) {
 	for _, m := range r.run.Owed {
 		h := r.life(m)
 		if m.Worker != w.Name || (h != nil && h.lost == nil && m.Incarnation == w.Incarnation) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"proofload/internal/fleet"
+	"proofload/internal/result"
 	"proofload/internal/run"
 	"proofload/internal/wire"
 )
@@ -27,9 +28,11 @@ func (r *runner) effect(e run.Effect) {
 	case run.StampT0:
 		r.stampT0()
 	case run.SendAssignment:
-		r.assignAll(r.goal())
+		if r.announce() {
+			r.assignAll(r.goal())
+		}
 	case run.SendStop:
-		r.assignAll(wire.GoalStop)
+		r.assignAll(wire.GoalStop) // and the next tick looks whether anything is in flight
 	case run.RunTeardown:
 		r.runTask("teardown", r.run.Teardown.ID)
 	case run.Finalise:
@@ -37,12 +40,16 @@ func (r *runner) effect(e run.Effect) {
 	case run.Release:
 		r.release()
 	case run.Notify:
-		r.m.notify(e.Callback, r.run)
+		r.call(result.Notice{ID: e.ID, Kind: e.Callback})
 	}
 }
 
-// resumeEffects begins what a run needs that an earlier term left: one in IDLE looks for workers.
+// resumeEffects begins what a run needs that an earlier term left: the callbacks that it owes, and one
+// in IDLE looks for workers.
 func (r *runner) resumeEffects() {
+	for _, n := range r.facts.Notices {
+		r.call(n)
+	}
 	if r.run.State == run.Idle {
 		r.seekWorkers()
 	}
@@ -53,7 +60,7 @@ func (r *runner) goal() wire.Goal {
 	switch {
 	case r.run.State == run.Stopping || r.run.State.Final():
 		return wire.GoalStop
-	case r.t0 != nil:
+	case r.told0 != nil:
 		return wire.GoalRun
 	}
 	return wire.GoalPrepare
@@ -68,13 +75,13 @@ func (r *runner) validate() {
 		}
 	}
 	if len(missing) > 0 {
-		_ = r.step(run.Event{
+		r.expect(run.Event{
 			Kind: run.ValidationFailed, ExitCode: run.ExitUsage,
 			Reason: fmt.Sprintf("no value for secret %s: set PROOFLOAD_SECRET_%s where the coordinator runs", strings.Join(missing, ", "), strings.ToUpper(missing[0])),
 		})
 		return
 	}
-	_ = r.step(run.Event{Kind: run.ValidationOK, Reason: "the plan fits the workers"})
+	r.expect(run.Event{Kind: run.ValidationOK, Reason: "the plan fits the workers"})
 }
 
 // assignAll tells every worker what to do now.
@@ -120,7 +127,7 @@ func (r *runner) drainTime() time.Duration {
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {
 	a := wire.Assignment{
 		Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Secrets: secrets, Goal: goal,
-		T0: r.t0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
+		T0: r.told0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
 		Drain: r.drainTime(),
 	}
 	if r.run.Setup.State == run.TaskDone && r.run.Setup.Saved != "" {
@@ -144,7 +151,7 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 // beginSetup records that setup starts, which makes it run.
 func (r *runner) beginSetup() {
 	if r.run.Setup.State == run.TaskPending {
-		_ = r.step(run.Event{Kind: run.SetupStarted, Reason: "setup starts"})
+		r.expect(run.Event{Kind: run.SetupStarted, Reason: "setup starts"})
 	}
 }
 
@@ -165,43 +172,16 @@ func (r *runner) taskEnded(kind string, t wire.TaskResult) {
 		if t.Error != "" {
 			r.view.event(r, "teardown", t.Error)
 		}
-		_ = r.step(run.Event{Kind: run.TeardownDone, Error: t.Error, Requests: t.Requests, Reason: "teardown ended"})
+		r.expect(run.Event{Kind: run.TeardownDone, Error: t.Error, Requests: t.Requests, Reason: "teardown ended"})
 	case t.Error != "":
-		_ = r.step(run.Event{Kind: run.SetupFailed, Reason: "setup: " + t.Error, Requests: t.Requests})
+		r.expect(run.Event{Kind: run.SetupFailed, Reason: "setup: " + t.Error, Requests: t.Requests})
 	default:
-		if err := r.step(run.Event{Kind: run.SetupDone, Saved: string(t.Saved), Requests: t.Requests, Reason: "setup ended"}); err == nil {
+		if r.expect(run.Event{Kind: run.SetupDone, Saved: string(t.Saved), Requests: t.Requests, Reason: "setup ended"}) {
 			// The workers are ready again once they have what setup saved.
 			r.waiting = append(r.waiting, waiter{answer: func(run.Run, error) { r.assignAll(r.goal()) }})
 			r.dirty = true
 		}
 	}
-}
-
-// stampT0 decides the start of run time and records it.
-func (r *runner) stampT0() {
-	if r.t0 != nil {
-		return
-	}
-	lead := r.lead()
-	t0 := r.m.opts.Clock() + int64(lead)
-	r.t0 = &t0
-	err := r.step(run.Event{Kind: run.Started, T0: r.m.opts.Wall().Add(lead), Reason: "load starts"})
-	if err != nil {
-		r.t0 = nil
-		r.abandon(err)
-	}
-}
-
-// lead is how far ahead T0 is to be, by who has to hear of it.
-func (r *runner) lead() time.Duration {
-	var worst time.Duration
-	loopback := true
-	for _, h := range r.active() {
-		if w, ok := r.m.fleet.Worker(h.worker.Name); ok {
-			worst, loopback = max(worst, w.ClockBound()), loopback && w.Loopback
-		}
-	}
-	return run.Lead(worst, r.view.lastWrite(), loopback)
 }
 
 // release tells the workers that the run is closed.

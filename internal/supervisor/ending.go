@@ -53,7 +53,7 @@ func (r *runner) checkDrained() {
 	if r.indebted() {
 		return
 	}
-	_ = r.step(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
+	r.expect(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
 }
 
 // errand is setup or teardown at the worker that was told to run it.
@@ -70,7 +70,7 @@ const errandLimit = 11 * time.Minute
 // runTask has the first worker that is there run setup or teardown.
 func (r *runner) runTask(kind, id string, tried ...*hand) {
 	for _, h := range r.active() {
-		if h.status.State == wire.WorkerFailed || slices.Contains(tried, h) || !r.tell(h, kind, id) {
+		if h.status.State == wire.WorkerFailed || slices.Contains(tried, h) || !r.order(h, kind, id) {
 			continue
 		}
 		r.errand = &errand{kind: kind, id: id, hand: h, began: r.m.opts.Clock(), tried: tried}
@@ -79,8 +79,8 @@ func (r *runner) runTask(kind, id string, tried ...*hand) {
 	r.taskEnded(kind, wire.TaskResult{ID: id, Run: r.id, Error: "no worker is there to run it"})
 }
 
-// tell sends a task to a worker, if that life of it is there.
-func (r *runner) tell(h *hand, kind, id string) bool {
+// order sends a task to a worker, if that life of it is there.
+func (r *runner) order(h *hand, kind, id string) bool {
 	w, known := r.m.fleet.Worker(h.worker.Name)
 	return known && !h.gone && w.Incarnation == h.member.Incarnation &&
 		r.m.fleet.Task(h.worker.Name, wire.Task{ID: id, Run: r.id, Kind: kind}) == nil

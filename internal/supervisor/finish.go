@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -28,6 +29,7 @@ type finalResult struct {
 
 // books is what closing a run found out: the final judgement, and all that the report is made of.
 type books struct {
+	stop    run.Stop // what was judged
 	outcome judge.Outcome
 	fold    *report.Fold
 	missing map[string]report.Missing
@@ -61,7 +63,7 @@ func (r *runner) finalise() {
 // readBooks reads every committed segment and judges all of it, so that what came after its second
 // was judged counts too. It runs in the background.
 func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopped time.Duration) books {
-	b := books{fold: report.NewFold()}
+	b := books{stop: *in.Stop, fold: report.NewFold()}
 	j := judge.New(r.plan)
 	j.SetSchedule(a.history, stopped)
 	b.err = inTurn(r.m.opts.Repository.SegmentsByStart(ctx, r.id), func(s *metric.Second) error {
@@ -125,9 +127,13 @@ func (r *runner) closed(b books) {
 			Reasons: []run.Reason{{Code: "samples_unreadable", Message: "committed samples could not be read: " + b.err.Error()}},
 		}
 	}
-	if err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)}); err != nil {
-		r.abandon(fmt.Errorf("finalise: %w", err))
+	if b.stop != *r.run.Stop {
+		// An error came while the books were read, so that the run has ended otherwise than was judged.
 		r.closingBooks = false
+		r.finalise()
+		return
+	}
+	if !r.conclude(&b) {
 		return
 	}
 	reports, err := r.reports(b)
@@ -138,6 +144,25 @@ func (r *runner) closed(b books) {
 	r.dirty = true
 }
 
+// conclude steps the record to its end. A judgement that cannot be is a defect of this program, and
+// the run ends all the same.
+func (r *runner) conclude(b *books) bool {
+	err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)})
+	if err == nil {
+		return true
+	}
+	r.log.Error("judgement refused", "error", err)
+	b.outcome.Verdict = run.Verdict{
+		Result: run.Invalid, ExitCode: run.ExitInternal,
+		Reasons: []run.Reason{{Code: "internal", Message: "the judgement contradicts the record: " + err.Error()}},
+	}
+	if err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)}); err != nil {
+		r.log.Error("run not ended", "error", err)
+		return false
+	}
+	return true
+}
+
 // endReason says in a word why a run ended.
 func endReason(rec run.Run) string {
 	if rec.Stop != nil && rec.Stop.Reason != "" {
@@ -146,12 +171,70 @@ func endReason(rec run.Run) string {
 	return "ended"
 }
 
-// close runs in the background: the commit that closes the run, and the copies for people.
+// close runs in the background: the commit that closes the run.
 func (r *runner) close(ctx context.Context, j *job) error {
-	if err := r.committer.Finalise(ctx, result.Final{Run: j.update.Run, Facts: j.update.Facts, Reports: j.final.reports}); err != nil {
-		return err
+	return r.committer.Finalise(ctx, result.Final{Run: j.update.Run, Facts: j.update.Facts, Reports: j.final.reports})
+}
+
+// publishTries is how often the copies of a closed run are tried before its worker goes on.
+const publishTries = 10
+
+// publish makes the copies for people in the background. What cannot be copied holds nobody up for
+// long: the next term repairs it, and the reports are read without them.
+func (r *runner) publish() {
+	ctx := r.ctx
+	r.m.group.Go(func() error {
+		copied := r.copy(ctx)
+		r.mail.post(func() {
+			r.copied = &copied
+			r.m.fleet.Release(r.id)
+			r.m.queue.nudge()
+			r.checkOver()
+		})
+		return nil
+	})
+}
+
+func (r *runner) copy(ctx context.Context) bool {
+	for try := 1; ; try++ {
+		err := r.m.opts.Repository.Publish(ctx, r.id)
+		if err == nil || errors.Is(err, result.ErrNotFound) { // it was deleted meanwhile
+			return true
+		}
+		if try == publishTries {
+			r.log.Warn("copies of the reports not made, the next start makes them", "error", err)
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryAfter):
+		}
 	}
-	return r.m.opts.Repository.Publish(ctx, r.id)
+}
+
+// checkOver ends the runner when nothing is left to do, and notes that for the next term.
+func (r *runner) checkOver() {
+	if r.copied == nil || r.calling > 0 || r.settling {
+		return
+	}
+	if !*r.copied || len(r.facts.Notices) > 0 {
+		r.over = true
+		return
+	}
+	r.settling = true
+	ctx := r.ctx
+	r.m.group.Go(func() error {
+		err := r.sweepIfDue(ctx)
+		if err == nil {
+			err = r.m.opts.Repository.Settle(ctx, r.m.opts.Heads, r.id)
+		}
+		if err != nil {
+			r.log.Debug("end not noted, the next start looks again", "error", err)
+		}
+		r.mail.post(func() { r.over = true })
+		return nil
+	})
 }
 
 // reports renders the document of the run in all its forms.

@@ -24,6 +24,9 @@ const maxAhead = 5 * time.Second
 // maxSeries bounds how many series one run may have, over all its seconds.
 const maxSeries = 50_000
 
+// closedMessage answers a batch of a run that is closed.
+const closedMessage = "run is closed: a closed run is never amended"
+
 // batch counts a batch once.
 func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 	source := metric.Source{Worker: w.Name, Incarnation: b.Incarnation}
@@ -31,6 +34,10 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 	if r.closingBooks || r.final != nil || r.run.State.Final() {
 		// It is too late for this term. That the run is closed is said once it is recorded; until then
 		// another leader may still count it.
+		if r.stored.State.Final() {
+			nack.Reason, nack.Message = wire.NackClosed, closedMessage
+			r.m.fleet.Nack(w.Name, nack)
+		}
 		return
 	}
 	decoded, err := r.decode(source, b)

@@ -17,12 +17,14 @@ import (
 	"proofload/internal/result"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
 // ErrNotLive says that a run is not conducted now: it has ended, or is not known.
 var ErrNotLive = errors.New("run is not live")
+
+// ErrElsewhere says that a run has not ended and is not conducted here any more: the term is over.
+var ErrElsewhere = errors.New("run is conducted elsewhere now")
 
 // Options are what a Manager needs; all fields but Callbacks are required.
 type Options struct {
@@ -41,8 +43,8 @@ type Options struct {
 	// Version of the program and of etcd, for reports.
 	Version, EtcdVersion string
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
-	// after the other and in order. A slow one delays the next ones and no run.
-	Callbacks []func(run.CallbackKind, run.Run)
+	// after the other and in order. A slow one delays the next ones and the load of no run.
+	Callbacks []Callback
 }
 
 // Fleet is what a Manager needs of the workers; *fleet.Fleet is one. It is as large as it is because
@@ -69,14 +71,16 @@ type Manager struct {
 	log   hclog.Logger
 	fleet Fleet
 	calls *mailbox // of Callbacks
+	queue queue
 
 	mu      sync.Mutex
 	runners map[string]*runner
-	queue   []string // runs in IDLE, oldest first
 	strays  map[stray]bool
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
+
+	admitting sync.Mutex // held while a run is opened, so that none is opened twice
 }
 
 // New returns a manager; Run makes it work.
@@ -99,21 +103,29 @@ func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 		m.closed = true
 		return nil
 	})
+	group.Go(func() error {
+		m.callback(groupCtx)
+		return nil
+	})
 	if err := m.takeOver(groupCtx); err != nil {
 		group.Go(func() error { return err })
 		return group.Wait()
 	}
 	ready()
-	over := make(chan struct{})
-	var calls sync.WaitGroup
-	calls.Go(func() { m.callback(over) })
-	defer calls.Wait()
-	defer close(over)
 	err := group.Wait()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// start does something in the background for as long as the term lasts.
+func (m *Manager) start(work func(ctx context.Context) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.group.Go(func() error { return work(m.ctx) })
+	}
 }
 
 // launch registers a runner and starts its goroutine. At the end of the term it does nothing: the run
@@ -126,95 +138,20 @@ func (m *Manager) launch(r *runner) {
 	}
 	m.runners[r.id] = r
 	if r.run.State == run.Idle {
-		m.queue = append(m.queue, r.id)
+		m.queue.join(r)
 	}
 	m.group.Go(func() error {
 		err := r.loop(m.ctx)
 		m.mu.Lock()
 		delete(m.runners, r.id)
-		m.queue = slices.DeleteFunc(m.queue, func(id string) bool { return id == r.id })
 		m.mu.Unlock()
+		r.view.close()
+		close(r.done)
 		m.fleet.Release(r.id)
-		m.nudge()
+		m.queue.leave(r) // also one that waits on in the next term
+		m.queue.nudge()
 		return err
 	})
-}
-
-// Accepted is a scenario that was read and found valid.
-type Accepted struct {
-	ID           string // of the run
-	RequestID    string
-	Plan         *scenario.Plan
-	PlanDigest   string // under which the plan is stored
-	Files        map[string]string
-	QueueTimeout time.Duration // 0: for ever
-}
-
-// Create records a run and puts it into the queue. The same request id again returns the run that
-// was created first.
-func (m *Manager) Create(ctx context.Context, a Accepted) (run.Run, error) {
-	rec := run.New(run.Options{
-		ID: a.ID, Name: a.Plan.Name, Environment: a.Plan.Environment, Labels: a.Plan.Labels, RequestID: a.RequestID,
-		Scenario: a.Plan.ScenarioSHA256, Plan: a.PlanDigest, Files: a.Files,
-		HasSetup: len(a.Plan.Setup) > 0, HasTeardown: len(a.Plan.Teardown) > 0,
-		Reason: "accepted", Time: m.opts.Wall(),
-	})
-	created, fresh, err := m.opts.Repository.Create(ctx, m.opts.Heads, rec)
-	if err != nil || !fresh {
-		return created, err
-	}
-	r, err := m.open(ctx, rec.ID)
-	if err != nil {
-		return run.Run{}, err
-	}
-	r.queueTimeout = a.QueueTimeout
-	m.launch(r)
-	m.nudge()
-	return created, nil
-}
-
-// nudge makes the oldest waiting runs look for workers again.
-func (m *Manager) nudge() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, id := range m.queue {
-		if r := m.runners[id]; r != nil {
-			r.mail.post(r.seekWorkers)
-		}
-	}
-}
-
-// mayStart reports whether no run that waits longer wants the same workers: runs get workers in the
-// order in which they were accepted, but one that cannot start holds up only those that compete with it.
-func (m *Manager) mayStart(id string, match map[string]string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, before := range m.queue {
-		if before == id {
-			return true
-		}
-		if other := m.runners[before]; other != nil && overlap(match, other.plan.Workers.Match) {
-			return false
-		}
-	}
-	return true
-}
-
-// overlap reports whether a worker could carry the labels of both.
-func overlap(a, b map[string]string) bool {
-	for name, value := range a {
-		if other, ok := b[name]; ok && other != value {
-			return false
-		}
-	}
-	return true
-}
-
-// started takes a run out of the queue.
-func (m *Manager) started(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.queue = slices.DeleteFunc(m.queue, func(q string) bool { return q == id })
 }
 
 // live returns the runner of a run.
@@ -225,46 +162,6 @@ func (m *Manager) live(id string) (*runner, error) {
 		return r, nil
 	}
 	return nil, fmt.Errorf("run %s: %w", id, ErrNotLive)
-}
-
-// Command applies a command to a live run and returns the run once it is recorded. A repeated id is
-// the same command.
-func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run, error) {
-	r, err := m.live(id)
-	if err != nil {
-		return run.Run{}, err
-	}
-	if ev.Kind == run.ScaleRequested {
-		ev.MaxFactor = maxFactor(r.plan)
-	}
-	type answer struct {
-		run run.Run
-		err error
-	}
-	reply := make(chan answer, 1)
-	r.mail.post(func() {
-		r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
-	})
-	select {
-	case a := <-reply:
-		return a.run, a.err
-	case <-r.done:
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
-	case <-ctx.Done():
-		return run.Run{}, context.Cause(ctx)
-	}
-}
-
-// maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.
-func maxFactor(p *scenario.Plan) float64 {
-	rate, users := p.Peak()
-	most := 0.0
-	for _, pair := range [][2]float64{{p.Limits.Rate, rate}, {p.Limits.Users, users}} {
-		if limit, peak := pair[0], pair[1]; limit > 0 && peak > 0 && (most == 0 || limit/peak < most) {
-			most = limit / peak
-		}
-	}
-	return most
 }
 
 // Live returns a live run with its progress, or ErrNotLive.
@@ -293,7 +190,7 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 	var marks []wire.Mark
 	for _, o := range hello.Outbox {
 		r, err := m.live(o.Run)
-		if err != nil {
+		if err != nil || r.view.snapshot().Run.State.Final() {
 			m.strayed(stray{worker: w.Name, run: o.Run, incarnation: o.Incarnation})
 			continue
 		}
@@ -301,11 +198,11 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 	}
 	for _, r := range m.conducted() {
 		r.mail.post(func() {
-			r.owes(w, hello)
+			r.debit(w, hello)
 			r.attached(w, hello)
 		})
 	}
-	m.nudge()
+	m.queue.nudge()
 	return marks
 }
 

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
@@ -41,10 +43,30 @@ func (r *runner) phaseStart(p scenario.Phase, t run.Timeline, depth int) (time.D
 	return t.RunTime(p.At)
 }
 
+// loadEnd is the run time at which the schedule of the last phase ended: what was in flight then took
+// longer, and is draining.
+func (r *runner) loadEnd() time.Duration {
+	timeline := r.run.Timeline()
+	starts := schedule.Starts(r.plan.Phases, timeline)
+	var last time.Duration
+	for _, p := range r.plan.Phases {
+		last = max(last, starts[p.Name]+p.Length)
+	}
+	at, known := timeline.RunTime(last)
+	if !known {
+		return r.now()
+	}
+	return at
+}
+
 // reportEvents are the events that the record does not tell.
 func (r *runner) reportEvents() []report.Event {
+	events, before := r.view.log()
 	out := []report.Event{}
-	for _, e := range r.view.log() {
+	if before > 0 {
+		out = append(out, report.Event{Kind: "events", Detail: fmt.Sprintf("%d earlier events are not kept", before)})
+	}
+	for _, e := range events {
 		switch e.Kind {
 		case "state", "pause", "resume", "scale", "phase", "breach":
 			continue // the report makes these of the record

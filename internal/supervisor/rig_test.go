@@ -67,8 +67,9 @@ type rig struct {
 	cancel  context.CancelFunc
 	ended   chan error
 
-	mu    sync.Mutex
-	calls []run.CallbackKind
+	mu       sync.Mutex
+	calls    []run.CallbackKind
+	callback Callback // called too, if set
 }
 
 type syncBuffer struct {
@@ -130,10 +131,15 @@ func (r *rig) lead(epoch int64) {
 		Heads:  r.term, Blobs: r.disk, Repository: result.NewRepository(r.term, r.disk),
 		Clock: clock, Wall: time.Now, Secret: func(name string) (string, bool) { return "s", name == "known" },
 		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test",
-		Callbacks: []func(run.CallbackKind, run.Run){func(k run.CallbackKind, _ run.Run) {
+		Callbacks: []Callback{func(ctx context.Context, n Notification) error {
 			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.calls = append(r.calls, k)
+			r.calls = append(r.calls, n.Kind)
+			also := r.callback
+			r.mu.Unlock()
+			if also != nil {
+				return also(ctx, n)
+			}
+			return nil
 		}},
 	})
 	r.fleet = &robots{manager: r.manager, plan: r.plan, clock: clock, all: map[string]*robot{}}

@@ -72,6 +72,7 @@ func (x *executed) run() bool {
 			x.fire(a)
 			ended := !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
 			if a.Goal == wire.GoalStop || ended {
+				time.Sleep(x.drain())
 				x.seal()
 				x.finish(ended)
 				return true
@@ -82,6 +83,12 @@ func (x *executed) run() bool {
 			return true
 		}
 	}
+}
+
+func (x *executed) drain() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.slow
 }
 
 // fire counts every arrival that is due by now, in the second in which it is.

@@ -25,11 +25,12 @@ type runner struct {
 	plan *scenario.Plan
 	mail *mailbox
 	view *view
-	done chan struct{}   // closed when loop has returned
+	done chan struct{}   // closed when loop has returned and the manager has forgotten the runner
 	ctx  context.Context // of the loop, for what it starts in the background
 
 	// The record, and its way to the store.
 	run          run.Run
+	stored       run.Run // the record as it was committed last: what is shown
 	facts        result.Facts
 	committer    *result.Committer // used by one commit at a time
 	commits      chan outcome      // capacity 1
@@ -42,10 +43,14 @@ type runner struct {
 	duplicates   int64        // discarded by earlier terms
 	outage       bool         // the last commit failed, and it was said
 	final        *finalResult // the run is over: the next commit closes it
-	over         bool         // the closing commit has succeeded
+	calling      int          // callbacks that were asked for
+	copied       *bool        // the copies of the closed run are made, or were given up
+	settling     bool         // nothing is left to do but to note that
+	over         bool         // it is closed, and nothing is left to do
+	upkeepAt     int64        // no upkeep before
+	unswept      bool         // an earlier term may have left objects
 	closingBooks bool         // what was committed is being read for the last time
-	queueTimeout time.Duration
-	accepted     int64 // when this runner began, for the queue timeout
+	accepted     int64        // when the run was accepted, on the manager's clock
 
 	// The samples.
 	ledger    *metric.Ledger
@@ -62,6 +67,7 @@ type runner struct {
 	crew      map[string]*hand
 	errand    *errand // setup or teardown, while a worker runs it
 	t0        *int64  // start of run time on the manager's clock
+	told0     *int64  // T0 as the workers may be told it; nil: it is not recorded yet
 	redivided int64   // when the in-flight caps were last divided
 	losses    []loss  // shards whose owner was lost, in order
 	debts     map[metric.Source]debt
@@ -86,14 +92,14 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 	r := &runner{
 		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
 		mail: newMailbox(), done: make(chan struct{}),
-		run: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
-		accepted: m.opts.Clock(),
+		run: head.Run, stored: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
+		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(),
 	}
-	r.duplicates = head.Facts.Duplicates
+	r.duplicates, r.unswept = head.Facts.Duplicates, head.Epoch < m.opts.Heads.Epoch()
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
 		Epoch: m.opts.Leader.Epoch, Coordinator: m.opts.Leader.Name, At: r.now(),
 	})
@@ -105,8 +111,6 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 // loop conducts the run to its end. It returns nil when the run has ended or ctx has; an error that
 // is result.ErrFenced says that the term is over.
 func (r *runner) loop(ctx context.Context) error {
-	defer close(r.done)
-	defer r.view.close()
 	r.ctx = ctx
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
@@ -157,12 +161,19 @@ func (r *runner) step(ev run.Event) error {
 	}
 	if next.State != r.run.State {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
-		r.view.event(r, "state", fmt.Sprintf("%s: %s", next.State, next.Reason))
 		if next.State == run.Stopping {
 			r.stopping = r.m.opts.Clock()
 		}
 	}
+	if r.run.State == run.Idle && next.State != run.Idle {
+		r.m.queue.leave(r)
+	}
 	r.run = next
+	for _, e := range effects {
+		if e.Kind == run.Notify {
+			r.owe(e)
+		}
+	}
 	for i, e := range effects {
 		if e.Kind == run.Persist {
 			r.dirty = true
@@ -174,22 +185,41 @@ func (r *runner) step(ev run.Event) error {
 	return nil
 }
 
-// command applies an operator's event and answers once it is recorded.
+// try applies an event that the run may refuse.
+func (r *runner) try(ev run.Event) (applied bool) { return r.step(ev) == nil }
+
+// expect applies an event that the run is to be able to take, and abandons the run if it is not. One
+// that is ending may refuse what was begun before its end.
+func (r *runner) expect(ev run.Event) (applied bool) {
+	err := r.step(ev)
+	if err != nil && r.run.State != run.Stopping && !r.run.State.Final() {
+		r.abandon(err)
+	}
+	return err == nil
+}
+
+// command applies an operator's event and answers once it is recorded. A repeated one waits for the
+// record of the first, which may still be on its way.
 func (r *runner) command(ev run.Event, answer func(run.Run, error)) {
-	if _, done := r.run.Answer(ev.ID); done && ev.ID != "" {
-		answer(r.run, nil)
-		return
-	}
-	before := r.run
+	before := r.run.Revision
 	if err := r.step(ev); err != nil {
-		answer(before, err)
+		answer(r.stored, err)
 		return
 	}
-	switch ev.Kind {
-	case run.PauseRequested, run.ResumeRequested, run.ScaleRequested:
-		r.view.event(r, eventName(ev.Kind), describe(ev))
+	if r.run.Revision == r.stored.Revision {
+		answer(r.stored, nil)
+		return
 	}
-	r.waiting = append(r.waiting, waiter{answer: answer})
+	fresh := r.run.Revision != before
+	r.waiting = append(r.waiting, waiter{answer: func(rec run.Run, err error) {
+		switch ev.Kind {
+		case run.PauseRequested, run.ResumeRequested, run.ScaleRequested:
+			if fresh {
+				r.view.event(r, eventName(ev.Kind), describe(ev))
+			}
+		}
+		answer(rec, err)
+	}})
 	r.dirty = true
 }
 
@@ -232,28 +262,36 @@ func (r *runner) tick() {
 
 // checkQueueTimeout ends a run that has waited for workers for too long.
 func (r *runner) checkQueueTimeout() {
-	if r.queueTimeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < r.queueTimeout {
+	timeout := r.run.QueueTimeout
+	if timeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < timeout {
 		return
 	}
-	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", r.queueTimeout, r.run.Reason)
-	r.queueTimeout = 0
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
+	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", timeout, r.run.Reason)
+	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
 }
 
 // seekWorkers reserves workers for a run in IDLE.
 func (r *runner) seekWorkers() {
-	if r.run.State != run.Idle || !r.m.mayStart(r.id, r.plan.Workers.Match) {
+	if r.run.State != run.Idle {
+		return
+	}
+	if before := r.m.queue.ahead(r); before != nil {
+		r.wait("waiting behind run " + before.id)
 		return
 	}
 	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)
 	if why != "" {
-		if why != r.run.Reason {
-			_ = r.step(run.Event{Kind: run.Waiting, Reason: why})
-		}
+		r.wait(why)
 		return
 	}
-	r.m.started(r.id)
 	r.hire(taken)
+}
+
+// wait notes what a run in IDLE waits for.
+func (r *runner) wait(why string) {
+	if why != r.run.Reason {
+		r.expect(run.Event{Kind: run.Waiting, Reason: why})
+	}
 }
 
 // hire makes the reserved workers the run's crew. One whose share of the ring rounds to nothing is
@@ -272,15 +310,15 @@ func (r *runner) hire(taken []fleet.Worker) {
 		r.crew[w.Name] = &hand{worker: w, member: shares[i].member, joined: r.now()}
 		r.view.event(r, "worker", w.Name+" assigned")
 	}
-	if err := r.step(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(r.crew))}); err != nil {
-		r.abandon(err)
-	}
+	r.expect(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(r.crew))})
 }
 
 // abandon ends a run that cannot go on for a reason inside this program.
 func (r *runner) abandon(err error) {
 	r.log.Error("run abandoned", "error", err)
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: err.Error(), ExitCode: run.ExitInternal})
+	if err := r.step(run.Event{Kind: run.ErrorOccurred, Reason: err.Error(), ExitCode: run.ExitInternal}); err != nil {
+		r.log.Error("run not ended", "error", err)
+	}
 }
 
 // fenced reports whether an error says that the term is over.

@@ -1,8 +1,8 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,26 +54,9 @@ func (s *records) Page(_ context.Context, prefix, after string, limit int) (page
 type term struct {
 	*records
 	epoch   int64
-	over    bool                    // another leads
-	refuses func(state string) bool // heads with runs in these states are refused
-	limit   int                     // of a value in bytes; 0: none
-}
-
-// veto refuses the heads of runs in a state; nil refuses none.
-func (t *term) veto(refuses func(state string) bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.refuses = refuses
-}
-
-// refused reports whether a write is vetoed; the lock is held.
-func (t *term) refused(w result.Write) bool {
-	var head struct {
-		Run struct {
-			State string `json:"state"`
-		} `json:"run"`
-	}
-	return t.refuses != nil && json.Unmarshal(w.Value, &head) == nil && t.refuses(head.Run.State)
+	over    bool // another leads
+	limit   int  // of a value in bytes; 0: none
+	trouble trouble
 }
 
 // Epoch implements result.Heads.
@@ -86,12 +69,12 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 	if t.over {
 		return 0, result.ErrFenced
 	}
+	if t.trouble.refuses(writes) {
+		return 0, result.ErrRefused
+	}
 	for _, w := range writes {
 		if t.limit > 0 && len(w.Value) > t.limit {
 			return 0, result.ErrTooLarge
-		}
-		if t.refused(w) {
-			return 0, result.ErrRefused
 		}
 		if w.IfRevision != result.AnyRevision && t.all[w.Key].Revision != w.IfRevision {
 			return 0, result.ErrConflict
@@ -104,6 +87,9 @@ func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
 			continue
 		}
 		t.all[w.Key] = result.Record{Key: w.Key, Value: w.Value, Revision: t.revision}
+	}
+	if t.trouble.losesReplies() {
+		return 0, result.ErrUnknown
 	}
 	return t.revision, nil
 }
@@ -118,8 +104,57 @@ func (t *term) end() {
 // disk is a store of blobs that can be full.
 type disk struct {
 	blob.Memory
-	mu   sync.Mutex
-	full bool
+	mu    sync.Mutex
+	full  bool
+	onPut func(key string) // called before something is put under a fixed name
+	dead  error            // nothing can be read
+	stuck error            // nothing can be put under a fixed name
+	onGet func(key string) // called before something is read
+	deny  string           // no object whose key holds this can be stored; empty: all can
+}
+
+func (d *disk) beforeGet(fn func(key string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onGet = fn
+}
+
+func (d *disk) denied(part string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deny = part
+}
+
+func (d *disk) before(fn func(key string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onPut = fn
+}
+
+func (d *disk) failPut(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = err
+}
+
+func (d *disk) unreadable(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead = err
+}
+
+// Get implements blob.Store.
+func (d *disk) Get(ctx context.Context, key string) ([]byte, error) {
+	d.mu.Lock()
+	err, before := d.dead, d.onGet
+	d.mu.Unlock()
+	if before != nil {
+		before(key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
+	return d.Memory.Get(ctx, key)
 }
 
 func (d *disk) fill(full bool) {
@@ -139,8 +174,11 @@ func (d *disk) err() error {
 
 // PutIfAbsent implements blob.Store.
 func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
-	if err := d.err(); err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
+	d.mu.Lock()
+	denied := d.deny != "" && strings.Contains(key, d.deny)
+	d.mu.Unlock()
+	if err := d.err(); err != nil || denied {
+		return fmt.Errorf("put %s: %w", key, cmp.Or(err, blob.ErrNoSpace))
 	}
 	return d.Memory.PutIfAbsent(ctx, key, data)
 }
@@ -149,6 +187,15 @@ func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
 func (d *disk) Put(ctx context.Context, key string, data []byte) error {
 	if err := d.err(); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
+	}
+	d.mu.Lock()
+	before, stuck := d.onPut, d.stuck
+	d.mu.Unlock()
+	if stuck != nil {
+		return fmt.Errorf("put %s: %w", key, stuck)
+	}
+	if before != nil {
+		before(key)
 	}
 	return d.Memory.Put(ctx, key, data)
 }

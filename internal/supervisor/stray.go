@@ -47,7 +47,7 @@ func (m *Manager) answer(ctx context.Context, s stray) {
 	case head.Run.State.Final() && s.batch:
 		m.fleet.Nack(s.worker, wire.Nack{
 			Run: s.run, Incarnation: s.incarnation, Want: 1, Reason: wire.NackClosed,
-			Message: "run is closed: a closed run is never amended",
+			Message: closedMessage,
 		})
 	case head.Run.State.Final():
 		m.fleet.Ack(s.worker, []wire.Mark{{Run: s.run, Incarnation: s.incarnation, Closed: true}})

@@ -42,14 +42,14 @@ func TestOnlyTheRecordClosesARun(t *testing.T) {
 			w := r.fleet.join("a", 10)
 			r.create("r1", 0)
 			r.load("r1", 9500*time.Millisecond)
-			r.term.veto(func(head string) bool { return head == string(run.Completed) })
+			r.term.trouble.refuse(saying(`"verdict":`))
 			time.Sleep(5 * time.Second)
 			r.manager.Received(w.info(), batch)
 			time.Sleep(100 * time.Millisecond)
 			if nacks, closed := w.answered(); closed || len(nacks) > 0 {
 				t.Errorf("before the run is closed: closed %v, nacks %+v", closed, nacks)
 			}
-			r.term.veto(nil)
+			r.term.trouble.refuse(nil)
 			r.until("r1", run.Completed)
 			r.manager.Received(w.info(), batch)
 			time.Sleep(100 * time.Millisecond)

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"proofload/internal/metric"
@@ -11,38 +12,80 @@ import (
 	"proofload/internal/scenario"
 )
 
-// takeOver ends the runs that an earlier term left active.
+// damagedError says that a run cannot be conducted, and that no retry will help.
+type damagedError struct {
+	committer *result.Committer
+	cause     error
+}
+
+func (e *damagedError) Error() string { return e.cause.Error() }
+
+func (e *damagedError) Unwrap() error { return e.cause }
+
+// takeOver carries on what an earlier term left: runs that have not ended, and what was left to do
+// about runs that have. One that is damaged keeps none of the others waiting.
 func (m *Manager) takeOver(ctx context.Context) error {
-	if _, err := m.opts.Repository.Repair(ctx, m.opts.Heads); err != nil {
-		m.log.Warn("interrupted work on ended runs not finished", "error", err)
-	}
-	heads, err := m.opts.Repository.Unfinished(ctx)
+	heads, damaged, err := m.opts.Repository.Open(ctx)
 	if err != nil {
 		return fmt.Errorf("take over runs: %w", err)
 	}
+	for _, err := range damaged {
+		m.log.Error("run left alone, its record cannot be read", "error", err)
+	}
 	for _, h := range heads {
-		if err := m.adopt(ctx, h.Run); err != nil {
-			return err
+		if h.Deleting || h.Run.State.Final() {
+			m.windUp(h)
+			continue
+		}
+		if err := m.conduct(h.Run.ID); err != nil {
+			if fenced(err) || ctx.Err() != nil {
+				return fmt.Errorf("take over run %s: %w", h.Run.ID, err)
+			}
+			m.log.Error("run not taken over, trying again", "run_id", h.Run.ID, "error", err)
+			m.settle(h.Run.ID)
 		}
 	}
 	return nil
 }
 
-// adopt starts a runner for a run that an earlier term accepted. One that had not got workers waits
-// on; one that had is closed with what is committed, because the process that held its clock is gone.
-func (m *Manager) adopt(ctx context.Context, rec run.Run) error {
-	r, err := m.open(ctx, rec.ID)
-	if err != nil {
-		return fmt.Errorf("take over run %s: %w", rec.ID, err)
-	}
-	if rec.State != run.Idle {
-		r.mail.post(func() { r.orphaned() })
-	}
-	m.launch(r)
-	return nil
+// windUp does in the background what is left to do about a run that has ended: its copies, or its
+// deletion, and the callbacks that it owes. What fails is left to the next term.
+func (m *Manager) windUp(h result.Head) {
+	m.start(func(ctx context.Context) error {
+		if err := m.finish(ctx, h); err != nil && ctx.Err() == nil {
+			m.log.Warn("work on an ended run not finished", "run_id", h.Run.ID, "error", err)
+		}
+		return nil
+	})
 }
 
-// open makes a runner for a recorded run.
+func (m *Manager) finish(ctx context.Context, h result.Head) error {
+	if err := m.opts.Repository.Repair(ctx, m.opts.Heads, h); err != nil || h.Deleting {
+		return err
+	}
+	for _, n := range h.Facts.Notices {
+		told := make(chan error, 1)
+		m.notify(Notification{ID: n.ID, Kind: n.Kind, Run: h.Run}, func(err error) { told <- err })
+		select {
+		case err := <-told:
+			if err != nil {
+				return fmt.Errorf("callback %s: %w", n.Kind, err)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	c, err := result.OpenCommitter(ctx, m.opts.Heads, m.opts.Blobs, h.Run.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := c.Sweep(ctx); err != nil {
+		return err
+	}
+	return m.opts.Repository.Settle(ctx, m.opts.Heads, h.Run.ID)
+}
+
+// open makes a runner for a recorded run, or returns a damagedError.
 func (m *Manager) open(ctx context.Context, id string) (*runner, error) {
 	committer, err := result.OpenCommitter(ctx, m.opts.Heads, m.opts.Blobs, id)
 	if err != nil {
@@ -51,17 +94,62 @@ func (m *Manager) open(ctx context.Context, id string) (*runner, error) {
 	head := committer.Head()
 	data, err := blob.GetFile(ctx, m.opts.Blobs, head.Run.Plan)
 	if err != nil {
-		return nil, fmt.Errorf("plan of run %s: %w", id, err)
+		err = fmt.Errorf("plan of run %s: %w", id, err)
+		if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt) {
+			err = &damagedError{committer, err}
+		}
+		return nil, err
 	}
 	plan, err := scenario.DecodePlan(data)
 	if err != nil {
-		return nil, fmt.Errorf("plan of run %s: %w", id, err)
+		return nil, &damagedError{committer, fmt.Errorf("plan of run %s: %w", id, err)}
 	}
 	sum, err := m.aggregate(ctx, head)
-	if err != nil {
+	switch {
+	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrCorrupt), errors.Is(err, metric.ErrCorrupt):
+		// The run can still be closed: its samples are read once more for that, and named as unreadable.
+		m.log.Error("committed samples not read", "run_id", id, "error", err)
+		sum = metric.NewAggregate(id)
+	case err != nil:
 		return nil, err
 	}
 	return newRunner(m, committer, plan, sum), nil
+}
+
+// bury closes a run that nobody can conduct: FAILED, with the reason and without a report.
+func (m *Manager) bury(ctx context.Context, id string, e *damagedError) error {
+	head := e.committer.Head()
+	m.log.Error("run closed, it cannot be conducted", "run_id", id, "error", e)
+	rec, facts := head.Run, head.Facts
+	reason := "it cannot be conducted: " + e.Error()
+	for _, ev := range []run.Event{
+		{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitInternal},
+		{Kind: run.Drained, Reason: reason},
+		{Kind: run.TeardownDone, Error: reason, Reason: reason},
+		{Kind: run.Finalised, Reason: reason, Verdict: &run.Verdict{
+			Result: run.Invalid, ExitCode: run.ExitInternal, Reasons: []run.Reason{{Code: "damaged", Message: reason}},
+		}},
+	} {
+		if ev.Kind == run.Drained && rec.Drained != nil || ev.Kind == run.TeardownDone && rec.Teardown.State != run.TaskStarted {
+			continue
+		}
+		ev.Time, ev.RunTime = m.opts.Wall(), rec.Now
+		next, effects, err := run.Step(rec, ev)
+		if err != nil {
+			return fmt.Errorf("close run %s: %w", id, err)
+		}
+		for _, n := range effects {
+			if n.Kind == run.Notify {
+				facts.Notices = append(facts.Notices, result.Notice{ID: n.ID, Kind: n.Callback})
+			}
+		}
+		rec = next
+	}
+	if err := e.committer.Finalise(ctx, result.Final{Run: rec, Facts: facts}); err != nil {
+		return err
+	}
+	m.windUp(e.committer.Head())
+	return nil
 }
 
 // aggregate adds up what is committed of a run: the last checkpoint, and the segments behind it.
@@ -96,7 +184,7 @@ func (r *runner) orphaned() {
 	for _, o := range r.run.Shards.Owners {
 		r.losses = append(r.losses, loss{member: o.Member, ranges: o.Ranges, at: r.now(), until: r.now()})
 	}
-	_ = r.step(run.Event{Kind: run.ErrorOccurred, Reason: reason})
+	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason})
 	if r.run.Drained == nil {
 		r.orphans()
 		return // checkDrained goes on

@@ -37,7 +37,7 @@ func (r *runner) breached(b judge.Breach) {
 	r.dirty = true
 	r.view.event(r, "breach", b.Message)
 	if b.OnBreach == "abort" && r.run.State != run.Stopping {
-		_ = r.step(run.Event{Kind: run.StopRequested, ID: r.id + "/abort/" + id, Stop: run.StopCriterion, Reason: b.Message})
+		r.expect(run.Event{Kind: run.StopRequested, ID: r.id + "/abort/" + id, Stop: run.StopCriterion, Reason: b.Message})
 	}
 }
 

@@ -23,7 +23,8 @@ type view struct {
 
 	mu     sync.Mutex
 	snap   wire.RunView
-	events []wire.Event
+	events []wire.Event // the newest, maxEvents at most
+	before uint64       // events that are not kept any more
 	marked map[metric.Source]uint64
 
 	recent   *metric.Ring   // the last windowSeconds seconds, provisional
@@ -37,6 +38,9 @@ type view struct {
 	criteria []wire.CriterionProgress
 	write    time.Duration // how long the last commit took
 }
+
+// maxEvents bounds what is kept of a run's events: a worker that comes and goes makes them without end.
+const maxEvents = 10_000
 
 // windowSeconds is the length of the live window.
 const windowSeconds = 5
@@ -61,14 +65,15 @@ func inWindow(name string, _ metric.Info) bool {
 	return name == metric.ResponseTime || name == metric.ServiceTime || name == metric.ScheduleLag
 }
 
-// update takes the run as it is now, and publishes it when there is news.
+// update takes the run as it is recorded, and publishes it when there is news. What is not recorded is
+// not shown: the next leader would not know of it.
 func (v *view) update(r *runner) {
-	now := r.now()
-	elapsed, paused := r.run.Times(now)
+	now, rec := r.now(), r.stored
+	elapsed, paused := rec.Times(now)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	changed := v.snap.Run.State != r.run.State || v.snap.Run.Reason != r.run.Reason || len(v.snap.Run.History) != len(r.run.History)
-	v.snap.Run, v.snap.Elapsed, v.snap.Paused = r.run, elapsed, paused
+	changed := v.snap.Run.State != rec.State || v.snap.Run.Reason != rec.Reason || len(v.snap.Run.History) != len(rec.History)
+	v.snap.Run, v.snap.Elapsed, v.snap.Paused = rec, elapsed, paused
 	v.snap.Workers = r.crewNames()
 	if r.t0 != nil && now >= 0 {
 		v.snap.Progress = v.progress(r, now)
@@ -83,17 +88,27 @@ func (v *view) update(r *runner) {
 func (v *view) event(r *runner, kind, detail string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if len(v.events) == maxEvents {
+		const gone = maxEvents / 10
+		v.events, v.before = slices.Clone(v.events[gone:]), v.before+gone
+	}
 	v.events = append(v.events, wire.Event{
-		Number: uint64(len(v.events)) + 1, RunTime: r.now(), Kind: kind, Detail: detail, Time: r.m.opts.Wall(),
+		Number: v.before + uint64(len(v.events)) + 1, RunTime: r.now(), Kind: kind, Detail: detail, Time: r.m.opts.Wall(),
 	})
 	v.fresh = true
 }
 
-// Events returns the events so far.
-func (v *view) log() []wire.Event {
+// log returns the events so far, and how many earlier ones are not kept.
+func (v *view) log() (events []wire.Event, before uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return slices.Clone(v.events)
+	return slices.Clone(v.events), v.before
+}
+
+// since returns the events behind the first n, as far as they are kept, and how many there were in all;
+// the lock is held.
+func (v *view) since(n uint64) ([]wire.Event, uint64) {
+	return slices.Clone(v.events[max(n, v.before)-v.before:]), v.before + uint64(len(v.events))
 }
 
 func (v *view) provisional(since time.Time) {

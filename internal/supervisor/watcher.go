@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"slices"
-
 	"proofload/internal/metric"
 	"proofload/internal/wire"
 )
@@ -10,12 +8,12 @@ import (
 // heldViews is how many views wait for a watcher before it loses the oldest.
 const heldViews = 8
 
-// Watcher follows one run. A slow one loses views, and is told how many, but no events; it holds
-// nothing up. It must not be used concurrently.
+// Watcher follows one run. A slow one loses views, and is told how many, but no events of those
+// that are kept, whose numbers show what is not; it holds nothing up. It must not be used concurrently.
 type Watcher struct {
 	view *view
 	sub  *metric.Subscription[wire.RunView]
-	seen int // events
+	seen uint64 // events
 }
 
 // Watch follows a live run until Close.
@@ -44,8 +42,7 @@ func (w *Watcher) Next() []wire.Update {
 		out[i].View = v
 	}
 	out[0].Missed = missed
-	out[len(out)-1].Events = slices.Clone(w.view.events[w.seen:])
-	w.seen = len(w.view.events)
+	out[len(out)-1].Events, w.seen = w.view.since(w.seen)
 	return out
 }
 

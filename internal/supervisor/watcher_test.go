@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,40 @@ func TestWatch(t *testing.T) {
 		}
 		if _, err := r.manager.Watch("r1"); err == nil {
 			t.Error("an ended run can be watched")
+		}
+	})
+}
+
+// TestEventsAreBounded: of a run in which too much happens the newest events are kept, and it is said
+// how many are not.
+func TestEventsAreBounded(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", time.Second)
+		w, err := r.manager.Watch("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		live, err := r.manager.live("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		live.mail.post(func() {
+			for range 2 * maxEvents {
+				live.view.event(live, "worker", "a away")
+			}
+		})
+		time.Sleep(time.Second)
+		updates := w.Next()
+		events := updates[len(updates)-1].Events
+		if n := len(events); n > maxEvents || events[0].Number == 1 || events[n-1].Number != events[0].Number+uint64(n)-1 {
+			t.Errorf("%d events, numbered %d to %d", n, events[0].Number, events[n-1].Number)
+		}
+		_, d := r.ended2("r1")
+		if first := d.Events[0]; len(d.Events) > maxEvents+100 || !strings.Contains(first.Detail, "earlier events are not kept") {
+			t.Errorf("%d events in the report, the first is %+v", len(d.Events), first)
 		}
 	})
 }

@@ -38,10 +38,12 @@ type robot struct {
 	busy     int64 // iterations in flight that it tells of
 	lies     bool  // its totals are not what it did
 	taskErr  string
-	saved    string // what setup saves
-	deaf     bool   // says nothing about tasks
-	failure  string // why it cannot prepare; it says so and nothing more
-	withheld int64  // what it sealed and could not deliver
+	saved    string         // what setup saves
+	deaf     bool           // says nothing about tasks
+	failure  string         // why it cannot prepare; it says so and nothing more
+	lead     *time.Duration // how far ahead T0 was when it first heard of it
+	slow     time.Duration  // how long what was in flight at the end of the schedule takes
+	withheld int64          // what it sealed and could not deliver
 }
 
 // robots is a Fleet of robots.
@@ -164,6 +166,10 @@ func (f *robots) Assign(name string, a wire.Assignment, _ time.Duration) {
 	if w := f.get(name); w != nil {
 		w.mu.Lock()
 		w.wanted = a
+		if a.T0 != nil && w.lead == nil {
+			lead := time.Duration(*a.T0 - f.clock())
+			w.lead = &lead
+		}
 		w.mu.Unlock()
 		w.poke()
 	}

@@ -1,0 +1,82 @@
+package supervisor
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"proofload/internal/run"
+)
+
+// TestCreateWhoseReplyIsLost: a run that was recorded is conducted, whether its client comes back or not.
+func TestCreateWhoseReplyIsLost(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		bubble(t, shop, func(r *rig) {
+			r.fleet.join("a", 10)
+			accepted := Accepted{ID: "r1", RequestID: "q", Plan: r.plan, PlanDigest: r.digest}
+			r.term.trouble.loseReplies(true)
+			if _, err := r.manager.Create(r.t.Context(), accepted); err == nil {
+				t.Error("a run was created without a reply")
+			}
+			r.term.trouble.loseReplies(false)
+			if again {
+				accepted.ID = "r2"
+				rec, err := r.manager.Create(r.t.Context(), accepted)
+				if err != nil || rec.ID != "r1" {
+					t.Errorf("the repeated request: run %s, error %v", rec.ID, err)
+				}
+			}
+			if rec := r.until("r1", run.Completed, run.Failed); rec.State != run.Completed {
+				t.Errorf("again %v: %s (%s)", again, rec.State, rec.Reason)
+			}
+		})
+	}
+}
+
+// TestCreateThatCannotBeOpened is repaired when the store answers again.
+func TestCreateThatCannotBeOpened(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.disk.unreadable(errors.New("input/output error"))
+		if _, err := r.manager.Create(r.t.Context(), Accepted{ID: "r1", RequestID: "q", Plan: r.plan, PlanDigest: r.digest}); err == nil {
+			t.Error("a run was created whose plan cannot be read")
+		}
+		time.Sleep(time.Minute)
+		r.disk.unreadable(nil)
+		r.until("r1", run.Completed)
+	})
+}
+
+// TestQueueSaysBehindWhat a run waits.
+func TestQueueSaysBehindWhat(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.create("r1", 0)
+		r.create("r2", 20*time.Second)
+		time.Sleep(time.Second)
+		wantReason(t, r.record("r2").Reason, "behind run r1")
+		rec := r.until("r2", run.Failed)
+		wantReason(t, rec.Stop.Reason, "behind run r1")
+		r.create("r3", 0)
+		r.fleet.join("a", 10)
+		r.load("r1", time.Second)
+		wantReason(t, r.record("r3").Reason, "waiting for a worker")
+	})
+}
+
+// TestQueueTimeoutOutlivesTheTerm: it counts from the acceptance of the run.
+func TestQueueTimeoutOutlivesTheTerm(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.create("r1", 30*time.Second)
+		time.Sleep(20 * time.Second)
+		r.term.end()
+		r.resign()
+		r.lead(2)
+		rec := r.until("r1", run.Failed)
+		if waited := rec.EndedAt.Sub(rec.CreatedAt); waited < 30*time.Second || waited > 32*time.Second {
+			t.Errorf("gave up after %v", waited)
+		}
+		if rec.Verdict.ExitCode != run.ExitNotStarted {
+			t.Errorf("verdict %+v", rec.Verdict)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"proofload/internal/result"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+)
+
+// Command applies a command to a live run and returns the run once it is recorded. A repeated id is
+// the same command, also after the end of the run.
+func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run, error) {
+	r, err := m.live(id)
+	if err != nil {
+		return m.repeated(ctx, id, ev)
+	}
+	if ev.Kind == run.ScaleRequested {
+		ev.MaxFactor = maxFactor(r.plan)
+	}
+	type answer struct {
+		run run.Run
+		err error
+	}
+	reply := make(chan answer, 1)
+	r.mail.post(func() {
+		r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
+	})
+	select {
+	case a := <-reply:
+		return a.run, a.err
+	case <-r.done:
+		select {
+		case a := <-reply: // the last thing that the runner did
+			return a.run, a.err
+		default:
+			return m.repeated(ctx, id, ev)
+		}
+	case <-ctx.Done():
+		return run.Run{}, context.Cause(ctx)
+	}
+}
+
+// repeated answers a command to a run that is not conducted here: if it was applied to a run that has
+// ended since, as it was answered then.
+func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Run, error) {
+	head, err := m.opts.Repository.Load(ctx, id)
+	if errors.Is(err, result.ErrNotFound) {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
+	}
+	if err != nil {
+		return run.Run{}, err
+	}
+	if !head.Run.State.Final() {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
+	}
+	if _, known := head.Run.Answer(ev.ID); !known {
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
+	}
+	rec, _, err := run.Step(head.Run, ev) // refuses the id of another kind of command
+	return rec, err
+}
+
+// maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.
+func maxFactor(p *scenario.Plan) float64 {
+	rate, users := p.Peak()
+	most := 0.0
+	for _, pair := range [][2]float64{{p.Limits.Rate, rate}, {p.Limits.Users, users}} {
+		if limit, peak := pair[0], pair[1]; limit > 0 && peak > 0 && (most == 0 || limit/peak < most) {
+			most = limit / peak
+		}
+	}
+	return most
+}

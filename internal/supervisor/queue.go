@@ -1,0 +1,65 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+)
+
+// queue is the runs in IDLE, oldest first. They get workers in the order in which they were accepted,
+// but one that cannot start holds up only those that compete with it.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*runner
+}
+
+func (q *queue) join(r *runner) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, r)
+}
+
+// leave takes a run out of the queue, if it is in it, and makes the others look for workers again.
+func (q *queue) leave(r *runner) {
+	q.mu.Lock()
+	before := len(q.waiting)
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *runner) bool { return w == r })
+	left := len(q.waiting) < before
+	q.mu.Unlock()
+	if left {
+		q.nudge()
+	}
+}
+
+// nudge makes the runs look for workers, the oldest first.
+func (q *queue) nudge() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range q.waiting {
+		r.mail.post(r.seekWorkers)
+	}
+}
+
+// ahead returns the run that waits longer for the same workers; nil: none does.
+func (q *queue) ahead(r *runner) *runner {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, before := range q.waiting {
+		if before == r {
+			break
+		}
+		if overlap(r.plan.Workers.Match, before.plan.Workers.Match) {
+			return before
+		}
+	}
+	return nil
+}
+
+// overlap reports whether a worker could carry the labels of both.
+func overlap(a, b map[string]string) bool {
+	for name, value := range a {
+		if other, ok := b[name]; ok && other != value {
+			return false
+		}
+	}
+	return true
+}
