@@ -206,11 +206,9 @@ func (a *Agent) tasked(t wire.Task) {
 	a.mu.Lock()
 	w := a.current
 	a.mu.Unlock()
-	if w == nil || w.run != t.Run {
+	if w == nil || w.run != t.Run || !w.task(t) {
 		a.link.Result(wire.TaskResult{ID: t.ID, Run: t.Run, Error: "worker is not prepared for the run"})
-		return
 	}
-	w.task(t)
 }
 
 // leased implements receiver: the lease counts from the sending of the heartbeat that was answered.

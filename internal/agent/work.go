@@ -36,6 +36,7 @@ type work struct {
 	failure    string
 	stopLoad   context.CancelFunc // starts no more work
 	tasks      map[string]bool
+	closing    bool // no task may begin any more
 	totals     wire.Totals
 	lastStatus wire.Status
 	last       lease
@@ -104,6 +105,9 @@ func (w *work) drain() {
 
 // close ends the work at once and waits for it.
 func (w *work) close() {
+	w.mu.Lock()
+	w.closing = true
+	w.mu.Unlock()
 	w.end()
 	w.wg.Wait()
 	w.agent.counts.idle()

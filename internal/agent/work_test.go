@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -85,5 +87,31 @@ func TestSecondThatNoMessageCarries(t *testing.T) {
 	}
 	if s := a.link.up.status; s.State != wire.WorkerFailed || !strings.Contains(s.Error, "second 1 fit into no message") {
 		t.Errorf("status %+v", s)
+	}
+}
+
+// TestTaskForWorkThatEnds proves that a task which arrives while the work is closed is answered as one
+// that cannot be done, and that none begins after the work has waited for those that had.
+func TestTaskForWorkThatEnds(t *testing.T) {
+	now := int64(1000)
+	a := newAgent(t, &now)
+	w := newWork(t.Context(), a, wire.Assignment{Run: "r", Revision: 1, PlanDigest: "unknown"})
+	a.adopt(w)
+	var posting sync.WaitGroup
+	for i := range 100 {
+		posting.Go(func() { a.tasked(wire.Task{ID: strconv.Itoa(i), Run: "r", Kind: "teardown"}) })
+	}
+	w.close()
+	a.link.mu.Lock()
+	answered := len(a.link.up.results) // with all that had begun
+	a.link.mu.Unlock()
+	posting.Wait()
+	for _, r := range a.link.up.results[answered:] {
+		if r.Error != "worker is not prepared for the run" {
+			t.Errorf("task %s was begun after the end: %q", r.ID, r.Error)
+		}
+	}
+	if n := len(a.link.up.results); n != 100 {
+		t.Errorf("%d tasks were answered, want all 100", n)
 	}
 }
