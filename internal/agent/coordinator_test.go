@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -92,11 +91,7 @@ func (e *ear) assigned(a wire.Assignment) {
 
 func (e *ear) tasked(wire.Task) {}
 
-func (e *ear) leased(sent int64, granted time.Duration, leader run.Offset) {
-	e.note(func(h *heard) {
-		h.leases = append(h.leases, lease{until: sent + int64(granted), leader: leader, known: true})
-	})
-}
+func (e *ear) leased(l lease) { e.note(func(h *heard) { h.leases = append(h.leases, l) }) }
 
 func (e *ear) drained(reason string) { e.note(func(h *heard) { h.drains = append(h.drains, reason) }) }
 
@@ -138,7 +133,7 @@ func onLine(t *testing.T, fn func(l *line)) {
 			Name: "w1", Addresses: []string{"passthrough:///c1"}, DataDir: t.TempDir(), Version: "test",
 			Clock: func() int64 { return int64(time.Since(began)) }, Logger: hclog.NewNullLogger(),
 			Credentials: insecure.NewCredentials(),
-			Dial: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
+			Dial:        []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -274,4 +269,3 @@ func (s *attached) breakOff(err error) {
 	s.end <- err
 	<-s.gone
 }
-

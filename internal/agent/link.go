@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
-	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -24,7 +23,7 @@ import (
 type receiver interface {
 	assigned(a wire.Assignment)
 	tasked(t wire.Task)
-	leased(sent int64, lease time.Duration, leader run.Offset)
+	leased(l lease)
 	drained(reason string)
 }
 

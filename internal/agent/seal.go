@@ -9,6 +9,7 @@ import (
 
 	"proofload/internal/load"
 	"proofload/internal/metric"
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -22,6 +23,7 @@ func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error
 	second := int64(0)
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
+	w.keepClock()
 	for {
 		select {
 		case err := <-ended:
@@ -50,8 +52,28 @@ func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error
 				return
 			}
 			second++
+			w.keepClock()
 		}
 		w.progress()
+	}
+}
+
+// resume goes on with the clock that an earlier process has kept of this run, if there is one.
+func (w *work) resume() {
+	clock, ok, err := w.agent.clocks.load(w.run)
+	if err != nil {
+		w.log.Warn("start of run time that an earlier process knew is lost", "error", err)
+	}
+	if ok {
+		w.clock.resume(clock)
+	}
+}
+
+// keepClock leaves the clock on disk for the next process.
+func (w *work) keepClock() {
+	err := w.clock.keep(func(c run.Clock) error { return w.agent.clocks.save(w.run, c) })
+	if err != nil {
+		w.log.Warn("start of run time would not survive a restart of this worker", "error", err)
 	}
 }
 

@@ -222,6 +222,7 @@ func (s *session) take(m *pb.AttachResponse) error {
 		if err != nil {
 			return err
 		}
+		a.Epoch = m.GetEpoch()
 		s.link.to.assigned(a)
 	case *pb.AttachResponse_Ack:
 		for _, mark := range wire.MarksFromProto(p.Ack.GetMarks()) {
@@ -254,9 +255,14 @@ func (s *session) replied(r *pb.HeartbeatReply, now int64) {
 	}
 	offset, known := s.clock.Best(now)
 	s.mu.Unlock()
-	if ok && known {
-		s.link.to.leased(sent, r.GetLease().AsDuration(), offset)
+	if !ok || !known {
+		return
 	}
+	l := lease{epoch: s.epoch, leader: offset, known: true}
+	if granted := r.GetLease().AsDuration(); granted > 0 {
+		l.until = sent + int64(granted)
+	}
+	s.link.to.leased(l)
 }
 
 // committed drops what a mark covers.
