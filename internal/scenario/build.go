@@ -3,12 +3,13 @@ package scenario
 import (
 	"io/fs"
 	"maps"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/brianvoe/gofakeit/v7"
 
 	"proofload/internal/scenario/expression"
 )
@@ -33,70 +34,6 @@ func (l *loader) build() {
 	l.buildCriteria()
 	l.buildRest()
 	l.checkRows()
-}
-
-func (l *loader) buildTargets() {
-	f := &l.file
-	if f.Target != nil {
-		l.target(DefaultTarget, *f.Target)
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.Targets)) {
-		l.target(name, f.Targets[name])
-	}
-	for _, a := range f.AllowTargets {
-		l.plan.AllowTargets = append(l.plan.AllowTargets, a.Value)
-	}
-}
-
-func (l *loader) target(name string, t Text) {
-	if t.Value == "" {
-		return
-	}
-	u, err := url.Parse(t.Value)
-	if err != nil || u.Scheme == "" {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
-		return
-	}
-	switch u.Scheme {
-	case "mock":
-		if _, ok := l.file.Mocks[u.Host]; !ok {
-			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
-		}
-		l.plan.Targets[name] = Target{Mock: u.Host}
-		return
-	case "http", "https":
-	default:
-		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
-		return
-	}
-	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
-		return
-	}
-	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
-		l.fail(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
-		return
-	}
-	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
-}
-
-// allowed checks a host against allow_targets. Without the list only this machine is allowed: load
-// must never hit a stranger because of a slip.
-func (l *loader) allowed(host string) bool {
-	if l.file.AllowTargets == nil {
-		return host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
-	}
-	for _, a := range l.file.AllowTargets {
-		pattern := strings.ToLower(strings.Trim(a.Value, "[]"))
-		h := strings.ToLower(host)
-		if suffix, ok := strings.CutPrefix(pattern, "*."); ok && strings.HasSuffix(h, "."+suffix) {
-			return true
-		}
-		if pattern == h || pattern == "*" {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *loader) buildMocks() {
@@ -171,6 +108,7 @@ func (l *loader) buildData() {
 			l.csv(&out, *f.CSV)
 		}
 		for _, column := range slices.Sorted(maps.Keys(f.Fake)) {
+			l.generator(f.Fake[column])
 			out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
 		}
 		if out.Order == "unique" {
@@ -214,6 +152,24 @@ func (l *loader) csv(out *Dataset, name Text) {
 	}
 	out.Rows = rows
 	l.columns(name, header)
+}
+
+var call = regexp.MustCompile(`^\s*([A-Za-z0-9_]+)\s*(\(.*\))?\s*$`)
+
+// generator refuses generated data that nothing generates.
+func (l *loader) generator(t Text) {
+	m := call.FindStringSubmatch(t.Value)
+	if m == nil {
+		l.fail(t.At, "%q is not a generator: write name or price(1,500)", t.Value)
+		return
+	}
+	if gofakeit.GetFuncLookup(strings.ToLower(m[1])) == nil {
+		near := expression.Nearest(m[1], slices.Collect(maps.Keys(gofakeit.FuncLookups)))
+		if near != "" {
+			near = "; did you mean " + near + "?"
+		}
+		l.fail(t.At, "there is no generator %q%s", m[1], near)
+	}
 }
 
 func (l *loader) buildLimits() {

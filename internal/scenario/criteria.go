@@ -3,7 +3,9 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,9 +32,12 @@ func (l *loader) buildCriteria() {
 			} else if errors.As(err, &later) {
 				at.column += later.Offset
 			}
-			l.fail(at, "%s", err)
+			if ce == nil || !l.announced(ce) {
+				l.fail(at, "%s", err)
+			}
 		}
 		c.Check = check
+		l.exist(check, f.Check.At)
 		l.during(&c, f)
 		l.when(&c, f)
 		c.Severity = textOr(f.Severity, "critical")
@@ -47,12 +52,50 @@ func (l *loader) buildCriteria() {
 	}
 }
 
+// announced tells whether an error is about a metric of the file's sources, which are refused as a whole.
+func (l *loader) announced(err *CheckError) bool {
+	for _, name := range l.sources {
+		if strings.HasPrefix(err.Message, "unknown metric "+strconv.Quote(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// exist refuses a check that selects a phase, flow or step which the scenario does not have: it would
+// never have a sample.
+func (l *loader) exist(c Check, at pos) {
+	known := map[string][]string{}
+	for _, p := range l.plan.Phases {
+		known["phase"] = append(known["phase"], p.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.plan.Flows)) {
+		known["flow"] = append(known["flow"], name)
+		for _, s := range l.plan.Flows[name].Steps {
+			if s.Name != "" && !slices.Contains(known["step"], s.Name) {
+				known["step"] = append(known["step"], s.Name)
+			}
+		}
+	}
+	selections := []Selection{c.Left}
+	if c.Over != nil {
+		selections = append(selections, *c.Over)
+	}
+	for _, s := range selections {
+		for _, m := range s.Matchers {
+			if names, ok := known[m.Label]; ok && m.Op == "=" && !slices.Contains(names, m.Value) {
+				l.fail(at, "there is no %s %q%s", m.Label, m.Value, didYouMean(m.Value, names))
+			}
+		}
+	}
+}
+
 func (l *loader) during(c *Criterion, f CriterionF) {
 	if f.During == nil {
 		return
 	}
 	for _, t := range f.During.Items {
-		if strings.HasPrefix(t.Value, "fault") {
+		if t.Value == "fault" || strings.HasPrefix(t.Value, "fault:") {
 			l.fail(t.At, "during: %s is not supported yet", t.Value)
 			continue
 		}

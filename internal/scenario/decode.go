@@ -28,6 +28,9 @@ type selfDecoder interface {
 func (d *decoder) decode(n *node, v any) { d.value(n, reflect.ValueOf(v).Elem(), "") }
 
 func (d *decoder) value(n *node, v reflect.Value, what string) {
+	if n.kind == brokenNode {
+		return // which was said already
+	}
 	if self, ok := v.Addr().Interface().(selfDecoder); ok {
 		self.decode(d, n)
 		return
@@ -59,7 +62,9 @@ func (d *decoder) structure(n *node, v reflect.Value, what string) {
 	for _, f := range n.fields {
 		i := fieldByKey(t, f.name)
 		if i < 0 {
-			d.unknown(f, keysOf(t), what)
+			if meant := d.unknown(f, keysOf(t), what); meant != "" {
+				seen[meant] = f.pos // not missing, but misspelt
+			}
 			continue
 		}
 		seen[f.name] = f.pos
@@ -87,6 +92,9 @@ func (d *decoder) structure(n *node, v reflect.Value, what string) {
 
 // field fills one field of a struct.
 func (d *decoder) field(f field, v reflect.Value, tag reflect.StructTag) {
+	if f.node.kind == brokenNode {
+		return // which was said already
+	}
 	if f.node.kind == scalarNode && f.node.value == nil && !nullable(v) {
 		d.fail(f.node.pos, "%s has no value: give one, or leave the key out", f.name)
 		return
@@ -103,16 +111,18 @@ func nullable(v reflect.Value) bool {
 	return ok
 }
 
-func (d *decoder) unknown(f field, known []string, what string) {
+// unknown reports a key that is not known here, and returns the one that was probably meant.
+func (d *decoder) unknown(f field, known []string, what string) (meant string) {
 	in := ""
 	if what != "" {
 		in = " in " + what
 	}
 	if best := expression.Nearest(f.name, known); best != "" {
 		d.fail(f.pos, "unknown key %q%s; did you mean %q?", f.name, in, best)
-		return
+		return best
 	}
 	d.fail(f.pos, "unknown key %q%s; known here: %s", f.name, in, strings.Join(known, ", "))
+	return ""
 }
 
 func (d *decoder) mapping(n *node, v reflect.Value) {
@@ -133,6 +143,7 @@ func (d *decoder) list(n *node, v reflect.Value) {
 		d.fail(n.pos, "%s where a list was expected", n.describe())
 		return
 	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, len(n.items))) // a list that is there and empty is not nil
 	partial := d.partial
 	for _, item := range n.items {
 		fresh := reflect.New(v.Type().Elem()).Elem()

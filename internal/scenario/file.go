@@ -12,9 +12,9 @@ type File struct {
 	Params       ParamsF            `yaml:"params" keys:"identifier"`
 	Target       *Text              `yaml:"target" one:"target"`
 	Targets      map[string]Text    `yaml:"targets" one:"target" is:"filled"`
-	AllowTargets []Text             `yaml:"allow_targets"`
+	AllowTargets []Text             `yaml:"allow_targets" items:"host"`
 	Environments EnvironmentsF      `yaml:"environments"`
-	Load         *Share             `yaml:"load"`
+	Load         *Share             `yaml:"load" is:">0"`
 	Workers      *WorkersFile       `yaml:"workers"`
 	Limits       *LimitsFile        `yaml:"limits"`
 	Confirm      *Flag              `yaml:"confirm"`
@@ -47,8 +47,8 @@ type WorkersFile struct {
 
 // LimitsFile bounds the load.
 type LimitsFile struct {
-	Rate  *Rate  `yaml:"rate"`
-	Users *Count `yaml:"users"`
+	Rate  *Rate  `yaml:"rate" is:">0"`
+	Users *Count `yaml:"users" is:"1.."`
 }
 
 // MockF is a stub service.
@@ -212,14 +212,14 @@ type UserSegmentF struct {
 
 // UserHoldF keeps a number of users.
 type UserHoldF struct {
-	At  Count `yaml:"at,required"`
+	At  Count `yaml:"at,required" is:"..1000000"`
 	For Span  `yaml:"for,required" is:">0"`
 }
 
 // UserRampF changes the number of users evenly.
 type UserRampF struct {
-	From Count `yaml:"from,required"`
-	To   Count `yaml:"to,required"`
+	From Count `yaml:"from,required" is:"..1000000"`
+	To   Count `yaml:"to,required" is:"..1000000"`
 	For  Span  `yaml:"for,required" is:">0"`
 }
 

@@ -54,7 +54,7 @@ func (d *decoder) template(n *node) string {
 	}
 	r, err := expression.Replace(n.text, d.known, d.scope)
 	if err != nil {
-		d.fail(n.pos, "%s", err)
+		d.expressionProblem(err, n.pos)
 		return n.text
 	}
 	if r.Constant && r.Value == nil {

@@ -171,6 +171,9 @@ type loader struct {
 	header   map[string]expression.Names // columns by data set
 	secrets  map[string]bool             // names in use
 	measures map[string]string           // units by measure
+	sources  []string                    // names of the sources, which are not supported yet
+	personal map[string]bool             // flows that read user, which only users have
+	flowName string                      // of the flow whose steps are being built
 }
 
 func (l *loader) load() *Plan {
@@ -183,6 +186,11 @@ func (l *loader) load() *Plan {
 		return nil
 	}
 	root = l.overlay(root)
+	if sources := root.get("sources"); sources != nil {
+		for _, f := range sources.fields {
+			l.sources = append(l.sources, f.name)
+		}
+	}
 	known := &expression.Values{Params: map[string]any{}, Env: l.environ(root)}
 	l.dec = &decoder{parser: &l.parser, known: known, scope: expression.Everywhere()}
 	known.Params = l.params(root.get("params"))
@@ -305,14 +313,19 @@ func didYouMean(word string, names []string) string {
 	return "; there are " + quoteAll(names)
 }
 
+// number is how a number is spelled; NaN, hexadecimal digits and underscores are texts.
+var number = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
 // spelled types a value by its spelling, as YAML would; rates, durations and shares stay texts that
 // are read where they are used.
 func spelled(s string) any {
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return i
-	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil {
-		return f
+	if number.MatchString(s) {
+		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return i
+		}
+		if f, err := strconv.ParseFloat(s, 64); err == nil {
+			return f
+		}
 	}
 	switch s {
 	case "true":

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"proofload/internal/scenario/expression"
 )
 
 // Bounds that keep nonsense from costing more than a moment.
@@ -22,6 +26,7 @@ const (
 	scalarNode kind = iota + 1
 	mapNode
 	listNode
+	brokenNode // what is no part of the language; a problem says so
 )
 
 // pos is a place in a file.
@@ -79,6 +84,14 @@ func (p *parser) fail(at pos, format string, args ...any) {
 	p.problems = append(p.problems, Problem{File: p.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 
+// expressionProblem reports an error of an expression at its place within a scalar that stands on one line.
+func (p *parser) expressionProblem(err error, at pos) {
+	if e, ok := errors.AsType[*expression.Error](err); ok && !strings.Contains(e.Source, "\n") {
+		at.column += e.Offset
+	}
+	p.fail(at, "%s", err)
+}
+
 // parse reads one YAML document; nil when it is not one.
 func (p *parser) parse(data []byte) *node {
 	if len(data) > maxFileBytes {
@@ -127,11 +140,11 @@ func (p *parser) convert(y *yaml.Node, depth int) *node {
 	n := &node{pos: pos{y.Line, y.Column}}
 	if depth > maxDepth {
 		p.fail(n.pos, "nested deeper than %d levels", maxDepth)
-		return &node{kind: scalarNode, pos: n.pos}
+		return &node{kind: brokenNode, pos: n.pos}
 	}
 	if y.Anchor != "" || y.Kind == yaml.AliasNode {
 		p.fail(n.pos, "anchors and aliases are not part of the language: write the value out, or use params")
-		return &node{kind: scalarNode, pos: n.pos}
+		return &node{kind: brokenNode, pos: n.pos}
 	}
 	switch y.Kind {
 	case yaml.MappingNode:
@@ -177,7 +190,13 @@ func (p *parser) scalar(y *yaml.Node) any {
 			switch x := v.(type) {
 			case int:
 				return int64(x)
-			case int64, uint64, float64, bool:
+			case float64:
+				if math.IsNaN(x) || math.IsInf(x, 0) {
+					p.fail(pos{y.Line, y.Column}, "%s is not a number that can be used", y.Value)
+					return int64(1) // stands in for it, so that nothing else is said
+				}
+				return x
+			case int64, uint64, bool:
 				return x
 			}
 		}
@@ -196,13 +215,13 @@ func merge(base, patch *node) *node {
 	}
 	switch {
 	case patch.kind == mapNode:
-		out := &node{kind: mapNode, pos: base.pos, fields: append([]field(nil), base.fields...)}
+		out := &node{kind: mapNode, pos: base.pos, fields: slices.Clone(base.fields)}
 		for _, f := range patch.fields {
 			out.set(f)
 		}
 		return out
 	case patch.kind == listNode && named(base) && named(patch):
-		out := &node{kind: listNode, pos: base.pos, items: append([]*node(nil), base.items...)}
+		out := &node{kind: listNode, pos: base.pos, items: slices.Clone(base.items)}
 		for _, item := range patch.items {
 			out.put(item)
 		}
@@ -211,8 +230,12 @@ func merge(base, patch *node) *node {
 	return patch
 }
 
-// set merges a field into a map.
+// set merges a field into a map; null takes the key out, as RFC 7396 has it.
 func (n *node) set(f field) {
+	if f.node.kind == scalarNode && f.node.value == nil {
+		n.fields = slices.DeleteFunc(n.fields, func(mine field) bool { return mine.name == f.name })
+		return
+	}
 	for i := range n.fields {
 		if n.fields[i].name == f.name {
 			n.fields[i].node = merge(n.fields[i].node, f.node)

@@ -37,6 +37,11 @@ func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
 	switch {
 	case f.Rate != nil:
 		l.open(&p, f, load)
+		for _, w := range p.Mix {
+			if l.personal[w.Flow] {
+				l.fail(f.Name.At, "flow %s reads user, which the arrivals of a rate do not have: use users in phase %s, or has(user.id)", w.Flow, p.Name)
+			}
+		}
 	case f.Users != nil:
 		l.closed(&p, f, load)
 	}
@@ -140,10 +145,19 @@ func (l *loader) closed(p *Phase, f PhaseF, load float64) {
 		default:
 			continue
 		}
-		seg.From, seg.To = math.Round(seg.From*load), math.Round(seg.To*load)
+		seg.From, seg.To = scaled(seg.From, load), scaled(seg.To, load)
 		l.segment(p, seg, s.At)
 		p.Users = append(p.Users, seg)
 	}
+}
+
+// scaled returns a part of some users, rounded, and at least one if there were any: a phase is made
+// small by an environment, not empty.
+func scaled(users, load float64) float64 {
+	if users == 0 || load == 0 {
+		return 0
+	}
+	return max(math.Round(users*load), 1)
 }
 
 func (l *loader) segment(p *Phase, seg Segment, at pos) {
@@ -159,6 +173,9 @@ func (l *loader) checkGraph() {
 		seen := map[string]bool{p.Name: true}
 		for at := p; at.After != "" || at.With != ""; {
 			next := at.After + at.With
+			if next == at.Name {
+				break // which was said already
+			}
 			if seen[next] {
 				l.fail(l.file.Phases[i].Name.At, "phase %s waits for itself, through %s", p.Name, next)
 				return

@@ -38,6 +38,7 @@ var formats = map[string]format{
 	"identifier": {identifier, "a name is of a-z, 0-9 and _, and does not begin with a digit"},
 	"method":     {regexp.MustCompile(`^[A-Za-z]+$`), "write GET, POST, PUT, PATCH, DELETE or another word"},
 	"path":       {regexp.MustCompile(`^/`), "a path begins with /"},
+	"host":       {regexp.MustCompile(`^(\*|(\*\.)?[^\s/:@?#*\[\]]+|\[?[0-9A-Fa-f.:]+\]?)$`), "write a host such as shop.example, an address, or *.example for the hosts below it"},
 	"header":     {regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), "that is not the name of a header"},
 }
 

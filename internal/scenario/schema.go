@@ -118,6 +118,7 @@ func (p properties) get(name string) *Schema {
 type generator struct {
 	defs    properties
 	partial bool // as in decoder: what is described will be completed by something laid over it
+	patch   bool // what is described is laid over a file: it is partial, and null takes a key out
 }
 
 // def puts a schema under $defs, once, and returns a reference to it.
@@ -141,7 +142,7 @@ func (g *generator) of(t reflect.Type) *Schema {
 	case reflect.Struct:
 		return g.definition(t)
 	case reflect.Map:
-		return &Schema{Type: "object", AdditionalProperties: g.of(t.Elem())}
+		return &Schema{Type: "object", AdditionalProperties: g.removable(g.of(t.Elem()))}
 	case reflect.Slice:
 		return &Schema{Type: "array", Items: g.item(t.Elem())}
 	}
@@ -150,11 +151,11 @@ func (g *generator) of(t reflect.Type) *Schema {
 
 // item returns the schema of the items of a list. Nothing is laid over an item without a name.
 func (g *generator) item(t reflect.Type) *Schema {
-	partial := g.partial
-	g.partial = false
+	partial, patch := g.partial, g.patch
+	g.partial, g.patch = false, false
 	whole := g.of(t)
-	g.partial = partial
-	if key := nameKeyOf(t); partial && key != "" && differs(t) {
+	g.partial, g.patch = partial, patch
+	if key := nameKeyOf(t); key != "" && (patch || partial && differs(t)) {
 		return &Schema{If: &Schema{Required: []string{key}}, Then: g.of(t), Else: whole}
 	}
 	return whole
@@ -178,8 +179,11 @@ func nameKeyOf(t reflect.Type) string {
 func (g *generator) definition(t reflect.Type) *Schema {
 	name := strings.TrimSuffix(strings.TrimSuffix(t.Name(), "File"), "F")
 	name = strings.ToUpper(name[:1]) + name[1:]
-	if g.partial && differs(t) {
+	switch {
+	case g.patch:
 		name += "Patch"
+	case g.partial && differs(t):
+		name += "Part"
 	}
 	return g.def(name, func() *Schema { return g.structure(t) })
 }
@@ -199,7 +203,7 @@ func (g *generator) structure(t reflect.Type) *Schema {
 			p.Description = "Not supported yet. " + doc.text
 			p.ErrorMessage, p.DoNotSuggest = key+" is not supported yet", true
 		}
-		s.Properties = append(s.Properties, property{key, p})
+		s.Properties = append(s.Properties, property{key, g.removable(p)})
 		if isRequired(f) && !g.partial {
 			s.Required = append(s.Required, key)
 		}
@@ -214,6 +218,19 @@ func (g *generator) structure(t reflect.Type) *Schema {
 		g.exclude(s, group)
 	}
 	return s
+}
+
+// removable allows null beside a value where null takes the value out.
+func (g *generator) removable(s *Schema) *Schema {
+	if !g.patch {
+		return s
+	}
+	out := &Schema{
+		Description: s.Description, Default: s.Default, ErrorMessage: s.ErrorMessage, DoNotSuggest: s.DoNotSuggest,
+		AnyOf: []*Schema{s, {Type: "null"}},
+	}
+	s.Description, s.Default, s.ErrorMessage, s.DoNotSuggest = "", nil, "", false
+	return out
 }
 
 // exclude adds what decoder.together checks of a group.

@@ -29,7 +29,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"target":           {text: "Where the load goes: http://host:port, https://host or mock://name."},
 		"targets":          {text: "Several targets by name. A step says which with `target: name`."},
 		"allow_targets":    {text: "Hosts that load may go to, as shop.example, *.staging.example or 127.0.0.1. Left out: only this machine."},
-		"environments":     {text: "Patches to lay over the file; choose one with -e NAME. Maps merge, lists of entries with a name merge by name, other lists replace."},
+		"environments":     {text: "Patches to lay over the file; choose one with -e NAME. Maps merge, null takes a key out, lists of entries with a name merge by name, other lists replace."},
 		"load":             {text: "Scales rates, users and max_in_flight.", value: "100%"},
 		"workers":          {text: "Which workers take part."},
 		"limits":           {text: "How high the load may go. Checked against the plan; caps `runs scale`."},

@@ -86,10 +86,10 @@ func (*ParamsF) schema(*generator) *Schema {
 
 func (*EnvironmentsF) schema(g *generator) *Schema {
 	environment := g.def("Environment", func() *Schema {
-		g.partial = true
+		g.partial, g.patch = true, true
 		s := g.structure(reflect.TypeFor[File]())
-		g.partial = false
-		s.Description = "A patch that is laid over the file: maps merge, lists of entries with a name merge by name, other lists replace."
+		g.partial, g.patch = false, false
+		s.Description = "A patch that is laid over the file: maps merge, null takes a key out, lists of entries with a name merge by name, other lists replace."
 		s.Properties = slices.DeleteFunc(s.Properties, func(p property) bool { return slices.Contains(notInEnvironment, p.name) })
 		return s
 	})
@@ -127,7 +127,7 @@ func (g *generator) property(f reflect.StructField) *Schema {
 	if items := f.Tag.Get("items"); items != "" && t.Kind() == reflect.Slice {
 		s.Items = g.ruled(s.Items, t.Elem(), items)
 	} else if items != "" {
-		s.AdditionalProperties = g.ruled(g.of(t.Elem()), t.Elem(), items)
+		s.AdditionalProperties = g.removable(g.ruled(g.of(t.Elem()), t.Elem(), items))
 	}
 	return s
 }

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -35,11 +34,12 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
-	l.secrets = map[string]bool{}
+	l.secrets, l.personal = map[string]bool{}, map[string]bool{}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
 	for _, name := range slices.Sorted(maps.Keys(l.file.Flows)) {
+		l.flowName = name
 		steps, _ := l.steps(l.file.Flows[name], setup)
 		l.plan.Flows[name] = Flow{Steps: steps}
 	}
@@ -66,8 +66,11 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 			step.Think = &f.Think.Dist
 			out = append(out, step)
 			continue
-		default:
-			continue // refused by the decoder
+		default: // refused by the decoder; what it saves is known all the same
+			for name := range f.Save {
+				vars = append(vars, name)
+			}
+			continue
 		}
 		l.http(&step, f, scope)
 		l.response(&step, f, scope)
@@ -134,6 +137,8 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		}
 		step.Expect = append(step.Expect, e.Value)
 	}
+	// What is saved or measured is stored and shown: no secret may go there.
+	scope.Secrets = nil
 	for _, name := range slices.Sorted(maps.Keys(f.Save)) {
 		l.checkExpr(f.Save[name], scope)
 		step.Save = append(step.Save, Expression{name, f.Save[name].Value})
@@ -194,21 +199,14 @@ func (l *loader) checkExpr(s Source, scope expression.Scope) *expression.Program
 	return p
 }
 
-// expressionProblem puts the offset of an expression's error into the file's column where the
-// expression stands on one line.
-func (l *loader) expressionProblem(err error, at pos) {
-	var e *expression.Error
-	if errors.As(err, &e) {
-		at.column += e.Offset
-	}
-	l.fail(at, "%s", err)
-}
-
-// note remembers the secrets that are read.
+// note remembers the secrets that are read, and the flows that read what only a user has.
 func (l *loader) note(refs []expression.Ref) {
 	for _, r := range refs {
-		if r.Root == expression.Secret {
+		switch {
+		case r.Root == expression.Secret:
 			l.secrets[r.Name] = true
+		case r.Root == expression.User && !r.Guarded && l.flowName != "":
+			l.personal[l.flowName] = true
 		}
 	}
 }

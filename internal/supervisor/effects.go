@@ -98,7 +98,7 @@ func (r *runner) assignAll(goal wire.Goal) {
 			wanted = wire.GoalStop // and it closes its books, so that what it did is told to the end
 		}
 		h.revision++
-		r.m.fleet.Assign(h.worker.Name, r.assignment(h, wanted, secrets), r.plan.Grace)
+		r.m.fleet.Assign(h.member, r.assignment(h, wanted, secrets), r.plan.Grace)
 	}
 }
 

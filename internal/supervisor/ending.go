@@ -81,9 +81,7 @@ func (r *runner) runTask(kind, id string, tried ...*hand) {
 
 // order sends a task to a worker, if that life of it is there.
 func (r *runner) order(h *hand, kind, id string) bool {
-	w, known := r.m.fleet.Worker(h.worker.Name)
-	return known && !h.gone && w.Incarnation == h.member.Incarnation &&
-		r.m.fleet.Task(h.worker.Name, wire.Task{ID: id, Run: r.id, Kind: kind}) == nil
+	return !h.gone && r.m.fleet.Task(h.member, wire.Task{ID: id, Run: r.id, Kind: kind}) == nil
 }
 
 // checkTeardown gives teardown to another worker when the one that had it is gone: it is done at

@@ -1,0 +1,92 @@
+package scenario
+
+import (
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (l *loader) buildTargets() {
+	f := &l.file
+	if f.Target != nil {
+		l.target(DefaultTarget, *f.Target)
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Targets)) {
+		l.target(name, f.Targets[name])
+	}
+	for _, a := range f.AllowTargets {
+		l.plan.AllowTargets = append(l.plan.AllowTargets, a.Value)
+	}
+}
+
+// later are the schemes of the language that no target may have yet.
+var later = []string{"grpc", "grpcs", "ws", "wss", "tcp", "udp"}
+
+func (l *loader) target(name string, t Text) {
+	if t.Value == "" {
+		return
+	}
+	u, err := url.Parse(t.Value)
+	if err == nil && slices.Contains(later, u.Scheme) {
+		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
+		return
+	}
+	if err != nil || !slices.Contains([]string{"http", "https", "mock"}, u.Scheme) {
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
+		return
+	}
+	if u.Scheme == "mock" {
+		if _, ok := l.file.Mocks[u.Host]; !ok {
+			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
+		}
+		l.plan.Targets[name] = Target{Mock: u.Host}
+		return
+	}
+	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			l.fail(t.At, "target %q: a port is between 1 and 65535", t.Value)
+			return
+		}
+	}
+	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
+		l.fail(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
+		return
+	}
+	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
+}
+
+// allowed checks a host against allow_targets. Without the list only this machine is allowed: load
+// must never hit a stranger because of a slip.
+func (l *loader) allowed(host string) bool {
+	h := canonical(host)
+	if l.file.AllowTargets == nil {
+		addr, err := netip.ParseAddr(h)
+		return h == "localhost" || err == nil && addr.IsLoopback()
+	}
+	for _, a := range l.file.AllowTargets {
+		if suffix, ok := strings.CutPrefix(a.Value, "*."); ok && strings.HasSuffix(h, "."+canonical(suffix)) {
+			return true
+		}
+		if a.Value == "*" || canonical(a.Value) == h {
+			return true
+		}
+	}
+	return false
+}
+
+// canonical writes a host as it is compared: a name in lower case without the dot that makes it
+// absolute, an address in its shortest form.
+func canonical(host string) string {
+	h := strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if addr, err := netip.ParseAddr(h); err == nil {
+		return addr.Unmap().String()
+	}
+	return h
+}
