@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -30,7 +29,10 @@ type Options struct {
 	Hostname    string
 	MemoryBytes uint64
 	// Clock is the machine's monotonic clock in nanoseconds; it must go on while the machine sleeps.
-	Clock       func() int64
+	Clock func() int64
+	// Boot names the time during which the readings of Clock can be compared, also by another process;
+	// empty: only this process can.
+	Boot        string
 	Host        Host // measures the machine each second; nil: not measured
 	Credentials credentials.TransportCredentials
 	Dial        []grpc.DialOption // further options, for tests and tracing
@@ -46,6 +48,7 @@ type Agent struct {
 	id     *identity
 	outbox *Outbox
 	link   *link
+	clocks clockFile
 
 	mu      sync.Mutex
 	wanted  wire.Assignment
@@ -56,9 +59,10 @@ type Agent struct {
 	counts  counts
 }
 
-// lease is what the last answered heartbeat granted.
+// lease is what the last answered heartbeat granted, and what it told of the leader's clock.
 type lease struct {
 	until  int64 // on Options.Clock; 0: nothing granted
+	epoch  int64 // of the leader
 	leader run.Offset
 	known  bool // leader is an estimate
 }
@@ -78,6 +82,7 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{
 		opts: opts, log: opts.Logger.Named("worker").With("worker_id", opts.Name), id: id,
+		clocks: clockFile{path: filepath.Join(opts.DataDir, "clock"), boot: opts.Boot},
 		outbox: outbox, change: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	a.link = &link{
@@ -179,20 +184,21 @@ func (a *Agent) giveUp(err error) {
 
 // assigned implements receiver. An assignment of the run that is being executed is in force when it
 // returns, so that the lease which may come next in the stream cannot start what was taken away.
-func (a *Agent) assigned(w wire.Assignment) {
+func (a *Agent) assigned(next wire.Assignment) {
 	a.mu.Lock()
-	if w.Run != "" && w.Run == a.wanted.Run && w.Revision < a.wanted.Revision {
+	wanted, news := follow(a.wanted, next)
+	if !news {
 		a.mu.Unlock()
 		return // overtaken
 	}
-	a.wanted = w
+	a.wanted = wanted
 	leased := a.leases.until > a.opts.Clock()
 	current := a.current
 	a.mu.Unlock()
-	if current != nil && current.run == w.Run {
-		current.apply(w)
+	if current != nil && current.run == wanted.Run {
+		current.apply(wanted)
 	}
-	if w.Run != "" && !leased {
+	if wanted.Run != "" && !leased {
 		a.link.Beat() // without a lease nothing may start: not a second may pass before it is asked for
 	}
 	select {
@@ -206,24 +212,20 @@ func (a *Agent) tasked(t wire.Task) {
 	a.mu.Lock()
 	w := a.current
 	a.mu.Unlock()
-	if w == nil || w.run != t.Run {
+	if w == nil || w.run != t.Run || !w.task(t) {
 		a.link.Result(wire.TaskResult{ID: t.ID, Run: t.Run, Error: "worker is not prepared for the run"})
-		return
 	}
-	w.task(t)
 }
 
-// leased implements receiver: the lease counts from the sending of the heartbeat that was answered.
-func (a *Agent) leased(sent int64, granted time.Duration, leader run.Offset) {
+// leased implements receiver.
+func (a *Agent) leased(l lease) {
 	a.mu.Lock()
-	a.leases.leader, a.leases.known = leader, true
-	if granted > 0 {
-		a.leases.until = max(a.leases.until, sent+int64(granted))
-	}
-	now, w := a.leases, a.current
+	l.until = max(l.until, a.leases.until)
+	a.leases = l
+	w := a.current
 	a.mu.Unlock()
 	if w != nil {
-		w.lease(now)
+		w.lease(l)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
-	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -33,7 +32,7 @@ func TestLeaseThatCameWhileTheWorkWasMade(t *testing.T) {
 	}()
 	w := newWork(context.Background(), a, wire.Assignment{Run: "r", Revision: 1, PlanDigest: "unknown"})
 	defer w.close()
-	a.leased(now, 20*time.Second, run.Offset{})
+	a.leased(lease{until: now + int64(20*time.Second), known: true})
 	a.adopt(w)
 	if got, want := w.last.until, now+int64(20*time.Second); got != want {
 		t.Errorf("work may start until %d, the lease is granted until %d", got, want)

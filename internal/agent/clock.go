@@ -1,34 +1,58 @@
 package agent
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"proofload/internal/run"
 )
 
-// runClock is run time on this worker. It is tied to T0 once; later, better estimates of the
-// coordinator's clock only slew it.
+// runClock is run time on this worker. Where T0 is may change until the load begins: a leader that has
+// got no further stamps it anew. Then it is tied for good, and better estimates of the leader's clock
+// only slew it.
 type runClock struct {
 	read func() int64 // the machine's monotonic clock
 
 	mu    sync.Mutex
 	known bool
+	begun bool
 	clock run.Clock
+	kept  *run.Clock // what is on disk
 }
 
 func newRunClock(read func() int64) *runClock { return &runClock{read: read} }
+
+// resume goes on with a clock that an earlier process has kept.
+func (c *runClock) resume(kept run.Clock) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known, c.begun, c.clock, c.kept = true, true, kept, &kept
+}
 
 // tie says at which reading of the machine's clock T0 is.
 func (c *runClock) tie(t0 int64) {
 	now := c.read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.known {
-		c.known, c.clock = true, run.Tie(t0)
+	c.known = true
+	if !c.begun {
+		c.clock = run.Tie(t0)
 		return
 	}
 	c.clock = c.clock.Correct(now, t0)
+}
+
+// begin ties the clock for good.
+func (c *runClock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = true
 }
 
 // tied reports whether T0 is known.
@@ -53,3 +77,74 @@ func (c *runClock) at(reading int64) time.Duration {
 
 // beforeT0 is the run time while T0 is not known.
 const beforeT0 = -1000 * time.Hour
+
+// keepWithin is how far the clock on disk may be from the one in use: a restart steps run time by that
+// much at most.
+const keepWithin = time.Millisecond
+
+// keep passes the clock to save if what is on disk is not good enough any more.
+func (c *runClock) keep(save func(run.Clock) error) error {
+	now := c.read()
+	c.mu.Lock()
+	clock, kept := c.clock, c.kept
+	due := c.begun && (kept == nil || (clock.At(now)-kept.At(now)).Abs() > keepWithin)
+	c.mu.Unlock()
+	if !due {
+		return nil
+	}
+	if err := save(clock); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.kept = &clock
+	c.mu.Unlock()
+	return nil
+}
+
+// clockFile keeps the clock of the run that is executed, so that another process on this machine goes on
+// with it. Nothing is forced to the disk: a loss of power ends the boot, and with it the readings.
+type clockFile struct {
+	path string
+	boot string // empty: readings mean nothing to another process
+}
+
+type keptClock struct {
+	Run   string    `json:"run"`
+	Boot  string    `json:"boot"`
+	Clock run.Clock `json:"clock"`
+}
+
+// load returns the clock of a run; ok is false when there is none that this process can use.
+func (f clockFile) load(runID string) (clock run.Clock, ok bool, err error) {
+	data, err := os.ReadFile(f.path)
+	if f.boot == "" || errors.Is(err, fs.ErrNotExist) {
+		return run.Clock{}, false, nil
+	}
+	var k keptClock
+	if err == nil {
+		err = json.Unmarshal(data, &k)
+	}
+	if err != nil {
+		return run.Clock{}, false, fmt.Errorf("clock of run %s: %w", runID, err)
+	}
+	return k.Clock, k.Run == runID && k.Boot == f.boot, nil
+}
+
+// save replaces what is kept.
+func (f clockFile) save(runID string, clock run.Clock) error {
+	if f.boot == "" {
+		return nil
+	}
+	data, err := json.Marshal(keptClock{Run: runID, Boot: f.boot, Clock: clock})
+	if err != nil {
+		return fmt.Errorf("clock of run %s: %w", runID, err)
+	}
+	tmp := filepath.Join(filepath.Dir(f.path), ".clock")
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("clock of run %s: %w", runID, err)
+	}
+	if err := os.Rename(tmp, f.path); err != nil {
+		return fmt.Errorf("clock of run %s: %w", runID, err)
+	}
+	return nil
+}

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
-	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -24,7 +23,7 @@ import (
 type receiver interface {
 	assigned(a wire.Assignment)
 	tasked(t wire.Task)
-	leased(sent int64, lease time.Duration, leader run.Offset)
+	leased(l lease)
 	drained(reason string)
 }
 
@@ -70,9 +69,6 @@ type known struct {
 }
 
 const (
-	// window is how many batches of one sequence may be sent beyond what is committed, so that a
-	// coordinator that cannot commit is not made to hold everything.
-	window = 256
 	// heartbeatEvery is used until the coordinator names its own interval.
 	heartbeatEvery = time.Second
 	backoffLeast   = 100 * time.Millisecond
@@ -98,12 +94,13 @@ func (l *link) run(ctx context.Context) error {
 	})
 	backoff := backoffLeast
 	for {
-		began := time.Now()
+		began, welcomes := time.Now(), l.welcomes.Load()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if permanent := fatalStatus(err); permanent != nil {
+		// What is refused after the welcome is one message, and no reason to lose the rest.
+		if permanent := fatalStatus(err); permanent != nil && l.welcomes.Load() == welcomes {
 			return permanent
 		}
 		if time.Since(began) > backoffMost {
@@ -243,7 +240,7 @@ func (l *link) welcomed(w *pb.Welcome) (*session, error) {
 	l.dial.succeeded()
 	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
 	l.up.asks = nil // files.resume asks again for all that has not arrived
-	s := &session{link: l, sent: map[laneKey]uint64{}, told: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
+	s := &session{link: l, lanes: map[laneKey]*passage{}, told: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
 	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
 		s.every = d
 	}

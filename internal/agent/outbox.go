@@ -30,6 +30,8 @@ type Outbox struct {
 	dir   string
 	limit int64
 	fsync bool
+	sync  func(*os.File) error
+	most  int // bytes of one batch
 
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
@@ -47,6 +49,7 @@ type lane struct {
 	next    uint64        // sequence number of the next batch
 	files   []spool       // oldest first; the last one is open for appending
 	open    *os.File
+	size    int64 // of the whole records in open
 }
 
 // spool is one file: the batches through last are in it or in an earlier one.
@@ -71,11 +74,17 @@ const (
 	outboxPermission = 0o700
 )
 
+// ErrTooLarge refuses a batch that no message can carry.
+var ErrTooLarge = errors.New("batch is too large to be sent")
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenOutbox opens the outbox in a directory with all batches that an earlier process left there.
 func OpenOutbox(opts OutboxOptions) (*Outbox, error) {
-	o := &Outbox{dir: opts.Dir, limit: cmp.Or(opts.Limit, int64(defaultLimit)), fsync: opts.Fsync, lanes: map[laneKey]*lane{}}
+	o := &Outbox{
+		dir: opts.Dir, limit: cmp.Or(opts.Limit, int64(defaultLimit)), fsync: opts.Fsync, sync: (*os.File).Sync,
+		most: wire.MaxBatchBytes, lanes: map[laneKey]*lane{},
+	}
 	if err := os.MkdirAll(o.dir, outboxPermission); err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
 	}
@@ -168,7 +177,7 @@ func readSpool(path string, key laneKey) ([]wire.Sealed, error) {
 }
 
 // Append adds the next batch of a sequence: it is on disk when Append returns. The number in the
-// answer is the batch's, one more than the last one's.
+// answer is the batch's, one more than the last one's. ErrTooLarge says that trying again is of no use.
 func (o *Outbox) Append(run string, incarnation int64, seal func(seq uint64) []byte) (wire.Sealed, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -179,6 +188,9 @@ func (o *Outbox) Append(run string, incarnation int64, seal func(seq uint64) []b
 		o.lanes[key] = l
 	}
 	b := wire.Sealed{Run: run, Incarnation: incarnation, Seq: l.next, Data: seal(l.next)}
+	if n := len(b.Data); n > o.most {
+		return wire.Sealed{}, fmt.Errorf("outbox of run %s: batch %d of %d bytes: %w", run, b.Seq, n, ErrTooLarge)
+	}
 	if err := o.write(key, l, b); err != nil {
 		return wire.Sealed{}, fmt.Errorf("outbox of run %s: batch %d: %w", run, b.Seq, err)
 	}
@@ -199,21 +211,28 @@ func (o *Outbox) write(key laneKey, l *lane, b wire.Sealed) error {
 	binary.LittleEndian.PutUint64(record[8:], b.Seq)
 	record = append(record, b.Data...)
 	binary.LittleEndian.PutUint32(record[4:], crc32.Checksum(record[8:], castagnoli))
-	if n, err := l.open.Write(record); err != nil {
-		// A part of a record would hide those after it: take it back.
-		if at, serr := l.open.Seek(int64(-n), 1); serr == nil {
-			_ = l.open.Truncate(at)
-		}
+	if err := o.put(l, record); err != nil {
 		return err
-	}
-	if o.fsync {
-		if err := l.open.Sync(); err != nil {
-			return err
-		}
 	}
 	last := &l.files[len(l.files)-1]
 	last.last = b.Seq
 	last.count++
+	return nil
+}
+
+// put writes a record behind the last whole one.
+func (o *Outbox) put(l *lane, record []byte) error {
+	_, err := l.open.WriteAt(record, l.size)
+	if err == nil && o.fsync {
+		err = o.sync(l.open)
+	}
+	if err != nil {
+		// A part of a record would hide those after it, and a whole one that nobody was told of would be
+		// there twice once it is tried again. Should it stay, then the next one is written over it.
+		_ = l.open.Truncate(l.size)
+		return err
+	}
+	l.size += int64(len(record))
 	return nil
 }
 
@@ -231,7 +250,7 @@ func (o *Outbox) rotate(key laneKey, l *lane, seq uint64) error {
 	if l.open != nil {
 		_ = l.open.Close()
 	}
-	l.open = f
+	l.open, l.size = f, 0
 	if n := len(l.files); n > 0 && l.files[n-1].path == path {
 		l.files = l.files[:n-1]
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -188,4 +189,55 @@ func TestOutboxModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestOutboxFailedSync proves that a batch which did not certainly reach the disk leaves nothing there:
+// tried again it has the same number, and a sequence with a number twice could not be read.
+func TestOutboxFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	o, err := OpenOutbox(OutboxOptions{Dir: dir, Fsync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendBatch(t, o, "r1", 7, "first")
+	broken := errors.New("input/output error")
+	o.sync = func(*os.File) error { return broken }
+	for range 3 {
+		if _, err := o.Append("r1", 7, func(uint64) []byte { return []byte("second, tried in vain") }); !errors.Is(err, broken) {
+			t.Fatalf("append without a working disk: %v", err)
+		}
+	}
+	o.sync = (*os.File).Sync
+	if b := appendBatch(t, o, "r1", 7, "second"); b.Seq != 2 {
+		t.Errorf("batch after the failures is %d, want 2", b.Seq)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o = openOutbox(t, dir, 0)
+	defer func() {
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got := o.Unacked("r1", 7, 1, 10); len(got) != 2 || string(got[1].Data) != "second" {
+		t.Errorf("after the restart there are %+v", got)
+	}
+}
+
+// TestOutboxRefusesWhatNoMessageCarries proves that a batch beyond the bound of the link is refused
+// when it is sealed, by an error of its own, and takes no number: in the outbox it could never leave it.
+func TestOutboxRefusesWhatNoMessageCarries(t *testing.T) {
+	o := openOutbox(t, t.TempDir(), 0)
+	defer func() {
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := o.Append("r1", 7, func(uint64) []byte { return make([]byte, wire.MaxBatchBytes+1) }); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("append beyond the bound: %v", err)
+	}
+	if b := appendBatch(t, o, "r1", 7, string(make([]byte, wire.MaxBatchBytes))); b.Seq != 1 {
+		t.Errorf("batch within the bound is number %d, want 1", b.Seq)
+	}
 }

@@ -3,11 +3,14 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"proofload/internal/load"
 	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/wire"
 )
 
 // sealLag is how long after the end of a second it is sealed, so that samples which ended in it have
@@ -20,6 +23,7 @@ func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error
 	second := int64(0)
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
+	w.keepClock()
 	for {
 		select {
 		case err := <-ended:
@@ -28,7 +32,7 @@ func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error
 			}
 			// Every second has a batch of its own, also when the end came late to this loop.
 			for last := int64(w.clock.Now() / time.Second); second <= last; second++ {
-				if seq, err = w.batch(ctx, engine, second); err != nil {
+				if seq, err = w.batch(ctx, engine, second, seq); err != nil {
 					return
 				}
 			}
@@ -43,19 +47,40 @@ func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error
 		}
 		for w.clock.Now() >= time.Duration(second+1)*time.Second+sealLag {
 			var err error
-			if seq, err = w.batch(ctx, engine, second); err != nil {
+			if seq, err = w.batch(ctx, engine, second, seq); err != nil {
 				w.log.Debug("load cut", "error", cmp.Or(<-ended, err))
 				return
 			}
 			second++
+			w.keepClock()
 		}
 		w.progress()
 	}
 }
 
-// batch seals one second into the outbox and returns the number of its batch. It fails when the work
-// is cut, or when the outbox could not be written for spoolPatience, which ends the agent.
-func (w *work) batch(ctx context.Context, engine *load.Engine, index int64) (uint64, error) {
+// resume goes on with the clock that an earlier process has kept of this run, if there is one.
+func (w *work) resume() {
+	clock, ok, err := w.agent.clocks.load(w.run)
+	if err != nil {
+		w.log.Warn("start of run time that an earlier process knew is lost", "error", err)
+	}
+	if ok {
+		w.clock.resume(clock)
+	}
+}
+
+// keepClock leaves the clock on disk for the next process.
+func (w *work) keepClock() {
+	err := w.clock.keep(func(c run.Clock) error { return w.agent.clocks.save(w.run, c) })
+	if err != nil {
+		w.log.Warn("start of run time would not survive a restart of this worker", "error", err)
+	}
+}
+
+// batch seals one second into the outbox and returns the number of its batch; before is that of the
+// batch before it. It fails when the work is cut, or when the outbox could not be written for
+// spoolPatience, which ends the agent.
+func (w *work) batch(ctx context.Context, engine *load.Engine, index int64, before uint64) (uint64, error) {
 	s := engine.Seal(index)
 	w.agent.counts.second(s)
 	w.machine(&s)
@@ -79,6 +104,11 @@ func (w *work) batch(ctx context.Context, engine *load.Engine, index int64) (uin
 		b.To = max(b.From, covered) // the load or the lease ended within this second: what is due later was nobody's
 	}
 	number, err := w.spool(ctx, engine, b)
+	if errors.Is(err, ErrTooLarge) {
+		// What no message can carry will never be committed: the run cannot have a result that is whole.
+		w.fail(fmt.Sprintf("the samples of second %d fit into no message: %v", index, err))
+		return before, nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -89,6 +119,16 @@ func (w *work) batch(ctx context.Context, engine *load.Engine, index int64) (uin
 	}
 	w.agent.link.wakeUp()
 	return number, nil
+}
+
+// fail ends the load and says why; the seconds that follow are sealed and the books closed all the same.
+func (w *work) fail(reason string) {
+	w.log.Error("run not executed", "error", reason)
+	w.mu.Lock()
+	w.state, w.failure = wire.WorkerFailed, reason
+	w.reportLocked()
+	w.mu.Unlock()
+	w.stopLoad()
 }
 
 // spoolPatience is how long a worker waits for room on its disk before it gives up: longer than a
@@ -109,8 +149,8 @@ func (w *work) spool(ctx context.Context, engine *load.Engine, b metric.Batch) (
 			b.Seq = seq
 			return metric.EncodeBatch(b)
 		})
-		if err == nil {
-			return sealed.Seq, nil
+		if err == nil || errors.Is(err, ErrTooLarge) {
+			return sealed.Seq, err
 		}
 		engine.Hold(metric.CauseOutboxFull)
 		if w.agent.opts.Clock()-began > int64(spoolPatience) {

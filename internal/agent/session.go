@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,9 +23,8 @@ type session struct {
 	every time.Duration
 
 	mu     sync.Mutex
-	sent   map[laneKey]uint64 // highest batch sent in this session, by sequence
-	marks  map[laneKey]uint64 // highest batch committed
-	beats  map[uint64]int64   // when recent heartbeats were sent, by number
+	lanes  map[laneKey]*passage
+	beats  map[uint64]int64 // when recent heartbeats were sent, by number
 	number uint64
 	last   reply
 	clock  run.OffsetEstimator
@@ -131,14 +131,13 @@ func (s *session) tell(key string) bool {
 	return true
 }
 
-// batches sends, of every sequence, what follows the last batch sent, up to the window.
+// batches sends, of every sequence, what may follow the last batch sent.
 func (s *session) batches(stream clientStream) error {
 	for _, o := range s.link.outbox.State() {
 		key := laneKey{o.Run, o.Incarnation}
 		for {
 			s.mu.Lock()
-			from := s.sent[key] + 1
-			most := window - int(s.sent[key]-min(s.marks[key], s.sent[key]))
+			from, most := s.lane(key).next(s.link.opts.Clock())
 			s.mu.Unlock()
 			if most <= 0 {
 				break
@@ -153,13 +152,21 @@ func (s *session) batches(stream clientStream) error {
 				}
 			}
 			s.mu.Lock()
-			if s.sent[key]+1 == from { // a nack in between may have set it back
-				s.sent[key] = out[len(out)-1].Seq
-			}
+			s.lane(key).passed(from, out[len(out)-1].Seq)
 			s.mu.Unlock()
 		}
 	}
 	return nil
+}
+
+// lane returns how far a sequence is. The caller holds mu.
+func (s *session) lane(key laneKey) *passage {
+	p, ok := s.lanes[key]
+	if !ok {
+		p = &passage{}
+		s.lanes[key] = p
+	}
+	return p
 }
 
 // closings sends the finals whose last batch has been sent.
@@ -172,9 +179,8 @@ func (s *session) closings(stream clientStream) error {
 		if s.told[name] {
 			continue
 		}
-		key := laneKey{f.Run, f.Incarnation}
 		s.mu.Lock()
-		ready := s.sent[key] >= f.LastSeq || s.marks[key] >= f.LastSeq
+		ready := s.lane(laneKey{f.Run, f.Incarnation}).sent >= f.LastSeq
 		s.mu.Unlock()
 		if !ready {
 			continue
@@ -216,6 +222,7 @@ func (s *session) take(m *pb.AttachResponse) error {
 		if err != nil {
 			return err
 		}
+		a.Epoch = m.GetEpoch()
 		s.link.to.assigned(a)
 	case *pb.AttachResponse_Ack:
 		for _, mark := range wire.MarksFromProto(p.Ack.GetMarks()) {
@@ -248,23 +255,23 @@ func (s *session) replied(r *pb.HeartbeatReply, now int64) {
 	}
 	offset, known := s.clock.Best(now)
 	s.mu.Unlock()
-	if ok && known {
-		s.link.to.leased(sent, r.GetLease().AsDuration(), offset)
+	if !ok || !known {
+		return
 	}
+	l := lease{epoch: s.epoch, leader: offset, known: true}
+	if granted := r.GetLease().AsDuration(); granted > 0 {
+		l.until = sent + int64(granted)
+	}
+	s.link.to.leased(l)
 }
 
 // committed drops what a mark covers.
 func (s *session) committed(m wire.Mark) {
-	key := laneKey{m.Run, m.Incarnation}
 	s.mu.Lock()
-	if s.marks == nil {
-		s.marks = map[laneKey]uint64{}
-	}
-	s.marks[key] = max(s.marks[key], m.Through)
-	s.sent[key] = max(s.sent[key], m.Through)
+	s.lane(laneKey{m.Run, m.Incarnation}).commit(m.Through)
 	s.mu.Unlock()
 	if m.Closed {
-		s.link.forgetRun(m.Run)
+		s.forget(m.Run)
 		return
 	}
 	if err := s.link.outbox.Ack(m); err != nil {
@@ -274,28 +281,32 @@ func (s *session) committed(m wire.Mark) {
 
 // refused sets a sequence back to what is wanted, or drops it when nothing is.
 func (s *session) refused(n wire.Nack) {
-	log := s.link.log.With("run_id", n.Run, "seq", n.Want)
+	log := s.link.log.With("run_id", n.Run, "seq", n.Want, "reason", n.Message)
 	switch n.Reason {
 	case wire.NackUnknownRun, wire.NackClosed:
-		log.Warn("batches dropped", "reason", n.Message)
-		s.link.forgetRun(n.Run)
-	default:
-		log.Warn("batch refused, sending again", "reason", n.Message)
-		s.mu.Lock()
-		s.sent[laneKey{n.Run, n.Incarnation}] = n.Want - min(n.Want, 1)
-		s.mu.Unlock()
-		if n.Reason != wire.NackCorrupt {
-			s.link.wakeUp()
-		}
-		// A batch that was refused as corrupt has the same bytes the next time: it goes out again with
-		// what is sent next, not at once, so that the two sides do not chase each other.
+		log.Warn("batches dropped")
+		s.forget(n.Run)
+		return
+	}
+	spoiled := n.Reason == wire.NackCorrupt
+	s.mu.Lock()
+	atOnce := s.lane(laneKey{n.Run, n.Incarnation}).refuse(n.Want, spoiled, s.link.opts.Clock())
+	s.mu.Unlock()
+	if spoiled || atOnce {
+		log.Warn("batch refused, sending again")
+	}
+	if atOnce {
+		s.link.wakeUp() // else it goes out beside a heartbeat, once it is due
 	}
 }
 
-// forgetRun drops all that is kept for a run that is closed.
-func (l *link) forgetRun(runID string) {
-	l.forget(runID)
-	if err := l.outbox.Forget(runID); err != nil {
-		l.log.Warn("batches of a closed run not removed", "run_id", runID, "error", err)
+// forget drops all that is kept for a run that is closed.
+func (s *session) forget(runID string) {
+	s.link.forget(runID)
+	if err := s.link.outbox.Forget(runID); err != nil {
+		s.link.log.Warn("batches of a closed run not removed", "run_id", runID, "error", err)
 	}
+	s.mu.Lock()
+	maps.DeleteFunc(s.lanes, func(key laneKey, _ *passage) bool { return key.run == runID })
+	s.mu.Unlock()
 }

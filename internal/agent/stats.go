@@ -48,8 +48,8 @@ func (s *session) unacked() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var n int64
-	for key, sent := range s.sent {
-		n += int64(sent - min(s.marks[key], sent))
+	for _, p := range s.lanes {
+		n += int64(p.sent - min(p.mark, p.sent))
 	}
 	return n
 }

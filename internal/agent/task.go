@@ -11,28 +11,35 @@ import (
 	"proofload/internal/wire"
 )
 
-// task runs setup or teardown, once for each id.
-func (w *work) task(t wire.Task) {
+// task runs setup or teardown, once for each id. It reports false when the work is over: nothing may
+// be started then, because close waits for what was.
+func (w *work) task(t wire.Task) bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closing {
+		return false
+	}
 	if w.tasks[t.ID] {
-		w.mu.Unlock()
-		return
+		return true
 	}
 	w.tasks[t.ID] = true
+	w.wg.Go(func() { w.perform(t) })
+	return true
+}
+
+// perform runs a task once the engine is prepared, and reports its outcome.
+func (w *work) perform(t wire.Task) {
+	<-w.ready
+	w.mu.Lock()
+	engine := w.engine
 	w.mu.Unlock()
-	w.wg.Go(func() {
-		<-w.ready
-		w.mu.Lock()
-		engine := w.engine
-		w.mu.Unlock()
-		result := wire.TaskResult{ID: t.ID, Run: t.Run}
-		if engine == nil {
-			result.Error = "worker could not be prepared"
-		} else if err := w.steps(engine, t, &result); err != nil {
-			result.Error = err.Error()
-		}
-		w.agent.link.Result(result)
-	})
+	result := wire.TaskResult{ID: t.ID, Run: t.Run}
+	if engine == nil {
+		result.Error = "worker could not be prepared"
+	} else if err := w.steps(engine, t, &result); err != nil {
+		result.Error = err.Error()
+	}
+	w.agent.link.Result(result)
 }
 
 // taskTimeout bounds setup and teardown as a whole.

@@ -30,12 +30,15 @@ type work struct {
 
 	mu         sync.Mutex
 	wanted     wire.Assignment
+	told       instruction // the one that the engine was told last
+	tellings   uint64      // how many it was told
 	engine     *load.Engine
 	clock      *runClock
 	state      wire.WorkerState
 	failure    string
 	stopLoad   context.CancelFunc // starts no more work
 	tasks      map[string]bool
+	closing    bool // no task may begin any more
 	totals     wire.Totals
 	lastStatus wire.Status
 	last       lease
@@ -53,6 +56,7 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 		wanted: wanted, state: wire.WorkerPreparing, tasks: map[string]bool{}, ready: make(chan struct{}),
 		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
 	}
+	w.resume()
 	w.report()
 	w.wg.Go(func() { w.prepare(workCtx, wanted) })
 	w.wg.Go(func() {
@@ -104,6 +108,9 @@ func (w *work) drain() {
 
 // close ends the work at once and waits for it.
 func (w *work) close() {
+	w.mu.Lock()
+	w.closing = true
+	w.mu.Unlock()
 	w.end()
 	w.wg.Wait()
 	w.agent.counts.idle()
@@ -120,15 +127,16 @@ func (w *work) close() {
 // apply takes an assignment of the same run, unless a newer one is in force.
 func (w *work) apply(a wire.Assignment) {
 	w.mu.Lock()
-	if a.Revision < w.wanted.Revision {
+	wanted, news := follow(w.wanted, a)
+	if !news {
 		w.mu.Unlock()
 		return
 	}
-	w.wanted = a
+	w.wanted = wanted
 	w.applyLocked()
 	w.reportLocked()
 	w.mu.Unlock()
-	if a.Goal == wire.GoalStop {
+	if wanted.Goal == wire.GoalStop {
 		w.finish()
 	}
 }
@@ -136,9 +144,7 @@ func (w *work) apply(a wire.Assignment) {
 // applyLocked passes the assignment on to the engine.
 func (w *work) applyLocked() {
 	a := w.wanted
-	if a.T0 != nil && w.last.known {
-		w.clock.tie(*a.T0 - int64(w.last.leader.Value))
-	}
+	w.tieLocked()
 	if w.engine == nil {
 		return
 	}
@@ -150,8 +156,11 @@ func (w *work) applyLocked() {
 		}
 		w.engine.SetSetup(values)
 	}
+	if now := (instruction{a.Epoch, a.Revision, a.Goal}); now != w.told {
+		w.told, w.tellings = now, w.tellings+1
+	}
 	state := load.State{
-		Revision: a.Revision, History: a.History, Permits: maps.Clone(a.Permits),
+		Revision: w.tellings, History: a.History, Permits: maps.Clone(a.Permits),
 		AtCap: slices.Clone(a.AtCap), Halt: a.Goal == wire.GoalStop,
 	}
 	for _, r := range a.Ranges {
@@ -165,12 +174,21 @@ func (w *work) applyLocked() {
 func (w *work) lease(l lease) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l.until = max(l.until, w.last.until)
-	w.last = l
-	if w.wanted.T0 != nil && l.known {
-		w.clock.tie(*w.wanted.T0 - int64(l.leader.Value))
+	until := max(l.until, w.last.until)
+	if l.epoch >= w.last.epoch {
+		w.last = l
 	}
+	w.last.until = until
+	w.tieLocked()
 	w.leaseLocked()
+}
+
+// tieLocked passes on where T0 is. An assignment states it on the clock of the leader that it comes from:
+// with the offset of another one it would be somewhere else.
+func (w *work) tieLocked() {
+	if w.wanted.T0 != nil && w.last.known && w.last.epoch == w.wanted.Epoch {
+		w.clock.tie(*w.wanted.T0 - int64(w.last.leader.Value))
+	}
 }
 
 func (w *work) leaseLocked() {
@@ -207,6 +225,7 @@ func (w *work) execute(ctx, loadCtx context.Context) {
 		w.books(0)
 		return
 	}
+	w.clock.begin()
 	w.mu.Lock()
 	if w.state < wire.WorkerRunning {
 		w.state = wire.WorkerRunning

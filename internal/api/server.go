@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -71,11 +73,20 @@ func (s *Server) notLeading() error {
 	return &notLeadingError{s.leader}
 }
 
-// Unary validates every request against the rules in its proto file.
+// callTimeout bounds a call whose client named no deadline, or a later one.
+const callTimeout = time.Minute
+
+var errTooSlow = fmt.Errorf("no answer within %s, the store may take no writes: the same request again is the same command: %w",
+	callTimeout, context.DeadlineExceeded)
+
+// Unary validates every request against the rules in its proto file, and bounds how long it may take: a
+// command is answered once it is recorded, which an outage of the store can delay for ever.
 func Unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if err := check(req); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errTooSlow)
+	defer cancel()
 	return next(ctx, req)
 }
 

@@ -6,11 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"proofload/internal/scenario"
@@ -21,6 +23,7 @@ import (
 type client struct {
 	addresses []string
 	creds     credentials.TransportCredentials
+	extra     []grpc.DialOption // for tests
 	conn      *grpc.ClientConn
 }
 
@@ -37,8 +40,13 @@ func (c *client) close() {
 
 func (c *client) dial(address string) error {
 	c.close()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(c.creds),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
+	conn, err := grpc.NewClient(address, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(c.creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16 << 20)),
+		// A watch receives nothing while nothing happens: without this it would wait for ever for a
+		// coordinator whose machine is gone.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+	}, c.extra...)...)
 	if err != nil {
 		return usage("coordinator address %q: %w", address, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -26,21 +27,24 @@ type fsDir = fs.FS
 // for.
 func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show progress, stop bool) (*pb.Run, error) {
 	watchCtx, cancel := context.WithCancel(pieces)
+	var stopping sync.WaitGroup
+	defer stopping.Wait()
 	defer cancel()
-	stopped := context.AfterFunc(ctx, func() {
+	stopping.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-watchCtx.Done():
+			return
+		}
 		if !stop {
 			cancel()
 			return
 		}
 		show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
-		_ = cl.clone().call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-			callCtx, done := context.WithTimeout(pieces, 30*time.Second)
-			defer done()
-			_, err := runs.StopRun(callCtx, &pb.StopRunRequest{RequestId: requestID(), RunId: id, Reason: "stopped by a signal", BySignal: true})
-			return err
-		})
+		if err := cl.clone().stop(watchCtx, id); err != nil && watchCtx.Err() == nil {
+			show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
+		}
 	})
-	defer stopped()
 	var last *pb.Run
 	for {
 		err := cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
@@ -70,8 +74,30 @@ func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show pr
 
 // clone returns a client of the same coordinators with a connection of its own.
 func (c *client) clone() *client {
-	addresses := c.addresses
-	return newClient(addresses, c.creds)
+	return &client{addresses: c.addresses, creds: c.creds, extra: c.extra}
+}
+
+// stop stops a run and closes the client. A coordinator that does not answer is asked again until ctx
+// ends: whoever gave the signal believes that the load ends.
+func (c *client) stop(ctx context.Context, id string) error {
+	defer c.close()
+	req := &pb.StopRunRequest{RequestId: requestID(), RunId: id, Reason: "stopped by a signal", BySignal: true}
+	for {
+		err := c.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+			callCtx, done := context.WithTimeout(ctx, 30*time.Second)
+			defer done()
+			_, err := runs.StopRun(callCtx, req)
+			return err
+		})
+		if err == nil || !again(err) {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // again reports whether watching may be tried again after an error.
@@ -80,7 +106,11 @@ func again(err error) bool {
 	if errors.As(err, &e) && e.code == run.ExitUnreachable {
 		return true
 	}
-	return status.Code(err) == codes.Unavailable || hasLeaderInfo(err)
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return true
+	}
+	return hasLeaderInfo(err)
 }
 
 func watch(ctx context.Context, runs pb.RunServiceClient, id string, show progress) (*pb.Run, error) {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -136,7 +137,7 @@ func TestResume(t *testing.T) {
 	h := helloOf("w1")
 	first, welcome := b.join(h)
 	b.fleet.Reserve("r1", nil, 1)
-	b.fleet.Assign("w1", wire.Assignment{Revision: 7, Run: "r1", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}}, time.Minute)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 7, Run: "r1", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}}, time.Minute)
 
 	h.Incarnation, h.ClusterId = welcome.GetIncarnation(), welcome.GetClusterId()
 	second, again := b.join(h)
@@ -170,7 +171,7 @@ func TestNewLifeInheritsNothing(t *testing.T) {
 	h := helloOf("w1")
 	first, _ := b.join(h)
 	b.fleet.Reserve("r1", nil, 1)
-	b.fleet.Assign("w1", wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}}, time.Minute)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}}, time.Minute)
 	first.cancel()
 	b.handler.next(t, "detached")
 
@@ -188,6 +189,32 @@ func TestNewLifeInheritsNothing(t *testing.T) {
 	})
 	if lease := reply.GetHeartbeat().GetLease().AsDuration(); lease != 0 {
 		t.Errorf("new life was granted a lease of %v", lease)
+	}
+}
+
+// TestEarlierLifeIsToldNothing proves that what is meant for the life of a worker that has ended does
+// not reach the next one, which may have attached before whoever conducts the run heard of it: shards,
+// a lease or a task of the earlier life would be executed twice.
+func TestEarlierLifeIsToldNothing(t *testing.T) {
+	b := newBench(t)
+	h := helloOf("w1")
+	b.join(h)
+	b.fleet.Reserve("r1", nil, 1)
+	h.ProcessNonce = uuid.NewString()
+	second, _ := b.join(h)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}}, time.Minute)
+	if err := b.fleet.Task(life("w1", 101), wire.Task{ID: "t", Run: "r1", Kind: "setup"}); !errors.Is(err, ErrNotConnected) {
+		t.Errorf("task for a life that has ended: %v", err)
+	}
+	second.beat(&pb.Heartbeat{Number: 1, SentNanos: 1})
+	reply := second.until("a heartbeat reply", func(m *pb.AttachResponse) bool {
+		if m.GetAssignment().GetRunId() != "" || m.GetTask() != nil {
+			t.Errorf("the next life was told %v", m)
+		}
+		return heartbeat(m)
+	})
+	if lease := reply.GetHeartbeat().GetLease().AsDuration(); lease != 0 {
+		t.Errorf("the next life was granted a lease of %v", lease)
 	}
 }
 
@@ -210,7 +237,7 @@ func TestSameNameOtherDirectory(t *testing.T) {
 	}
 	refused("while the holder is attached")
 	b.fleet.Reserve("r1", nil, 1)
-	b.fleet.Assign("w1", wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalPrepare}, time.Minute)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalPrepare}, time.Minute)
 	holder.cancel()
 	b.handler.next(t, "detached")
 	b.now.Add(int64(time.Minute) - 1)
@@ -237,7 +264,7 @@ func TestGoodbye(t *testing.T) {
 // has not assigned it anything yet, does not tell it to do nothing.
 func TestUnassignedTermLeavesWorkAlone(t *testing.T) {
 	b := newBench(t)
-	b.fleet.Adopt("w1", "r1")
+	b.fleet.Adopt(life("w1", 101), "r1")
 	c, _ := b.join(helloOf("w1"))
 	c.beat(&pb.Heartbeat{Number: 1, SentNanos: 1})
 	c.until("a heartbeat reply", func(m *pb.AttachResponse) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -156,15 +157,15 @@ func waitReason(match map[string]string, least, free int, busy map[string][]stri
 	return b.String()
 }
 
-// Adopt marks a worker as belonging to a run, whether it is connected or not: a new leader does so
-// for the workers that the run record names.
-func (f *Fleet) Adopt(name, runID string) {
+// Adopt marks a life of a worker as belonging to a run, whether it is connected or not: a new leader
+// does so for the workers that the run record names.
+func (f *Fleet) Adopt(w run.Member, runID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m, ok := f.members[name]
+	m, ok := f.members[w.Worker]
 	if !ok {
-		m = &member{info: Worker{Name: name}, lastHeard: f.opts.Clock()}
-		f.members[name] = m
+		m = &member{info: Worker{Name: w.Worker, Incarnation: w.Incarnation}, lastHeard: f.opts.Clock()}
+		f.members[w.Worker] = m
 	}
 	m.info.Run = runID
 }
@@ -187,9 +188,10 @@ func (f *Fleet) Release(runID string) {
 }
 
 // Assign tells a worker what to do now; it is told again after every reconnect. The lease is what
-// each of its heartbeats is granted from then on.
-func (f *Fleet) Assign(name string, a wire.Assignment, lease time.Duration) {
-	f.with(name, func(m *member) {
+// each of its heartbeats is granted from then on. Another life of the worker is told nothing: what is
+// this one's may be with others by the time that the caller hears of the next.
+func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
+	f.living(to, func(m *member) {
 		m.assignment, m.lease = &a, lease
 		if m.session != nil {
 			m.session.box.assign(a)
@@ -216,10 +218,11 @@ func (f *Fleet) Nack(name string, n wire.Nack) {
 	})
 }
 
-// Task has a worker run setup or teardown. ErrNotConnected says that it was not sent.
-func (f *Fleet) Task(name string, t wire.Task) error {
-	err := fmt.Errorf("task %s for worker %s: %w", t.Kind, name, ErrNotConnected)
-	f.with(name, func(m *member) {
+// Task has a worker run setup or teardown. ErrNotConnected says that it was not sent: that life of the
+// worker has no session.
+func (f *Fleet) Task(to run.Member, t wire.Task) error {
+	err := fmt.Errorf("task %s for worker %s: %w", t.Kind, to.Worker, ErrNotConnected)
+	f.living(to, func(m *member) {
 		if m.session != nil {
 			m.session.box.send(taskMessage(t))
 			err = nil
@@ -255,6 +258,15 @@ func (f *Fleet) with(name string, fn func(*member)) {
 	if m, ok := f.members[name]; ok {
 		fn(m)
 	}
+}
+
+// living calls fn if the worker is still in the same life.
+func (f *Fleet) living(w run.Member, fn func(*member)) {
+	f.with(w.Worker, func(m *member) {
+		if m.info.Incarnation == w.Incarnation {
+			fn(m)
+		}
+	})
 }
 
 // attach makes s the session of the worker that says hello, ending an older one. It hands out an

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -143,6 +144,11 @@ func (b *bench) dial(opts ...grpc.DialOption) *client {
 		b.t.Fatal(err)
 	}
 	return &client{t: b.t, stream: stream, cancel: cancel}
+}
+
+// life names one life of a worker; the bench hands out 101, 102 and so on.
+func life(name string, incarnation int64) run.Member {
+	return run.Member{Worker: name, Incarnation: incarnation}
 }
 
 func helloOf(name string) *pb.Hello {

@@ -27,7 +27,7 @@ func TestHeartbeat(t *testing.T) {
 	b := newBench(t)
 	c, _ := b.join(helloOf("w1"))
 	b.fleet.Reserve("r1", nil, 1)
-	b.fleet.Assign("w1", wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalPrepare}, 20*time.Second)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalPrepare}, 20*time.Second)
 
 	// The worker's clock is 40 s ahead; each way takes 1 ms, which the server's clock does not see pass.
 	const ahead = 40 * time.Second
@@ -112,11 +112,11 @@ func TestMessagesOfARun(t *testing.T) {
 	}
 	b.fleet.Ack("w1", []wire.Mark{{Run: "r1", Incarnation: 101, Through: 3}})
 	c.until("the ack", func(m *pb.AttachResponse) bool { return m.GetAck() != nil })
-	if err := b.fleet.Task("w1", wire.Task{ID: "t1", Run: "r1", Kind: "setup"}); err != nil {
+	if err := b.fleet.Task(life("w1", 101), wire.Task{ID: "t1", Run: "r1", Kind: "setup"}); err != nil {
 		t.Error(err)
 	}
 	c.until("the task", func(m *pb.AttachResponse) bool { return m.GetTask().GetTaskId() == "t1" })
-	if err := b.fleet.Task("w9", wire.Task{ID: "t1"}); err == nil {
+	if err := b.fleet.Task(life("w9", 109), wire.Task{ID: "t1"}); err == nil {
 		t.Error("task for a worker that is not there was taken")
 	}
 }
@@ -160,7 +160,7 @@ func TestMessageLimits(t *testing.T) {
 	b.handler.next(t, "detached")
 
 	d, _ := b.join(helloOf("w2"))
-	b.fleet.Assign("w2", wire.Assignment{Revision: 1, Run: "r", Goal: wire.GoalPrepare, Setup: bytes.Repeat([]byte("x"), wire.MaxMessageBytes+1)}, 0)
+	b.fleet.Assign(life("w2", 102), wire.Assignment{Revision: 1, Run: "r", Goal: wire.GoalPrepare, Setup: bytes.Repeat([]byte("x"), wire.MaxMessageBytes+1)}, 0)
 	err = d.end()
 	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "larger than max") {
 		t.Errorf("downward: %v", err)
@@ -206,8 +206,8 @@ func TestSlowReader(t *testing.T) {
 
 	quick, _ := b.join(helloOf("quick"))
 	for n := range uint64(50) {
-		b.fleet.Assign("slow", wire.Assignment{Revision: n, Run: "r", Goal: wire.GoalPrepare}, 0)
-		b.fleet.Assign("quick", wire.Assignment{Revision: n, Run: "r", Goal: wire.GoalPrepare}, 0)
+		b.fleet.Assign(life("slow", 101), wire.Assignment{Revision: n, Run: "r", Goal: wire.GoalPrepare}, 0)
+		b.fleet.Assign(life("quick", 102), wire.Assignment{Revision: n, Run: "r", Goal: wire.GoalPrepare}, 0)
 		quick.beat(&pb.Heartbeat{Number: n + 1, SentNanos: 1})
 		quick.until("a reply", heartbeat)
 	}
@@ -259,7 +259,7 @@ func TestRelease(t *testing.T) {
 	b := newBench(t)
 	c, _ := b.join(helloOf("w1"))
 	b.fleet.Reserve("r1", nil, 1)
-	b.fleet.Assign("w1", wire.Assignment{Revision: 3, Run: "r1", Goal: wire.GoalRun}, time.Minute)
+	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 3, Run: "r1", Goal: wire.GoalRun}, time.Minute)
 	c.until("the assignment", func(m *pb.AttachResponse) bool { return m.GetAssignment().GetRunId() == "r1" })
 	b.fleet.Release("r1")
 	c.until("the release", func(m *pb.AttachResponse) bool { return assignment(m) && m.GetAssignment().GetRunId() == "" })

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"proofload/internal/clock"
 )
 
 const (
@@ -53,7 +55,7 @@ func NewCandidate(opts Options) (*Candidate, error) {
 		opts.Logger = hclog.NewNullLogger()
 	}
 	if opts.Clock == nil {
-		opts.Clock = bootClock
+		opts.Clock = func() time.Duration { return time.Duration(clock.Nanos()) }
 	}
 	var errs []error
 	if opts.Client == nil {

@@ -54,7 +54,7 @@ func TestOnlyOneLeadsAtATime(t *testing.T) {
 func TestZombieIsRefusedAndToldSo(t *testing.T) {
 	client := newEtcd(t)
 	old := lead(t, newCandidate(t, client, "old"))
-	revokeOf(t, client, old.term.Key()) // what an expired lease looks like to the others
+	revokeOf(t, client, old.term.key) // what an expired lease looks like to the others
 	fresh := lead(t, newCandidate(t, client, "fresh"))
 	if fresh.term.Epoch() <= old.term.Epoch() {
 		t.Errorf("epoch %d follows %d", fresh.term.Epoch(), old.term.Epoch())
@@ -80,7 +80,7 @@ func TestZombieIsRefusedAndToldSo(t *testing.T) {
 func TestRevokedLeaseEndsAnIdleLeader(t *testing.T) {
 	client := newEtcd(t)
 	l := lead(t, newCandidate(t, client, "a"))
-	revokeOf(t, client, l.term.Key())
+	revokeOf(t, client, l.term.key)
 	if err := <-l.err; !errors.Is(err, ErrLeadershipLost) {
 		t.Errorf("Lead: %v, want ErrLeadershipLost", err)
 	}
@@ -89,7 +89,7 @@ func TestRevokedLeaseEndsAnIdleLeader(t *testing.T) {
 func TestEntryDeletedByHandFencesTheLeader(t *testing.T) {
 	client := newEtcd(t)
 	l := lead(t, newCandidate(t, client, "a"))
-	if _, err := client.Delete(t.Context(), l.term.Key()); err != nil {
+	if _, err := client.Delete(t.Context(), l.term.key); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.term.Commit(t.Context(), []Write{{Key: "/k", IfRevision: Any}}); !errors.Is(err, ErrFenced) {
@@ -148,8 +148,8 @@ func TestEachLeadIsANewLeaseAndEpoch(t *testing.T) {
 	first := lead(t, c)
 	first.stop(t)
 	second := lead(t, c)
-	if second.term.Key() == first.term.Key() || second.term.Epoch() == first.term.Epoch() {
-		t.Errorf("term %s/%d was resumed", first.term.Key(), first.term.Epoch())
+	if second.term.key == first.term.key || second.term.Epoch() == first.term.Epoch() {
+		t.Errorf("term %s/%d was resumed", first.term.key, first.term.Epoch())
 	}
 	if _, err := first.term.Commit(t.Context(), []Write{{Key: "/k", IfRevision: Any}}); !errors.Is(err, ErrFenced) {
 		t.Errorf("write in the former term: %v, want ErrFenced", err)
@@ -169,7 +169,7 @@ func TestRunCampaignsAgain(t *testing.T) {
 	err := newCandidate(t, client, "a").Run(t.Context(), func(ctx context.Context, term *Term) error {
 		switch terms++; terms {
 		case 1:
-			revokeOf(t, client, term.Key())
+			revokeOf(t, client, term.key)
 			_, err := term.Commit(ctx, []Write{{Key: "/k", IfRevision: Any}})
 			return err
 		case 2:

@@ -30,9 +30,6 @@ var (
 	ErrNotFound = errors.New("no such key")
 	// ErrNoLeader says that nobody leads at the moment.
 	ErrNoLeader = errors.New("no leader is elected")
-	// ErrOtherCluster says that the etcd cluster is not the one that earlier epochs came from, so that
-	// epochs and incarnations cannot be compared.
-	ErrOtherCluster = errors.New("this is another etcd cluster")
 	// ErrResign is returned by a leader's function in Run to give leadership up and to sit out one TTL.
 	ErrResign = errors.New("leadership resigned")
 )

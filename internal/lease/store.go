@@ -3,13 +3,9 @@ package lease
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
-
-// pageSize is how many entries one request of All fetches.
-const pageSize = 256
 
 // Entry is one key as read.
 type Entry struct {
@@ -41,57 +37,20 @@ func (s *Store) Get(ctx context.Context, key string) (Entry, error) {
 // Page returns up to limit entries below prefix in the order of their keys, beginning behind the
 // key after (empty: with the first), and whether there are more.
 func (s *Store) Page(ctx context.Context, prefix, after string, limit int) ([]Entry, bool, error) {
-	entries, more, _, err := s.page(ctx, prefix, after, limit, 0)
-	return entries, more, err
-}
-
-// All yields every entry below prefix in the order of its keys, as of one revision: changes made
-// while it is being consumed do not show. After an error it ends.
-func (s *Store) All(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		var after string
-		var revision int64
-		for {
-			entries, more, at, err := s.page(ctx, prefix, after, pageSize, revision)
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			for _, e := range entries {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if !more || len(entries) == 0 {
-				return
-			}
-			after = entries[len(entries)-1].Key
-			if revision == 0 {
-				revision = at // of the first page: later replies tell the newest one of their time
-			}
-		}
-	}
-}
-
-func (s *Store) page(ctx context.Context, prefix, after string, limit int, revision int64) ([]Entry, bool, int64, error) {
 	from := prefix
 	if after >= prefix {
 		from = after + "\x00"
 	}
-	opts := []clientv3.OpOption{
-		clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)),
-		clientv3.WithLimit(int64(limit)),
-		clientv3.WithRev(revision),
-	}
-	resp, err := s.client.Get(ctx, from, opts...)
+	resp, err := s.client.Get(ctx, from,
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)), clientv3.WithLimit(int64(limit)))
 	if err != nil {
-		return nil, false, 0, readError("list", prefix, err)
+		return nil, false, readError("list", prefix, err)
 	}
 	entries := make([]Entry, len(resp.Kvs))
 	for i, kv := range resp.Kvs {
 		entries[i] = entryOf(kv)
 	}
-	return entries, resp.More, resp.Header.Revision, nil
+	return entries, resp.More, nil
 }
 
 // ClusterID returns the identity of the etcd cluster. Epochs and incarnations are comparable only
@@ -102,16 +61,4 @@ func (s *Store) ClusterID(ctx context.Context) (uint64, error) {
 		return 0, readError("read", "cluster id", err)
 	}
 	return resp.Header.ClusterId, nil
-}
-
-// CheckCluster returns ErrOtherCluster unless the cluster's identity is want.
-func (s *Store) CheckCluster(ctx context.Context, want uint64) error {
-	got, err := s.ClusterID(ctx)
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("%w: its id is %x, expected %x", ErrOtherCluster, got, want)
-	}
-	return nil
 }

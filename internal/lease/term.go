@@ -41,9 +41,6 @@ type Term struct {
 // Epoch is the create revision of the election key: it grows with every new leader of a cluster.
 func (t *Term) Epoch() int64 { return t.epoch }
 
-// Key is the election key.
-func (t *Term) Key() string { return t.key }
-
 // Left is how long leadership certainly lasts from now on; zero or less when it is over.
 func (t *Term) Left() time.Duration { return t.keeper.left() }
 

@@ -91,7 +91,7 @@ func (r *runner) assignAll(goal wire.Goal) {
 			wanted = wire.GoalStop // and it closes its books, so that what it did is told to the end
 		}
 		h.revision++
-		r.m.fleet.Assign(h.worker.Name, r.assignment(h, wanted, secrets), r.plan.Grace)
+		r.m.fleet.Assign(h.member, r.assignment(h, wanted, secrets), r.plan.Grace)
 	}
 }
 
@@ -154,7 +154,7 @@ func (r *runner) runTask(kind, id string) {
 		if h.detached {
 			continue
 		}
-		if err := r.m.fleet.Task(h.worker.Name, wire.Task{ID: id, Run: r.id, Kind: kind}); err == nil {
+		if err := r.m.fleet.Task(h.member, wire.Task{ID: id, Run: r.id, Kind: kind}); err == nil {
 			r.task = id
 			return
 		}

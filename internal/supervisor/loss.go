@@ -33,7 +33,7 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 		if h.gone {
 			stop = wire.Assignment{} // another life of it has nothing to finish
 		}
-		r.m.fleet.Assign(h.worker.Name, stop, 0)
+		r.m.fleet.Assign(h.member, stop, 0)
 	}
 }
 

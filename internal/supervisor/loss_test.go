@@ -98,7 +98,7 @@ func TestWorkerLeaves(t *testing.T) {
 		r.load("r1", 4500*time.Millisecond)
 		stop := b.state()
 		stop.Goal = wire.GoalStop
-		r.fleet.Assign("b", stop, 0)
+		r.fleet.Assign(run.Member{Worker: "b", Incarnation: 11}, stop, 0)
 		time.Sleep(200 * time.Millisecond)
 		b.die(true)
 		_, d := r.ended2("r1")

@@ -55,10 +55,10 @@ type Fleet interface {
 	Release(runID string)
 	// Worker returns what is known of a worker now.
 	Worker(name string) (fleet.Worker, bool)
-	Assign(name string, a wire.Assignment, lease time.Duration)
+	Assign(to run.Member, a wire.Assignment, lease time.Duration)
 	Ack(name string, marks []wire.Mark)
 	Nack(name string, n wire.Nack)
-	Task(name string, t wire.Task) error
+	Task(to run.Member, t wire.Task) error
 }
 
 var _ Fleet = (*fleet.Fleet)(nil)

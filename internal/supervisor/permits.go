@@ -84,7 +84,7 @@ func (r *runner) shareCaps() {
 		secrets := r.secrets()
 		for h := range changed {
 			h.revision++
-			r.m.fleet.Assign(h.worker.Name, r.assignment(h, r.goal(), secrets), r.plan.Grace)
+			r.m.fleet.Assign(h.member, r.assignment(h, r.goal(), secrets), r.plan.Grace)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"proofload/internal/fleet"
 	"proofload/internal/load/schedule"
+	"proofload/internal/run"
 	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
@@ -154,8 +155,8 @@ func (f *robots) Worker(name string) (fleet.Worker, bool) {
 }
 
 // Assign implements Fleet.
-func (f *robots) Assign(name string, a wire.Assignment, _ time.Duration) {
-	if w := f.get(name); w != nil {
+func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
+	if w := f.get(to.Worker); w != nil && w.incarnation == to.Incarnation {
 		w.mu.Lock()
 		w.wanted = a
 		w.mu.Unlock()
@@ -186,8 +187,11 @@ func (f *robots) Nack(name string, n wire.Nack) {
 }
 
 // Task implements Fleet.
-func (f *robots) Task(name string, t wire.Task) error {
-	w := f.get(name)
+func (f *robots) Task(to run.Member, t wire.Task) error {
+	w := f.get(to.Worker)
+	if w.incarnation != to.Incarnation {
+		return fleet.ErrNotConnected
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tasks = append(w.tasks, t)

@@ -6,6 +6,10 @@ package wire
 // ProtocolVersion is the version of the worker protocol. Coordinator and worker must agree on it.
 const ProtocolVersion = 1
 
-// MaxMessageBytes bounds one message of the worker link in either direction. A batch of samples may
-// have half of it (see MetricsBatch), a piece of a file a quarter of a mebibyte.
-const MaxMessageBytes = 16 << 20
+const (
+	// MaxMessageBytes bounds one message of the worker link in either direction. A piece of a file is
+	// a quarter of a mebibyte.
+	MaxMessageBytes = 16 << 20
+	// MaxBatchBytes bounds the data of one batch of samples, as MetricsBatch does.
+	MaxBatchBytes = 8 << 20
+)

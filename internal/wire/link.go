@@ -30,6 +30,7 @@ type ShardRange struct {
 // Assignment is all that one worker shall do; a later one replaces an earlier one. Run is empty
 // for "nothing".
 type Assignment struct {
+	Epoch      int64 // of the leader that it comes from; travels in the envelope
 	Revision   uint64
 	Run        string
 	PlanDigest string

@@ -67,7 +67,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	options := agent.Options{
 		Name: opts.Name, Addresses: opts.Join, Labels: opts.Labels, Capacity: opts.Capacity, DataDir: opts.DataDir,
-		Version: opts.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos,
+		Version: opts.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Boot: clock.Boot(),
 		Host: &machine{read: host.New(), load: host.New()}, Credentials: creds, Fsync: opts.Fsync, Logger: opts.Logger,
 		Dial: append(slices.Clone(opts.Dial), opts.Telemetry.DialOptions()...),
 	}
