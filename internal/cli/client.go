@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"path"
 	"strings"
 	"time"
 
@@ -132,7 +131,7 @@ func exitUnreachable(addresses []string, err error) error {
 
 // source reads a scenario with all that has to come along with it.
 func (a *app) source(fsys fs.FS, name string, o runOptions) (*pb.ScenarioSource, map[string][]byte, error) {
-	files, env, err := scenario.Needs(fsys, name)
+	needed, err := scenario.Needs(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,25 +141,19 @@ func (a *app) source(fsys fs.FS, name string, o runOptions) (*pb.ScenarioSource,
 	}
 	src := &pb.ScenarioSource{
 		FileName: name, Scenario: text, Environment: o.environment, Set: o.set, Confirm: o.confirm,
-		Files: map[string]string{}, Env: map[string]string{},
+		Files: map[string]string{}, Env: needed.Env,
 	}
 	if o.seedGiven {
 		src.Seed = &o.seed
 	}
 	content := map[string][]byte{}
-	for _, f := range files {
-		full := path.Join(path.Dir(name), f)
-		data, err := fs.ReadFile(fsys, full)
+	for _, file := range needed.Files {
+		data, err := fs.ReadFile(fsys, file)
 		if err != nil {
-			continue // the scenario's check says where it is named
+			return nil, nil, usage("scenario: %w", err)
 		}
 		digest := scenario.Digest(data)
-		src.Files[full], content[digest] = digest, data
-	}
-	for _, v := range env {
-		if value, ok := a.getenv(v); ok {
-			src.Env[v] = value
-		}
+		src.Files[file], content[digest] = digest, data
 	}
 	return src, content, nil
 }

@@ -57,14 +57,23 @@ func Validate(fsys fs.FS, name string, opts Options) error {
 			names, all = more, bare(root, name)
 		}
 	}
+	found := map[Problem][]string{} // the environments that have a problem
 	for _, env := range names {
 		opts.Environment = env
 		var problems Problems
 		if _, err := Load(fsys, name, opts); errors.As(err, &problems) {
-			all = append(all, problems...)
+			for _, p := range problems {
+				found[p] = append(found[p], env)
+			}
 		} else if err != nil {
 			return err
 		}
+	}
+	for p, envs := range found {
+		if len(envs) < len(names) && !slices.Contains(all, p) {
+			p.Message += " (environment " + strings.Join(envs, ", ") + ")"
+		}
+		all = append(all, p)
 	}
 	if len(all) > 0 {
 		return all.sorted()
@@ -101,40 +110,6 @@ func environmentsOf(root *node) []string {
 		}
 	}
 	return names
-}
-
-// Needs lists what has to come along with a scenario that is read elsewhere: the data files that it
-// names, and the environment variables that it reads.
-func Needs(fsys fs.FS, name string) (files, env []string, err error) {
-	root, err := open(fsys, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	names, vars := map[string]bool{}, map[string]bool{}
-	collect(root, "", names, vars)
-	return slices.Sorted(maps.Keys(names)), slices.Sorted(maps.Keys(vars)), nil
-}
-
-var envReference = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
-
-func collect(n *node, key string, files, env map[string]bool) {
-	if n == nil {
-		return
-	}
-	if n.kind == scalarNode {
-		if key == "csv" {
-			files[n.text] = true
-		}
-		for _, m := range envReference.FindAllStringSubmatch(n.text, -1) {
-			env[m[1]] = true
-		}
-	}
-	for _, f := range n.fields {
-		collect(f.node, f.name, files, env)
-	}
-	for _, item := range n.items {
-		collect(item, "", files, env)
-	}
 }
 
 func open(fsys fs.FS, name string) (*node, error) {
@@ -259,7 +234,7 @@ func without(n *node, name string) *node {
 // environ returns the values of the environment variables that the scenario reads.
 func (l *loader) environ(root *node) map[string]string {
 	vars := map[string]bool{}
-	collect(without(root, "environments"), "", map[string]bool{}, vars)
+	variables(without(root, "environments"), false, vars)
 	out := map[string]string{}
 	for name := range vars {
 		if l.opts.Getenv == nil {

@@ -163,7 +163,7 @@ func TestValidateTakesEachEnvironment(t *testing.T) {
 	if err == nil {
 		t.Fatal("no problems")
 	}
-	for _, once := range []string{"s.yaml:25:", "above the limit of 50/s", "where a list was expected"} {
+	for _, once := range []string{"s.yaml:25:", "above the limit of 50/s (environment strict)", "where a list was expected (environment wrong)"} {
 		if strings.Count(err.Error(), once) != 1 {
 			t.Errorf("problems are\n%s\nwant %q once", err, once)
 		}
