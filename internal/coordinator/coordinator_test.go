@@ -227,7 +227,10 @@ func TestOptions(t *testing.T) {
 	}
 	good := []Options{
 		{DataDir: "d", Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}},
-		{DataDir: "d", Listen: "[::1]:0"}, {DataDir: "d", Listen: "localhost:1", HTTP: "-"}, {DataDir: "d", Listen: "0.0.0.0:1", Insecure: true}}
+		{DataDir: "d", Listen: "[::1]:0"},
+		{DataDir: "d", Listen: "localhost:1", HTTP: "-"},
+		{DataDir: "d", Listen: "0.0.0.0:1", Insecure: true},
+	}
 	for _, o := range good {
 		if err := o.Validate(); err != nil {
 			t.Errorf("%+v: %v", o, err)

@@ -49,12 +49,10 @@ func (q Query) match(r run.Run) bool {
 		(len(q.States) == 0 || slices.Contains(q.States, r.State))
 }
 
-// listed is a run to be looked at: with its head, with why that cannot be read, or without either if
-// only the blobs know it.
+// listed is a run to be looked at: with its head, or without one if only the blobs know it.
 type listed struct {
 	id   string
 	head *Head
-	err  error
 }
 
 // unreadable stands in a listing for a run of which only the id is known.
@@ -92,10 +90,7 @@ func (r *Repository) List(ctx context.Context, q Query) (Page, error) {
 
 // look returns what a listing shows of a run. One that is damaged is shown as such, and hides no other.
 func (r *Repository) look(ctx context.Context, l listed) (rec run.Run, shown bool, err error) {
-	switch {
-	case l.err != nil:
-		return unreadable(l.id, l.err), true, nil
-	case l.head != nil:
+	if l.head != nil {
 		return l.head.Run, !l.head.Deleting, nil
 	}
 	head, err := r.archived(ctx, l.id)
@@ -192,7 +187,10 @@ func (r *Repository) recorded(ctx context.Context) ([]listed, error) {
 			continue
 		}
 		head, err := decodeHead(record.Key, record.Value)
-		all = append(all, listed{id, &head, err})
+		if err != nil {
+			head.Run = unreadable(id, err)
+		}
+		all = append(all, listed{id, &head})
 	}
 	return all, nil
 }

@@ -88,12 +88,14 @@ func (m *Manager) settle(id string) {
 	m.start(func(ctx context.Context) error {
 		for {
 			err := m.conduct(id)
-			switch missing := errors.Is(err, result.ErrNotFound); {
-			case err == nil, ctx.Err() != nil, missing && m.opts.Clock()-began > int64(settleFor):
-				return nil
-			case fenced(err):
+			if fenced(err) {
 				return err
-			case !missing:
+			}
+			missing := errors.Is(err, result.ErrNotFound)
+			if err == nil || missing && m.opts.Clock()-began > int64(settleFor) {
+				return nil
+			}
+			if !missing && ctx.Err() == nil {
 				m.log.Warn("run not opened, trying again", "run_id", id, "error", err)
 			}
 			select {
