@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -183,61 +182,4 @@ func (m *Manager) Active() []wire.RunView {
 	}
 	slices.SortFunc(out, func(a, b wire.RunView) int { return strings.Compare(a.Run.ID, b.Run.ID) })
 	return out
-}
-
-// Attached implements fleet.Handler.
-func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
-	var marks []wire.Mark
-	for _, o := range hello.Outbox {
-		r, err := m.live(o.Run)
-		if err != nil || r.view.snapshot().Run.State.Final() {
-			m.strayed(stray{worker: w.Name, run: o.Run, incarnation: o.Incarnation})
-			continue
-		}
-		marks = append(marks, wire.Mark{Run: o.Run, Incarnation: o.Incarnation, Through: r.view.committed(w.Name, o.Incarnation)})
-	}
-	for _, r := range m.conducted() {
-		r.mail.post(func() {
-			r.debit(w, hello)
-			r.attached(w, hello)
-		})
-	}
-	m.queue.nudge()
-	return marks
-}
-
-// conducted returns the runners of this term.
-func (m *Manager) conducted() []*runner {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil
-	}
-	return slices.Collect(maps.Values(m.runners))
-}
-
-// Detached implements fleet.Handler.
-func (m *Manager) Detached(w fleet.Worker, reason string, goodbye bool) {
-	if w.Run == "" {
-		return
-	}
-	if r, err := m.live(w.Run); err == nil {
-		r.mail.post(func() { r.detached(w, reason, goodbye) })
-	}
-}
-
-// Received implements fleet.Handler.
-func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
-	id := wire.RunOf(msg)
-	r, err := m.live(id)
-	if err == nil {
-		r.mail.post(func() { r.received(w, msg) })
-		return
-	}
-	switch b := msg.(type) {
-	case wire.Sealed:
-		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation, batch: true})
-	case wire.Final:
-		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation})
-	}
 }
