@@ -226,7 +226,7 @@ func (c *criterion) fold(s instant, active bool) {
 	}
 	for _, r := range c.folded() {
 		for _, key := range series {
-			c.take(r, key, s.Series[key])
+			c.take(r, key, s)
 		}
 		r.frame.second(s, r.scope, takes)
 		if takes {
@@ -257,17 +257,17 @@ func (c *criterion) wants(key metric.Key, v metric.Value, active bool) bool {
 
 // take puts a series into a row if it belongs there, or was tried there: then the two differ in
 // labels of the outcome only.
-func (c *criterion) take(r *row, key metric.Key, v metric.Value) {
-	g := c.group(key)
+func (c *criterion) take(r *row, key metric.Key, s instant) {
+	g, v := c.group(key), s.Series[key]
 	if g.tried != r.tried {
 		return
 	}
 	same := g.labels == r.labels
 	if c.isLeft(key) {
-		r.frame.left.add(c.left, v, key.Labels, same && c.left.narrow(key.Labels))
+		r.frame.left.add(s.Index, v, key.Labels, same && c.left.narrow(key.Labels))
 	}
 	if c.isOver(key) {
-		r.frame.over.add(c.over, v, key.Labels, same && c.over.narrow(key.Labels))
+		r.frame.over.add(s.Index, v, key.Labels, same && c.over.narrow(key.Labels))
 	}
 	if c.isRequest(key) {
 		r.frame.request(key.Labels, v)

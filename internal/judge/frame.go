@@ -116,7 +116,7 @@ func (r *row) gauges(c *criterion, s instant) {
 				n += a.InFlight
 			}
 		}
-		t.gauge(sel, float64(n))
+		t.gauge(s.Index, float64(n))
 	}
 	read(&r.frame.left, c.left)
 	if c.Check.Over != nil {

@@ -251,21 +251,3 @@ func TestQuantileWithHeldBack(t *testing.T) {
 		}
 	})
 }
-
-// TestTrend: the slope of a line is its slope, whatever the unit of time.
-func TestTrend(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		rise, base := rapid.Float64Range(-5, 5).Draw(rt, "rise"), rapid.Float64Range(0, 100).Draw(rt, "base")
-		var s slope
-		first := rapid.Int64Range(0, 1e6).Draw(rt, "first")
-		n := rapid.Int64Range(2, 200).Draw(rt, "seconds")
-		for i := range n {
-			s.add(first+2*i, base+rise*float64(2*i))
-		}
-		for per, factor := range map[string]float64{"s": 1, "m": 60, "h": 3600} {
-			if got, ok := s.value(per); !ok || math.Abs(got-rise*factor) > 1e-6*factor {
-				rt.Fatalf("per %s: %v, want %v", per, got, rise*factor)
-			}
-		}
-	})
-}

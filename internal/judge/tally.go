@@ -15,13 +15,12 @@ type tally struct {
 	total   int64  // of a counter
 	tried   uint64 // samples without regard to the outcome
 	failed  uint64 // selected samples that failed
-	slope   slope
-	second  *hist.Histogram // this second's values, where a trend needs them
-	added   int64           // this second's total of a counter
+	trend   metric.Trend
+	added   int64 // this second's total of a counter
 }
 
 // add takes in one series of a second. selected is false for one that only the outcome rules out.
-func (t *tally) add(s selection, v metric.Value, l metric.Labels, selected bool) {
+func (t *tally) add(index int64, v metric.Value, l metric.Labels, selected bool) {
 	if v.Hist == nil {
 		t.counter = true
 		t.tried++
@@ -39,19 +38,14 @@ func (t *tally) add(s selection, v metric.Value, l metric.Labels, selected bool)
 		t.failed += v.Hist.Count()
 	}
 	t.merge(v.Hist)
-	if s.Stat == scenario.StatTrend {
-		if t.second == nil {
-			t.second = hist.New()
-		}
-		t.second.Merge(v.Hist)
-	}
+	t.trend.Add(float64(index), float64(v.Hist.Count()), v.Hist.Sum())
 }
 
 // gauge takes in a number that was read once in a second.
-func (t *tally) gauge(s selection, v float64) {
+func (t *tally) gauge(index int64, v float64) {
 	h := hist.New()
 	if err := h.RecordValue(v); err == nil {
-		t.add(s, metric.Value{Hist: h}, metric.Labels{}, true)
+		t.add(index, metric.Value{Hist: h}, metric.Labels{}, true)
 	}
 }
 
@@ -62,20 +56,18 @@ func (t *tally) merge(h *hist.Histogram) {
 	t.values.Merge(h)
 }
 
-// end closes a second in which the selection was looked at.
+// end closes a second in which the selection was looked at: a counter has a value in it, also where it
+// did not move.
 func (t *tally) end(index int64) {
-	switch {
-	case t.counter:
-		h := hist.New()
-		if h.RecordValue(float64(t.added)) == nil {
-			t.merge(h)
-		}
-		t.slope.add(index, float64(t.added))
-		t.added = 0
-	case t.second != nil && !t.second.Empty():
-		t.slope.add(index, t.second.Mean())
-		t.second.Reset()
+	if !t.counter {
+		return
 	}
+	h := hist.New()
+	if h.RecordValue(float64(t.added)) == nil {
+		t.merge(h)
+	}
+	t.trend.Add(float64(index), 1, float64(t.added))
+	t.added = 0
 }
 
 // count returns the selected samples, or the total of a counter.
@@ -179,11 +171,11 @@ func (t *tally) distribution(s selection, held int64) (span, bool) {
 	case scenario.StatQuantile:
 		return quantile(h, s.Quantile, uint64(held)), true
 	case scenario.StatTrend:
-		per, ok := t.slope.value(s.Per)
+		slope, ok := t.trend.Slope()
 		if !ok {
 			return span{}, false
 		}
-		v = per
+		v = slope * perSecond[s.Per]
 	}
 	if held > 0 {
 		return span{v, math.Inf(1)}, true
@@ -191,53 +183,14 @@ func (t *tally) distribution(s selection, held int64) (span, bool) {
 	return span{v, v}, true
 }
 
+// perSecond is how many seconds the unit of a trend has.
+var perSecond = map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}
+
 // quantile returns the quantile of the samples, and of the samples and held values above all of them.
 func quantile(h *hist.Histogram, q float64, held uint64) span {
-	v := span{lo: h.Quantile(q).Seconds()}
-	v.hi = v.lo
-	if held == 0 {
-		return v
-	}
-	rank := hist.Rank(q, h.Count()+held)
-	if rank > h.Count() {
-		v.hi = math.Inf(1)
-	} else {
-		v.hi = h.Quantile((float64(rank) - 0.5) / float64(h.Count())).Seconds() // of exactly that rank
+	v := span{lo: h.Quantile(q).Seconds(), hi: math.Inf(1)}
+	if at, ok := h.QuantileBeyond(q, held); ok {
+		v.hi = at.Seconds()
 	}
 	return v
-}
-
-// slope is the least-squares line through one value per second.
-type slope struct {
-	n, first     int64
-	x, y, xx, xy float64
-}
-
-func (s *slope) add(index int64, y float64) {
-	if s.n == 0 {
-		s.first = index
-	}
-	x := float64(index - s.first) // small numbers keep their digits
-	s.n++
-	s.x += x
-	s.y += y
-	s.xx += x * x
-	s.xy += x * y
-}
-
-// value returns the rise per hour, minute or second; false with fewer than two seconds.
-func (s *slope) value(per string) (float64, bool) {
-	n := float64(s.n)
-	d := n*s.xx - s.x*s.x
-	if s.n < 2 || d == 0 {
-		return 0, false
-	}
-	v := (n*s.xy - s.x*s.y) / d
-	switch per {
-	case "h":
-		v *= 3600
-	case "m":
-		v *= 60
-	}
-	return v, true
 }

@@ -210,7 +210,7 @@ type Measure struct {
 	P99       *float64          `json:"p99"`
 	P999      *float64          `json:"p999"`
 	RatePerS  *float64          `json:"rate_per_s"`
-	TrendPerS *float64          `json:"trend_per_s"` // slope of the means per second over run time
+	TrendPerS *float64          `json:"trend_per_s"` // slope of the line through all values over run time
 }
 
 // Timeline is the run second by second, warm-up included.
