@@ -258,20 +258,34 @@ func (c *criterion) wants(key metric.Key, v metric.Value, active bool) bool {
 // take puts a series into a row if it belongs there, or was tried there: then the two differ in
 // labels of the outcome only.
 func (c *criterion) take(r *row, key metric.Key, s instant) {
-	g, v := c.group(key), s.Series[key]
+	g := c.group(key)
 	if g.tried != r.tried {
 		return
 	}
+	v := sample{Value: s.Series[key], labels: key.Labels, index: s.Index}
 	same := g.labels == r.labels
 	if c.isLeft(key) {
-		r.frame.left.add(s.Index, v, key.Labels, same && c.left.narrow(key.Labels))
+		r.frame.left.add(c.see(c.left, v, same, s.valid))
 	}
 	if c.isOver(key) {
-		r.frame.over.add(s.Index, v, key.Labels, same && c.over.narrow(key.Labels))
+		r.frame.over.add(c.see(c.over, v, same, s.valid))
 	}
 	if c.isRequest(key) {
-		r.frame.request(key.Labels, v)
+		r.frame.request(key.Labels, v.Value)
 	}
+}
+
+// see says what a series is to a selection. same tells that it has the labels of the row, valid that its
+// second is: the failures of one that is not are in doubt as well, but what took long has taken long.
+func (c *criterion) see(sel selection, v sample, same, valid bool) sample {
+	v.selected = same && sel.narrow(v.labels)
+	if v.labels.Get("outcome") != "failed" || sel.onlyCounts() && !c.byOutcome() {
+		return v
+	}
+	theirs := metric.OriginOf(v.labels.Get("error")) == metric.OriginTarget
+	v.doubtful = !theirs || !valid && !sel.latency
+	v.spared = same && !c.byOutcome() && sel.narrow(v.labels.Without("error").With("outcome", "ok"))
+	return v
 }
 
 // folded returns all rows, the ground included, in any order.

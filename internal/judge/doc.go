@@ -29,6 +29,9 @@
 //   - Arrivals held back by max_in_flight stand for the requests of an iteration, each slower than every limit. No
 //     criterion passes because of them: it must hold with them and without them. Counts with an
 //     upper limit must hold even if all of them had been sent. error_ratio stays the share of what was sent.
+//   - Requests that failed because of the generator or the scenario (metric.OriginOf), and in totals all that
+//     failed in a second that is not valid, are not held against the target: what they would decide,
+//     were it to answer for them, is INVALID. Where the outcome does not matter they are requests like others.
 //   - A quotient with a zero or missing denominator has no samples.
 //   - Without criteria a run passes only if it measured something and can be trusted.
 package judge

@@ -128,18 +128,36 @@ func (r *row) gauges(c *criterion, s instant) {
 type finding uint8
 
 const (
-	nothing finding = iota // it does not count
-	empty                  // it should have had samples
+	nothing  finding = iota // it does not count
+	empty                   // it should have had samples
+	doubtful                // failures that are not the target's would decide
 	met
 	breached
 )
 
-// judge says what a frame proves, and the value that decides.
+// judge says what a frame proves, and the value that decides. Requests that failed, and not because of
+// the target, are left out; it proves nothing if the target would be judged otherwise with them.
 func (c *criterion) judge(f *frame) (finding, float64) {
 	if f.counted == 0 {
 		return nothing, 0
 	}
-	values, ok := c.values(f)
+	found, v := c.decide(f, &f.left, &f.over)
+	if f.doubts() == 0 {
+		return found, v
+	}
+	blamed, _ := c.decide(f, f.left.blamed(), f.over.blamed())
+	if (found == breached) != (blamed == breached) {
+		return doubtful, v
+	}
+	return found, v
+}
+
+// doubts returns how many requests failed, and not because of the target.
+func (f *frame) doubts() uint64 { return max(f.left.doubts(), f.over.doubts()) }
+
+// decide says what two tallies prove, and the value that decides.
+func (c *criterion) decide(f *frame, left, over *tally) (finding, float64) {
+	values, ok := c.values(f, left, over)
 	if !ok {
 		return c.unsampled(f)
 	}
@@ -164,19 +182,19 @@ func (c *criterion) judge(f *frame) (finding, float64) {
 }
 
 // values returns the value of the check without the arrivals held back, and with them.
-func (c *criterion) values(f *frame) ([]float64, bool) {
+func (c *criterion) values(f *frame, left, over *tally) ([]float64, bool) {
 	seconds := f.covered.Seconds()
 	if c.cut(f) && c.left.Stat == scenario.StatRate {
 		seconds = c.Window.Seconds() // at least so much
 	}
-	l, ok := f.left.value(c.left, seconds, f.held)
+	l, ok := left.value(c.left, seconds, f.held)
 	if !ok {
 		return nil, false
 	}
 	if c.Check.Over == nil {
 		return []float64{l.lo, l.hi}, true
 	}
-	o, ok := f.over.value(c.over, f.covered.Seconds(), f.held)
+	o, ok := over.value(c.over, f.covered.Seconds(), f.held)
 	if !ok || o.lo == 0 || o.hi == 0 {
 		return nil, false
 	}

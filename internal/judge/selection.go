@@ -123,8 +123,7 @@ func (s selection) totals() bool {
 
 // counted tells whether a held-back arrival would have added to the value, had it been sent.
 func (s selection) counted() bool {
-	return s.additive() && !s.latency && len(s.outcome) == 0 &&
-		slices.Contains(timed, s.metric)
+	return s.onlyCounts() && slices.Contains(timed, s.metric)
 }
 
 // base matches what was tried: all labels but those of the outcome.
@@ -141,3 +140,6 @@ func all(ms []matcher, l metric.Labels) bool {
 	}
 	return true
 }
+
+// onlyCounts tells whether the outcome does not matter: a request that failed was a request.
+func (s selection) onlyCounts() bool { return s.additive() && !s.latency && len(s.outcome) == 0 }

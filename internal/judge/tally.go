@@ -17,35 +17,85 @@ type tally struct {
 	failed  uint64 // selected samples that failed
 	trend   metric.Trend
 	added   int64 // this second's total of a counter
+
+	doubt  *tally // the same of requests whose failure is not the target's; nil: none
+	spared uint64 // of those, how many would have been selected had they gone well
 }
 
-// add takes in one series of a second. selected is false for one that only the outcome rules out.
-func (t *tally) add(index int64, v metric.Value, l metric.Labels, selected bool) {
+// sample is one series of a second, as a row sees it.
+type sample struct {
+	metric.Value
+	labels   metric.Labels
+	index    int64
+	selected bool // else only the outcome rules it out
+	doubtful bool // it failed, and not because of the target
+	spared   bool // it would be selected had it gone well
+}
+
+// add takes in a sample.
+func (t *tally) add(v sample) {
+	if v.doubtful {
+		if t.doubt == nil {
+			t.doubt = &tally{}
+		}
+		v.doubtful = false
+		t.doubt.add(v)
+		if v.spared {
+			t.spared += v.Hist.Count()
+		}
+		return
+	}
 	if v.Hist == nil {
 		t.counter = true
 		t.tried++
-		if selected {
+		if v.selected {
 			t.added += v.Count
 			t.total += v.Count
 		}
 		return
 	}
 	t.tried += v.Hist.Count()
-	if !selected {
+	if !v.selected {
 		return
 	}
-	if l.Get("outcome") == "failed" {
+	if v.labels.Get("outcome") == "failed" {
 		t.failed += v.Hist.Count()
 	}
 	t.merge(v.Hist)
-	t.trend.Add(float64(index), float64(v.Hist.Count()), v.Hist.Sum())
+	t.trend.Add(float64(v.index), float64(v.Hist.Count()), v.Hist.Sum())
+}
+
+// blamed returns what t would be if the target had to answer for all that failed.
+func (t *tally) blamed() *tally {
+	if t.doubt == nil {
+		return t
+	}
+	all := *t
+	all.doubt, all.spared, all.values = nil, 0, hist.New()
+	for _, from := range []*tally{t, t.doubt} {
+		if from.values != nil {
+			all.values.Merge(from.values)
+		}
+	}
+	all.tried += t.doubt.tried
+	all.failed += t.doubt.failed
+	all.trend.Merge(t.doubt.trend)
+	return &all
+}
+
+// doubts returns how many samples failed, and not because of the target.
+func (t *tally) doubts() uint64 {
+	if t.doubt == nil {
+		return 0
+	}
+	return t.doubt.tried
 }
 
 // gauge takes in a number that was read once in a second.
 func (t *tally) gauge(index int64, v float64) {
 	h := hist.New()
 	if err := h.RecordValue(v); err == nil {
-		t.add(index, metric.Value{Hist: h}, metric.Labels{}, true)
+		t.add(sample{Value: metric.Value{Hist: h}, index: index, selected: true})
 	}
 }
 
@@ -76,9 +126,9 @@ func (t *tally) count() float64 {
 	case t.counter:
 		return float64(t.total)
 	case t.values == nil:
-		return 0
+		return float64(t.spared)
 	}
-	return float64(t.values.Count())
+	return float64(t.values.Count() + t.spared)
 }
 
 // empty tells whether nothing was selected.

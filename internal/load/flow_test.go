@@ -104,6 +104,9 @@ func TestTargetRefuses(t *testing.T) {
 	if e := errorsOf(s); e["connect"] != uint64(a.Sent) || len(e) != 1 {
 		t.Errorf("errors %v, want %d times connect: the first failed step ends the iteration", e, a.Sent)
 	}
+	if s.Select(metric.Iterations, func(l metric.Labels) bool { return l.Get("error") == "" }).Count() != uint64(a.Sent) {
+		t.Error("iterations are excused although the target refused")
+	}
 	if slices.Contains(s.Causes, CauseResources) {
 		t.Error("the engine blames itself for a target that refuses")
 	}
@@ -164,6 +167,10 @@ func TestCutRequests(t *testing.T) {
 	}
 	if n := errorsOf(s); n["cancelled"] != uint64(a.Sent) {
 		t.Errorf("errors %v, want %d cancelled", n, a.Sent)
+	}
+	cut := s.Select(metric.Iterations, func(l metric.Labels) bool { return l.Get("outcome") == "failed" && l.Get("error") == "cancelled" })
+	if cut.Count() != uint64(a.Sent) {
+		t.Errorf("%d iterations are excused, want %d", cut.Count(), a.Sent)
 	}
 }
 

@@ -216,6 +216,7 @@ func (r *runner) Began(at time.Duration) {
 
 // Request implements flow.Sink: it counts one request.
 func (r *runner) Request(q *flow.Report) {
+	r.failure.add(q.Kind)
 	c := r.column(q.Step)
 	o := outcome{q.Status, q.Kind}
 	if o != c.last || c.outcomes == nil {

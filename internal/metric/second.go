@@ -23,7 +23,8 @@ const (
 	ArrivalGap = "arrival_gap"
 	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
 	ConnectTime = "connect_time"
-	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup.
+	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup, and error if
+	// one failed and not because of the target.
 	Iterations = "iterations"
 	// BytesIn and BytesOut count bytes of bodies and heads. Labels: phase, flow, step, warmup.
 	BytesIn  = "bytes_in"
