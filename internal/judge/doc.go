@@ -15,6 +15,8 @@
 //     valid, and its samples take no part in a criterion: they cannot be charged to the target. Only
 //     count and sum without a window, which state totals, take in all seconds. Under 95 % valid
 //     seconds the criterion is INVALID.
+//   - Seconds that the schedule has after the last reported one are missing too, unless the run was stopped
+//     before them or its data ran out.
 //   - A second that is paused, wholly or in part, feeds totals and no window.
 //   - A window that the schedule covers in part (the first, the last, one cut by a pause) is judged on
 //     the seconds that it has. Only count, rate and sum would be wrong then: such a window can breach an

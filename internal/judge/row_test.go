@@ -137,6 +137,56 @@ func TestSecondsThatDoNotCount(t *testing.T) {
 	}
 }
 
+// TestMissingAtTheEnd: seconds that the schedule still has count as missing as those in the middle do.
+func TestMissingAtTheEnd(t *testing.T) {
+	completed := Input{Completeness: 1, Stop: &run.Stop{Kind: run.StopCompleted}}
+	pausedForGood := append(slices.Clone(history), run.Change{Kind: run.ChangePause, At: 28 * time.Second})
+	for _, c := range []struct {
+		name    string
+		seconds int64 // that there are of 30
+		change  map[int64]*sec
+		history run.History
+		stopped time.Duration
+		in      Input
+		want    run.Result
+	}{
+		{"none", 30, nil, history, 0, whole, run.Pass},
+		{"one of 25", 29, nil, history, 0, whole, run.Pass},
+		{"two of 25", 28, nil, history, 0, completed, run.Invalid},
+		{"half", 15, nil, history, 0, whole, run.Invalid},
+		{"all", 0, nil, history, 0, whole, run.Invalid},
+		{"a last phase that never began", 25, nil, nil, 0, whole, run.Pass},
+		{"a pause that never ended", 28, nil, pausedForGood, 0, whole, run.Pass},
+		{"after a stop", 15, nil, history, 14500 * time.Millisecond, whole, run.Pass},
+		{"before a stop", 10, nil, history, 14500 * time.Millisecond, whole, run.Invalid},
+		{"the data ran out", 27, every(26, 27, func(i int64) *sec { return quiet(i).withheld(metric.CauseData, 1) }), history, 0, completed, run.Pass},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j := New(newPlan(check(t, "p99(response_time) < 100ms")))
+			j.SetSchedule(c.history, c.stopped)
+			for _, s := range seconds(c.change)[:c.seconds] {
+				j.Observe(s)
+			}
+			out := j.Final(c.in)
+			if out.Verdict.Result != c.want {
+				t.Errorf("%s %v, want %s", out.Verdict.Result, out.Verdict.Reasons, c.want)
+			}
+			if c.want == run.Invalid && (out.Criteria[0].Result != Invalid || len(out.Verdict.Reasons) == 0) {
+				t.Errorf("criterion %+v, reasons %v", out.Criteria[0], out.Verdict.Reasons)
+			}
+			if again := j.Final(c.in); len(again.Verdict.Reasons) != len(out.Verdict.Reasons) || again.Criteria[0].Reason != out.Criteria[0].Reason {
+				t.Errorf("judged again: %+v, first %+v", again, out)
+			}
+		})
+	}
+	j := New(newPlan())
+	j.SetSchedule(nil, 0)
+	refused := Input{Completeness: 1, Stop: &run.Stop{Kind: run.StopError, Reason: "setup failed"}}
+	if v := j.Final(refused).Verdict; slices.Contains(codes(v), CodeGenerator) {
+		t.Errorf("seconds are missing in a run that had none: %v", v.Reasons)
+	}
+}
+
 // TestWithoutHistory: seconds alone tell where pauses and phases lie, if to the second only.
 func TestWithoutHistory(t *testing.T) {
 	for name, src := range map[string]scenario.Criterion{
