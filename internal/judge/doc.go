@@ -28,9 +28,9 @@
 //     INVALID, unless it fails even if all the empty ones had held.
 //   - Breached windows in a row that do not last for `for` are tolerated and count as met. Windows that
 //     do not count do not end such a row; a stretch in which no phase of the criterion is active does.
-//   - Arrivals held back by max_in_flight stand for the requests of an iteration, each slower than every limit. No
-//     criterion passes because of them: it must hold with them and without them. Counts with an
-//     upper limit must hold even if all of them had been sent. error_ratio stays the share of what was sent.
+//   - Arrivals held back by max_in_flight stand for the requests of an iteration, each failed and slower than every
+//     limit, and for as many more in flight. No criterion passes because of them: it must hold with them and
+//     without them.
 //   - Requests that failed because of the generator or the scenario (metric.OriginOf), and in totals all that
 //     failed in a second that is not valid, are not held against the target: what they would decide,
 //     were it to answer for them, is INVALID. Where the outcome does not matter they are requests like others.

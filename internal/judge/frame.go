@@ -109,14 +109,19 @@ func (r *row) gauges(c *criterion, s instant) {
 		if !sel.inFlight || !r.scope.active(s) {
 			return
 		}
-		var n int64
+		var n, held int64
 		for key, a := range s.Arrivals {
 			l := metric.NewLabels("phase", key.Phase, "flow", key.Flow)
 			if r.scope.rows[key] > 0 && sel.base(l) {
 				n += a.InFlight
+				held += a.NotSent[metric.CauseMaxInFlight]
 			}
 		}
-		t.gauge(s.Index, float64(n))
+		if t.raised == nil {
+			t.raised = &tally{}
+		}
+		t.gauge(s.Index, n)
+		t.raised.gauge(s.Index, n+held)
 	}
 	read(&r.frame.left, c.left)
 	if c.Check.Over != nil {

@@ -113,7 +113,8 @@ func TestStreakEndsWhereNothingIsScheduled(t *testing.T) {
 func TestReasonsNameHeldBackArrivals(t *testing.T) {
 	for src, named := range map[string]bool{
 		"p99(response_time) < 1s": true, "count(requests) < 10": true, "count(orders) / count(requests) > 5": true,
-		"error_ratio(requests) > 1%": false, "count(requests{outcome=\"failed\"}) > 0": false,
+		"error_ratio(requests) > 1%": true, "count(requests{outcome=\"failed\"}) > 0": true, "max(in_flight) < 5": true,
+		"sum(orders) < 1": false,
 	} {
 		m := every(5, 30, func(i int64) *sec { return full(95, 5)(i).add("orders", at0(i).labels("add"), 4, time.Second) })
 		row := judged(newPlan(check(t, src)), seconds(m)).Final(whole).Criteria[0]

@@ -232,8 +232,8 @@ func enough(n, all int64, share float64) bool {
 
 // explain names the held-back arrivals that have part in a failure.
 func explain(c *criterion, n int64) string {
-	if n == 0 || !c.left.latency && !c.left.counted() && !c.over.latency && !c.over.counted() {
+	if n == 0 || !slices.ContainsFunc([]selection{c.left, c.over}, func(s selection) bool { return s.inFlight || s.charged() }) {
 		return ""
 	}
-	return fmt.Sprintf("%d arrivals were held back by max_in_flight; what they would have sent counts as slower than every limit", n)
+	return fmt.Sprintf("%d arrivals were held back by max_in_flight; what they would have sent counts as failed, and slower than every limit", n)
 }

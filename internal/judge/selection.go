@@ -121,10 +121,8 @@ func (s selection) totals() bool {
 	return s.Stat == scenario.StatCount || s.Stat == scenario.StatSum
 }
 
-// counted tells whether a held-back arrival would have added to the value, had it been sent.
-func (s selection) counted() bool {
-	return s.onlyCounts() && slices.Contains(timed, s.metric)
-}
+// charged tells whether the statistic would be another one had nothing been held back.
+func (s selection) charged() bool { return slices.Contains(timed, s.metric) }
 
 // base matches what was tried: all labels but those of the outcome.
 func (s selection) base(l metric.Labels) bool { return all(s.other, l) }

@@ -20,6 +20,7 @@ type tally struct {
 
 	doubt  *tally // the same of requests whose failure is not the target's; nil: none
 	spared uint64 // of those, how many would have been selected had they gone well
+	raised *tally // of a gauge: what it would be with the arrivals that were held back
 }
 
 // sample is one series of a second, as a row sees it.
@@ -92,9 +93,9 @@ func (t *tally) doubts() uint64 {
 }
 
 // gauge takes in a number that was read once in a second.
-func (t *tally) gauge(index int64, v float64) {
+func (t *tally) gauge(index, n int64) {
 	h := hist.New()
-	if err := h.RecordValue(v); err == nil {
+	if err := h.RecordValue(float64(n)); err == nil {
 		t.add(sample{Value: metric.Value{Hist: h}, index: index, selected: true})
 	}
 }
@@ -150,18 +151,30 @@ func (h heldBack) of(s selection) int64 {
 	return h.requests
 }
 
-// value returns the statistic; false without samples. seconds is the time covered by them. With nothing but arrivals held back lo is not a number: it cannot hold.
+// value returns the statistic; false without samples. seconds is the time covered by them. With nothing but
+// arrivals held back lo is not a number: it cannot hold.
 func (t *tally) value(s selection, seconds float64, back heldBack) (span, bool) {
-	held := back.of(s)
-	above := s.latency && held > 0
+	var held int64
+	if s.charged() {
+		held = back.of(s)
+	}
+	v, ok := t.statistic(s, seconds, held)
+	if ok && t.raised != nil {
+		with, _ := t.raised.statistic(s, seconds, 0)
+		v.hi = with.hi
+	}
+	return v, ok
+}
+
+func (t *tally) statistic(s selection, seconds float64, held int64) (span, bool) {
 	switch {
-	case t.tried == 0 && !above:
+	case t.tried == 0 && held == 0:
 		return span{}, false
 	case s.counts() && !s.latency:
-		return t.counting(s, seconds, held)
+		return t.counting(s, seconds, float64(held))
 	case !t.empty():
 		return t.distribution(s, held)
-	case above:
+	case held > 0:
 		return span{math.NaN(), math.Inf(1)}, true
 	case s.Stat == scenario.StatSum:
 		return span{}, true
@@ -169,42 +182,39 @@ func (t *tally) value(s selection, seconds float64, back heldBack) (span, bool) 
 	return span{}, false
 }
 
-// counting evaluates what is 0 when nothing was selected.
-func (t *tally) counting(s selection, seconds float64, held int64) (span, bool) {
-	var v float64
+// counting evaluates what is 0 when nothing was selected. What was held back may have been of every
+// outcome, and failed.
+func (t *tally) counting(s selection, seconds, held float64) (span, bool) {
+	v := t.count()
 	switch s.Stat {
 	case scenario.StatErrorRatio:
 		if t.counter {
 			return span{}, false // a counter does not know what failed
 		}
-		v = float64(t.failed) / float64(t.tried)
-		return span{v, v}, true
+		failed, tried := float64(t.failed), float64(t.tried)
+		return span{failed / tried, (failed + held) / (tried + held)}, true
 	case scenario.StatSum:
-		v = t.count()
 		if !t.counter && s.Metric != scenario.MetricRequests && !t.empty() {
 			v = t.values.Sum()
 		}
-	default:
-		v = t.count()
-	}
-	more := 0.0
-	if s.counted() {
-		more = float64(held)
-	}
-	if s.Stat == scenario.StatRate {
+	case scenario.StatRate:
 		if seconds <= 0 {
 			return span{}, false
 		}
-		return span{v / seconds, (v + more) / seconds}, true
+	default:
 	}
-	return span{v, v + more}, true
+	out := span{v, v + held}
+	if t.tried == 0 {
+		out.lo = math.NaN()
+	}
+	if s.Stat == scenario.StatRate {
+		out.lo, out.hi = out.lo/seconds, out.hi/seconds
+	}
+	return out, true
 }
 
 // distribution evaluates what needs samples.
 func (t *tally) distribution(s selection, held int64) (span, bool) {
-	if !s.latency {
-		held = 0
-	}
 	var v float64
 	h := t.values
 	switch s.Stat {
