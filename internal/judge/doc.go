@@ -22,8 +22,9 @@
 //     the seconds that it has. Only count, rate and sum would be wrong then: such a window can breach an
 //     upper limit, and otherwise does not count.
 //   - A window without samples in which nothing was due and nothing in flight does not count. One with
-//     work in flight and nothing ended is judged by the age of its oldest operation: beyond the limit
-//     it is a breach, within it does not count, because an age is no sample. Any other window
+//     work in flight and nothing ended is judged by the age of the oldest operation of the steps that the
+//     criterion looks at: beyond the limit it is a breach, within it, or while the flow waits elsewhere, it
+//     does not count, because an age is no sample. Any other window
 //     without samples is empty; over 5 % of windows without samples make a criterion
 //     INVALID, unless it fails even if all the empty ones had held.
 //   - Breached windows in a row that do not last for `for` are tolerated and count as met. Windows that

@@ -15,9 +15,10 @@ type frame struct {
 	requests   int64 // made, for the impact
 	failed     int64
 	held       heldBack
-	due        int64 // arrivals planned
-	inFlight   int64 // at the end of the last second that counted
-	oldest     time.Duration
+	due        int64         // arrivals planned
+	inFlight   int64         // at the end of the last second that counted
+	oldest     time.Duration // age of an operation where the row looks, then
+	awaited    bool          // an answer was, there or elsewhere in the flow
 	covered    time.Duration // by the schedule, in the seconds that counted
 	counted    int64         // seconds that counted
 	full       int64         // of those, covered wholly
@@ -58,7 +59,7 @@ func (f *frame) second(s instant, p scope, takes bool) {
 	if covered == time.Second {
 		f.full++
 	}
-	f.inFlight, f.oldest = 0, 0
+	f.inFlight, f.oldest, f.awaited = 0, 0, false
 	for key, a := range s.Arrivals {
 		requests := p.rows[key]
 		if requests == 0 {
@@ -66,7 +67,12 @@ func (f *frame) second(s instant, p scope, takes bool) {
 		}
 		f.due += a.Planned
 		f.inFlight += a.InFlight
-		f.oldest = max(f.oldest, a.Oldest)
+		for step, age := range a.Oldest {
+			f.awaited = f.awaited || age > 0
+			if p.places[place{key.Phase, key.Flow, step}] {
+				f.oldest = max(f.oldest, age)
+			}
+		}
 		if s.valid {
 			f.held.arrivals += a.NotSent[metric.CauseMaxInFlight]
 			f.held.requests += a.NotSent[metric.CauseMaxInFlight] * requests
@@ -229,11 +235,11 @@ func (c *criterion) partial(f *frame, v float64) (finding, float64) {
 // unsampled is what a frame without samples proves.
 func (c *criterion) unsampled(f *frame) (finding, float64) {
 	switch {
-	case f.left.tried == 0 && f.inFlight > 0 && f.oldest > 0 && c.left.latency && c.Check.Over == nil && upper(c.Check.Op):
+	case f.left.tried == 0 && f.inFlight > 0 && f.awaited && c.left.latency && c.Check.Over == nil && upper(c.Check.Op):
 		if good, _ := holds(c.Check.Op, f.oldest.Seconds(), c.Check.Limit); !good && c.aged() {
 			return breached, f.oldest.Seconds()
 		}
-		return nothing, 0
+		return nothing, 0 // it is in time, or the flow waits before it
 	case f.due == 0 && f.inFlight == 0:
 		return nothing, 0
 	case f.left.tried > 0 && c.byOutcome():

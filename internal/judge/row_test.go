@@ -137,6 +137,37 @@ func TestSecondsThatDoNotCount(t *testing.T) {
 	}
 }
 
+// TestAgeIsThatOfTheStep: while one step hangs, those behind it are not slow, they are not reached.
+func TestAgeIsThatOfTheStep(t *testing.T) {
+	hanging := every(10, 15, func(i int64) *sec { return at0(i).arrivals(100).awaiting("login", 50, 3*time.Second) })
+	throughout := every(5, 30, func(i int64) *sec { return at0(i).arrivals(100).awaiting("login", 50, 3*time.Second) })
+	for _, c := range []struct {
+		name    string
+		check   string
+		opts    []opt
+		seconds map[int64]*sec
+		want    Result
+	}{
+		{"the step that hangs", `p99(response_time{step="login"}) < 1s`, []opt{window(time.Second)}, hanging, Fail},
+		{"the step behind it", `p99(response_time{step="add"}) < 1s`, []opt{window(time.Second)}, hanging, Pass},
+		{"all steps", "p99(response_time) < 1s", []opt{window(time.Second)}, hanging, Fail},
+		{"the step that hangs throughout", `p99(response_time{step="login"}) < 1s`, nil, throughout, Fail},
+		{"a step never reached", `p99(response_time{step="add"}) < 1s`, nil, throughout, Invalid},
+		{"a step never reached, in windows", `p99(response_time{step="add"}) < 1s`, []opt{window(time.Second)}, throughout, Invalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			row := judged(newPlan(check(t, c.check, c.opts...)), seconds(c.seconds)).Final(whole).Criteria[0]
+			if row.Result != c.want {
+				t.Errorf("%s (%s), want %s", row.Result, row.Reason, c.want)
+			}
+		})
+	}
+	rows := results(judged(newPlan(check(t, "p99(response_time) < 1s", by("step"), window(time.Second))), seconds(hanging)).Final(whole))
+	if rows[`{step="login"}`] != Fail || rows[`{step="add"}`] != Pass {
+		t.Errorf("by step: %v", rows)
+	}
+}
+
 // TestMissingAtTheEnd: seconds that the schedule still has count as missing as those in the middle do.
 func TestMissingAtTheEnd(t *testing.T) {
 	completed := Input{Completeness: 1, Stop: &run.Stop{Kind: run.StopCompleted}}

@@ -183,7 +183,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 // counter is the sink of setup and teardown, whose requests are no samples.
 type counter struct{ requests int64 }
 
-func (c *counter) Began(time.Duration)                             {}
+func (c *counter) Began(string, time.Duration)                     {}
 func (c *counter) Request(*flow.Report)                            { c.requests++ }
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
@@ -208,9 +208,9 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 }
 
 // Began implements flow.Sink.
-func (r *runner) Began(at time.Duration) {
+func (r *runner) Began(step string, at time.Duration) {
 	r.lane.rec.Lock()
-	r.since = at
+	r.step, r.since = step, at
 	r.lane.rec.Unlock()
 }
 

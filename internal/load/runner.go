@@ -45,7 +45,8 @@ type runner struct {
 
 	job        job
 	failure    failure       // of the present iteration
-	since      time.Duration // run time at which the present operation was started; the lane's lock guards it
+	step       string        // of the present operation; the lane's lock guards it, and since
+	since      time.Duration // run time at which that was started
 	prev, next *runner       // of the lane's list
 
 	execution execution
@@ -118,7 +119,7 @@ func (r *runner) begin() {
 	row.Planned++
 	row.Sent++
 	l.rec.Observe(s, j.phase.lag, max(0, j.started-j.ready))
-	r.since = j.started
+	r.step, r.since = "", j.started
 	l.enlist(r)
 }
 

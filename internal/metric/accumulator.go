@@ -236,5 +236,5 @@ func (a *Accumulator) row(out *Second, h ArrivalHandle) *Arrivals {
 }
 
 func (a Arrivals) counts() bool {
-	return a.Planned|a.Sent|a.Succeeded|a.Failed|a.InFlight|int64(a.Oldest) != 0
+	return a.Planned|a.Sent|a.Succeeded|a.Failed|a.InFlight != 0
 }

@@ -92,10 +92,11 @@ const (
 type Arrivals struct {
 	Planned, Sent, Succeeded, Failed int64
 	NotSent                          map[Cause]int64
-	// InFlight is the number of iterations in flight at the end of the second, Oldest the age of the
-	// longest running operation then. Merged over workers: the sum, and the maximum.
+	// InFlight is the number of iterations in flight at the end of the second, Oldest the age then of the
+	// longest running operation of each step; one that has not come to its first step has the empty
+	// name. Merged over workers: the sum, and the maximum.
 	InFlight int64
-	Oldest   time.Duration
+	Oldest   map[string]time.Duration
 }
 
 // ArrivalKey names one row of arrivals.

@@ -37,9 +37,9 @@ type Report struct {
 
 // Sink is told what happens in an iteration, by the goroutine that executes it.
 type Sink interface {
-	// Began says that the target is awaited from the run time at on, which lies ahead while the
-	// iteration thinks.
-	Began(at time.Duration)
+	// Began says that the answer to a step is awaited from the run time at on, which lies ahead while the
+	// iteration rests; the step has no name while it thinks.
+	Began(step string, at time.Duration)
 	// Request says that a request has ended, or could not be made: its report is valid until Request
 	// returns.
 	Request(r *Report)
@@ -69,7 +69,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
-	it.Sink.Began(now)
+	it.Sink.Began(s.Name, now)
 	err := s.client.Do(ctx, &it.req, &it.resp)
 	sent, ended := now, it.Clock.Now()
 	// The client's instants are nearer to the wire than ours.

@@ -36,8 +36,8 @@ type record struct {
 	measures []string
 }
 
-func (r *record) Began(at time.Duration) { r.began = append(r.began, at) }
-func (r *record) Request(report *Report) { r.reports = append(r.reports, *report) }
+func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }
+func (r *record) Request(report *Report)           { r.reports = append(r.reports, *report) }
 func (r *record) Measure(s *Step, i int, v float64, _ time.Duration) {
 	r.measures = append(r.measures, fmt.Sprintf("%s.%s=%v", s.Name, s.Measures()[i], v))
 }
