@@ -47,6 +47,7 @@ func TestOtherMetrics(t *testing.T) {
 		{"without a phase: not those of warm-up", "min(cpu) >= 5%", nil, cpu, Pass, 0.05},
 		{"trend of a histogram", "trend(cpu) < 2%/s", nil, cpu, Pass, 0.01},
 		{"trend weighs values, not seconds", "trend(response_time) > -1ms/s", nil, every(5, 6, func(i int64) *sec { return at0(i).arrivals(1).ok("login", 1, 10000) }), Pass, -0.0005425},
+		{"counter beyond ten billion in a second", "max(bytes_in) < 30GB", nil, every(5, 30, func(i int64) *sec { return quiet(i).bytes(25e9) }), Pass, 25e9},
 		{"in flight, mean over the seconds", "mean(in_flight) < 5", nil, every(5, 30, func(i int64) *sec { return quiet(i).inFlight(i-5, 0) }), Fail, 12},
 		{"in flight of a flow that does not run", "max(in_flight{flow=\"sell\"}) < 5", nil, nil, Invalid, inf},
 		{"in flight per request", "max(in_flight) / count(requests) < 1", nil, every(9, 10, func(i int64) *sec { return quiet(i).inFlight(50, 0) }), Pass, 0.01},

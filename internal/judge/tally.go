@@ -225,9 +225,9 @@ func (t *tally) distribution(s selection, held int64) (span, bool) {
 	case scenario.StatSum:
 		v = h.Sum()
 	case scenario.StatMin:
-		return span{h.Min().Seconds(), h.Min().Seconds()}, true // what was held back is slower
+		return span{h.MinValue(), h.MinValue()}, true // what was held back is slower
 	case scenario.StatMax:
-		v = h.Max().Seconds()
+		v = h.MaxValue()
 	case scenario.StatQuantile:
 		return quantile(h, s.Quantile, uint64(held)), true
 	case scenario.StatTrend:
@@ -248,9 +248,9 @@ var perSecond = map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}
 
 // quantile returns the quantile of the samples, and of the samples and held values above all of them.
 func quantile(h *hist.Histogram, q float64, held uint64) span {
-	v := span{lo: h.Quantile(q).Seconds(), hi: math.Inf(1)}
+	v := span{lo: h.QuantileValue(q), hi: math.Inf(1)}
 	if at, ok := h.QuantileBeyond(q, held); ok {
-		v.hi = at.Seconds()
+		v.hi = at
 	}
 	return v
 }

@@ -242,8 +242,7 @@ func (r *runner) Request(q *flow.Report) {
 	}
 }
 
-// Measure implements flow.Sink. A value that cannot be held is not counted; the validator bounds
-// what a measure may be.
+// Measure implements flow.Sink. Expressions yield finite numbers only, all of which can be counted.
 func (r *runner) Measure(st *flow.Step, i int, v float64, at time.Duration) {
 	c := r.column(st)
 	r.lane.rec.Lock()

@@ -45,8 +45,8 @@ func (g *gather) statistics() Statistics {
 		return s
 	}
 	if !g.all.Empty() {
-		q := func(q float64) float64 { return g.all.Quantile(q).Seconds() }
-		s.Mean, s.Stddev, s.Min, s.Max = g.all.Mean(), g.all.Stddev(), g.all.Min().Seconds(), g.all.Max().Seconds()
+		q := g.all.QuantileValue
+		s.Mean, s.Stddev, s.Min, s.Max = g.all.Mean(), g.all.Stddev(), g.all.MinValue(), g.all.MaxValue()
 		s.P50, s.P90, s.P95, s.P99, s.P999 = q(0.5), q(0.9), q(0.95), q(0.99), q(0.999)
 	}
 	if g.active > 0 {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"proofload/internal/load/httpload"
-	"proofload/internal/metric/hist"
 	"proofload/internal/scenario/expression"
 )
 
@@ -151,9 +149,6 @@ func (it *Iteration) extract(s *Step) error {
 	}
 	for _, x := range s.measure {
 		v, err := x.program.Number(&it.values)
-		if err == nil && !(math.Abs(v) <= hist.MaxValue) {
-			err = hist.ErrRange
-		}
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", x.name, err)
 		}

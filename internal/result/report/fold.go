@@ -232,9 +232,9 @@ func dist(h *hist.Histogram) Dist {
 	if h == nil || h.Empty() {
 		return Dist{}
 	}
-	q := func(q float64) float64 { return h.Quantile(q).Seconds() }
+	q := h.QuantileValue
 	return Dist{
-		Count: count(h), Mean: h.Mean(), Stddev: h.Stddev(), Min: h.Min().Seconds(), Max: h.Max().Seconds(),
+		Count: count(h), Mean: h.Mean(), Stddev: h.Stddev(), Min: h.MinValue(), Max: h.MaxValue(),
 		P50: q(0.5), P90: q(0.9), P95: q(0.95), P99: q(0.99), P999: q(0.999),
 	}
 }
