@@ -16,6 +16,17 @@ func cut(kind string, n uint64, took time.Duration) func(int64) *sec {
 	}
 }
 
+// unmade is a second in which some requests never left.
+func unmade(n uint64) func(int64) *sec {
+	return func(i int64) *sec {
+		return quiet(i).add(metric.Unsent, at0(i).labels("login", "outcome", "failed", "error", "template"), n, time.Millisecond)
+	}
+}
+
+func halfUnmade(i int64) *sec {
+	return at0(i).arrivals(100).ok("login", 50, 10).ok("add", 50, 10).add(metric.Unsent, at0(i).labels("login", "outcome", "failed", "error", "template"), 100, 0)
+}
+
 // unwell is a second that the workers found invalid, with failures of the target's kind.
 func unwell(i int64) *sec {
 	return at0(i).health(metric.HealthInvalid, "cpu").arrivals(100).ok("login", 100, 10).ok("add", 50, 10).failed("add", 50, 10)
@@ -60,6 +71,14 @@ func TestTargetDoesNotAnswerForTheGenerator(t *testing.T) {
 		}), Invalid},
 		{"in a second that is not valid", "count(requests{outcome=\"failed\"}) < 10", nil, every(7, 8, unwell), Invalid},
 		{"as a quotient", "count(requests{outcome=\"failed\"}) / count(requests) < 0.5%", nil, every(7, 8, unwell), Invalid},
+		{"never sent", "error_ratio(requests) < 1%", nil, every(5, 30, unmade(50)), Invalid},
+		{"never sent, and counted", "count(requests) >= 5000", nil, every(5, 30, halfUnmade), Invalid},
+		{"never sent, a step", "error_ratio(requests{step=\"login\"}) < 1%", []opt{window(s5)}, every(5, 30, unmade(50)), Invalid},
+		{"never sent, another step", "error_ratio(requests{step=\"add\"}) < 1%", nil, every(5, 30, unmade(50)), Pass},
+		{"never sent, few", "error_ratio(requests) < 1%", nil, every(5, 30, unmade(1)), Pass},
+		{"none of a step was sent", "error_ratio(requests{step=\"login\"}) < 1%", nil, every(5, 30, func(i int64) *sec {
+			return at0(i).arrivals(9).add(metric.Unsent, at0(i).labels("login", "outcome", "failed", "error", "template"), 9, 0)
+		}), Invalid},
 		{"iterations", "error_ratio(iterations) < 1%", nil, every(5, 30, func(i int64) *sec {
 			ok, failed := at0(i).labels("", "outcome", "ok").Without("step"), at0(i).labels("", "outcome", "failed", "error", "no_ports").Without("step")
 			return quiet(i).add(metric.Iterations, ok, 95, time.Second).add(metric.Iterations, failed, 5, time.Second)

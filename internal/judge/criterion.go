@@ -238,11 +238,11 @@ func (c *criterion) fold(s instant, active bool) {
 }
 
 func (c *criterion) isLeft(key metric.Key) bool {
-	return key.Metric == c.left.metric && !c.left.inFlight && c.left.base(key.Labels)
+	return c.left.reads(key.Metric) && c.left.base(key.Labels)
 }
 
 func (c *criterion) isOver(key metric.Key) bool {
-	return c.Check.Over != nil && key.Metric == c.over.metric && !c.over.inFlight && c.over.base(key.Labels)
+	return c.Check.Over != nil && c.over.reads(key.Metric) && c.over.base(key.Labels)
 }
 
 func (c *criterion) isRequest(key metric.Key) bool {
@@ -262,7 +262,7 @@ func (c *criterion) take(r *row, key metric.Key, s instant) {
 	if g.tried != r.tried {
 		return
 	}
-	v := sample{Value: s.Series[key], labels: key.Labels, index: s.Index}
+	v := sample{Value: s.Series[key], labels: key.Labels, index: s.Index, unsent: key.Metric == metric.Unsent}
 	same := g.labels == r.labels
 	if c.isLeft(key) {
 		r.frame.left.add(c.see(c.left, v, same, s.valid))
@@ -279,11 +279,14 @@ func (c *criterion) take(r *row, key metric.Key, s instant) {
 // second is: the failures of one that is not are in doubt as well, but what took long has taken long.
 func (c *criterion) see(sel selection, v sample, same, valid bool) sample {
 	v.selected = same && sel.narrow(v.labels)
-	if v.labels.Get("outcome") != "failed" || sel.onlyCounts() && !c.byOutcome() {
+	counted := sel.onlyCounts() && !c.byOutcome()
+	switch theirs := metric.OriginOf(v.labels.Get("error")) == metric.OriginTarget; {
+	case v.unsent:
+		v.selected = v.selected && !counted // it is no request, but had it gone well it would be one
+	case v.labels.Get("outcome") != "failed", counted, theirs && (valid || sel.latency):
 		return v
 	}
-	theirs := metric.OriginOf(v.labels.Get("error")) == metric.OriginTarget
-	v.doubtful = !theirs || !valid && !sel.latency
+	v.doubtful = true
 	v.spared = same && !c.byOutcome() && sel.narrow(v.labels.Without("error").With("outcome", "ok"))
 	return v
 }

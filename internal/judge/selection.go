@@ -124,6 +124,13 @@ func (s selection) totals() bool {
 // charged tells whether the statistic would be another one had nothing been held back.
 func (s selection) charged() bool { return slices.Contains(timed, s.metric) }
 
+// reads tells whether series of a metric say anything to the selection. Requests that never left are in
+// doubt wherever those are looked at that did.
+func (s selection) reads(name string) bool {
+	requests := s.metric == metric.ResponseTime || s.metric == metric.ServiceTime
+	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests)
+}
+
 // base matches what was tried: all labels but those of the outcome.
 func (s selection) base(l metric.Labels) bool { return all(s.other, l) }
 

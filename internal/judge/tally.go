@@ -29,6 +29,7 @@ type sample struct {
 	labels   metric.Labels
 	index    int64
 	selected bool // else only the outcome rules it out
+	unsent   bool // it never left, and that is not the target's
 	doubtful bool // it failed, and not because of the target
 	spared   bool // it would be selected had it gone well
 }
