@@ -18,7 +18,6 @@ type Judge struct {
 	last     int64 // newest observed second
 	next     int64 // the one after the newest that was looked at, observed or missing
 	breaches []Breach
-	abort    *Breach
 }
 
 // New returns a judge of runs of a plan, which it does not change. A criterion that cannot be judged,
@@ -51,13 +50,7 @@ func (j *Judge) Observe(s metric.Second) {
 	i.valid = s.Health == metric.HealthValid || s.Health == metric.HealthDegraded
 	j.trust.observe(i)
 	for _, c := range j.criteria {
-		for _, b := range c.observe(i) {
-			j.breaches = append(j.breaches, b)
-			if b.OnBreach == "abort" && j.abort == nil {
-				first := b
-				j.abort = &first
-			}
-		}
+		j.breaches = append(j.breaches, c.observe(i)...)
 	}
 	j.cal.paused += min(s.Paused, time.Second)
 	j.last, j.next = s.Index, s.Index+1
@@ -88,9 +81,6 @@ func (j *Judge) Breaches() []Breach {
 	j.breaches = nil
 	return out
 }
-
-// Abort returns the first breach of a criterion with on_breach: abort; nil while there is none.
-func (j *Judge) Abort() *Breach { return j.abort }
 
 // Standing returns the rows of the criteria as they stand after the windows that have closed. Rows
 // without samples so far are INVALID.

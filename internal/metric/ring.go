@@ -79,12 +79,6 @@ func (r *Ring) Add(s Second) bool {
 	return true
 }
 
-// Size returns how many seconds are kept at most.
-func (r *Ring) Size() int { return len(r.slots) }
-
-// Newest returns the index of the newest second, and false while there is none.
-func (r *Ring) Newest() (int64, bool) { return r.newest, r.filled }
-
 // Missed returns how many seconds, or parts, came too late to be kept.
 func (r *Ring) Missed() int64 { return r.missed }
 
