@@ -7,7 +7,7 @@ import (
 )
 
 // Names of the metrics that the engine itself produces. Labels of requests: phase, flow, step,
-// outcome (ok | failed), status (HTTP status, absent when there was none), error (the error kind,
+// outcome (ok | failed), status (HTTP status, absent without a complete response), error (the error kind,
 // absent on success), warmup ("true" or absent).
 const (
 	// ResponseTime counts every request sent, from the intended start of its step to its end; the
@@ -34,10 +34,8 @@ const (
 	// BytesIn and BytesOut count bytes of bodies and heads. Labels: phase, flow, step, warmup.
 	BytesIn  = "bytes_in"
 	BytesOut = "bytes_out"
-	// Retried and Redirects count requests that were a repetition or the following of a redirect.
-	// Labels: phase, flow, step, warmup.
-	Retried   = "retried"
-	Redirects = "redirects"
+	// Retried counts requests that were a repetition. Labels: phase, flow, step, warmup.
+	Retried = "retried"
 )
 
 // Key names one series.

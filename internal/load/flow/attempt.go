@@ -20,7 +20,7 @@ const (
 // Report is what came of one request. Times are durations; Ended is an instant of the Clock.
 type Report struct {
 	Step      *Step
-	Status    int    // 0: there was no response
+	Status    int    // 0: there was no complete response
 	Kind      string // of the error; empty: success
 	Response  time.Duration
 	Service   time.Duration
@@ -80,6 +80,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	if err != nil {
 		a.fail(err)
 	} else {
+		a.report.Status = it.resp.Status
 		a.report.Kind, err = it.judge(s, max(ended-sent, 0))
 	}
 	it.report(a, sent, ended)
@@ -107,7 +108,7 @@ func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
 	r := &a.report
 	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
 	if r.Kind != KindTemplate {
-		r.Status, r.Connect, r.BytesIn, r.BytesOut = it.resp.Status, it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
+		r.Connect, r.BytesIn, r.BytesOut = it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
 	}
 	it.Sink.Request(r)
 }

@@ -13,8 +13,8 @@ func TestAdviceFitsTheErrors(t *testing.T) {
 		kinds  map[string]int64
 		advice string
 	}{
-		{"the target answered", map[string]int64{"status": 9, "connect": 1}, "target's log"},
-		{"nobody listens", map[string]int64{"status": 1, "connect": 9}, "something listens"},
+		{"the target answered", map[string]int64{"check": 9, "connect": 1}, "target's log"},
+		{"nobody listens", map[string]int64{"check": 1, "connect": 9}, "something listens"},
 		{"the name is unknown", map[string]int64{"dns": 3}, "something listens"},
 	}
 	for _, tt := range tests {
