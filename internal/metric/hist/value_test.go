@@ -94,8 +94,8 @@ func TestValuesAreExact(t *testing.T) {
 		if got := h.Sum(); math.Abs(got-want) > n*(1e-10*most+1e-9) || math.Abs(h.Mean()*n-got) > 1e-12*n*most {
 			t.Errorf("sum %v and mean %v, want %v", got, h.Mean(), want)
 		}
-		close := func(got, want float64) bool { return math.Abs(got-want) <= 1e-10*math.Abs(want)+1e-9 }
-		if h.Count() != uint64(n) || !close(h.MinValue(), all[0]) || !close(h.MaxValue(), all[len(all)-1]) {
+		equal := func(got, want float64) bool { return math.Abs(got-want) <= 1e-10*math.Abs(want)+1e-9 }
+		if h.Count() != uint64(n) || !equal(h.MinValue(), all[0]) || !equal(h.MaxValue(), all[len(all)-1]) {
 			t.Errorf("%d values from %v to %v, want %v to %v", h.Count(), h.MinValue(), h.MaxValue(), all[0], all[len(all)-1])
 		}
 		var squares float64
