@@ -172,9 +172,12 @@ func (w *work) machine(s *metric.Second) {
 	}
 	for _, m := range w.agent.opts.Host.Measure() {
 		key := metric.Key{Metric: m.Name, Labels: metric.NewLabels("worker", w.agent.opts.Name)}
-		if v, err := measured(m.Value); err == nil {
-			s.Add(key, v)
-			s.Infos[m.Name] = metric.Info{Category: m.Category, Unit: m.Unit}
+		v, err := measured(m.Value)
+		if err != nil {
+			w.log.Warn("measurement of the machine not counted", "metric", m.Name, "error", err)
+			continue
 		}
+		s.Add(key, v)
+		s.Infos[m.Name] = metric.Info{Category: m.Category, Unit: m.Unit}
 	}
 }

@@ -226,7 +226,7 @@ func (c *criterion) fold(s instant, active bool) {
 	}
 	for _, r := range c.folded() {
 		for _, key := range series {
-			c.take(r, key, s.Series[key])
+			c.take(r, key, s)
 		}
 		r.frame.second(s, r.scope, takes)
 		if takes {
@@ -238,11 +238,11 @@ func (c *criterion) fold(s instant, active bool) {
 }
 
 func (c *criterion) isLeft(key metric.Key) bool {
-	return key.Metric == c.left.metric && !c.left.inFlight && c.left.base(key.Labels)
+	return c.left.reads(key.Metric) && c.left.base(key.Labels)
 }
 
 func (c *criterion) isOver(key metric.Key) bool {
-	return c.Check.Over != nil && key.Metric == c.over.metric && !c.over.inFlight && c.over.base(key.Labels)
+	return c.Check.Over != nil && c.over.reads(key.Metric) && c.over.base(key.Labels)
 }
 
 func (c *criterion) isRequest(key metric.Key) bool {
@@ -257,21 +257,38 @@ func (c *criterion) wants(key metric.Key, v metric.Value, active bool) bool {
 
 // take puts a series into a row if it belongs there, or was tried there: then the two differ in
 // labels of the outcome only.
-func (c *criterion) take(r *row, key metric.Key, v metric.Value) {
+func (c *criterion) take(r *row, key metric.Key, s instant) {
 	g := c.group(key)
 	if g.tried != r.tried {
 		return
 	}
+	v := sample{Value: s.Series[key], labels: key.Labels, index: s.Index, unsent: key.Metric == metric.Unsent}
 	same := g.labels == r.labels
 	if c.isLeft(key) {
-		r.frame.left.add(c.left, v, key.Labels, same && c.left.narrow(key.Labels))
+		r.frame.left.add(c.see(c.left, v, same, s.valid))
 	}
 	if c.isOver(key) {
-		r.frame.over.add(c.over, v, key.Labels, same && c.over.narrow(key.Labels))
+		r.frame.over.add(c.see(c.over, v, same, s.valid))
 	}
 	if c.isRequest(key) {
-		r.frame.request(key.Labels, v)
+		r.frame.request(key.Labels, v.Value)
 	}
+}
+
+// see says what a series is to a selection. same tells that it has the labels of the row, valid that its
+// second is: the failures of one that is not are in doubt as well, but what took long has taken long.
+func (c *criterion) see(sel selection, v sample, same, valid bool) sample {
+	v.selected = same && sel.narrow(v.labels)
+	counted := sel.onlyCounts() && !c.byOutcome()
+	switch theirs := metric.OriginOf(v.labels.Get("error")) == metric.OriginTarget; {
+	case v.unsent:
+		v.selected = v.selected && !counted // it is no request, but had it gone well it would be one
+	case v.labels.Get("outcome") != "failed", counted, theirs && (valid || sel.latency):
+		return v
+	}
+	v.doubtful = true
+	v.spared = same && !c.byOutcome() && sel.narrow(v.labels.Without("error").With("outcome", "ok"))
+	return v
 }
 
 // folded returns all rows, the ground included, in any order.

@@ -195,8 +195,21 @@ func TestHeldBackArrivalsAreTheTargets(t *testing.T) {
 		{"few enough requests only because they were held back", "count(requests) < 4900", nil, all, Fail, 5000},
 		{"an upper rate only because they were held back", "rate(requests) < 195/s", []opt{window(s5)}, all, Fail, 200},
 		{"a lower rate counts what was sent", "rate(requests) > 190/s", []opt{window(s5)}, all, Fail, 190},
-		{"errors are a share of what was sent", "error_ratio(requests) < 1%", nil, all, Pass, 0},
-		{"no errors stay no errors", "count(requests{outcome=\"failed\"}) == 0", nil, all, Pass, 0},
+		{"they count as errors", "error_ratio(requests) < 1%", nil, all, Fail, 0.05},
+		{"they count as errors where that does not matter", "error_ratio(requests) < 6%", nil, all, Pass, 0.05},
+		{"an error ratio does not pass because of them", "error_ratio(requests) > 1%", nil, all, Fail, 0},
+		{"iterations that count as errors", "error_ratio(iterations) < 1%", nil, every(5, 30, func(i int64) *sec {
+			return full(95, 5)(i).add(metric.Iterations, at0(i).labels("", "outcome", "ok").Without("step"), 95, time.Second)
+		}), Fail, 0.05},
+		{"failures", "count(requests{outcome=\"failed\"}) < 100", nil, all, Fail, 250},
+		{"failures, few enough", "count(requests{outcome=\"failed\"}) < 300", nil, all, Pass, 250},
+		{"failures of one kind", "rate(requests{status=\"503\"}) < 5/s", nil, all, Fail, 10},
+		{"successes are those that were", "count(requests{outcome=\"ok\"}) > 4800", nil, all, Fail, 4750},
+		{"a window of nothing else", "error_ratio(requests) < 50%", []opt{window(s5), share(0.9)}, every(10, 15, full(0, 100)), Fail, 1},
+		{"in flight at the cap", "max(in_flight) < 60", nil, every(5, 6, func(i int64) *sec { return full(50, 50)(i).inFlight(50, 0) }), Fail, 100},
+		{"in flight at the cap, in windows", "mean(in_flight) < 60", []opt{window(s5)}, every(5, 30, func(i int64) *sec { return full(50, 50)(i).inFlight(50, 0) }), Fail, 100},
+		{"in flight, at least", "min(in_flight) > 60", nil, every(5, 30, func(i int64) *sec { return full(50, 50)(i).inFlight(50, 0) }), Fail, 50},
+		{"in flight, few enough", "max(in_flight) < 101", nil, every(5, 6, func(i int64) *sec { return full(50, 50)(i).inFlight(50, 0) }), Pass, 100},
 		{"held back in warm-up", "p99(response_time) < 20ms", nil, every(0, 5, full(50, 50)), Pass, 0.01},
 		{"other causes are not the target's", "p99(response_time) < 20ms", nil, every(5, 30, func(i int64) *sec {
 			return quiet(i).withheld(metric.CauseCapShare, 5).withheld(metric.CauseLate, 5)

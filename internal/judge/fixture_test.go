@@ -144,7 +144,12 @@ func (s *sec) withheld(cause metric.Cause, n int64) *sec {
 }
 
 func (s *sec) inFlight(n int64, oldest time.Duration) *sec {
-	s.row().InFlight, s.row().Oldest = n, oldest
+	return s.awaiting("login", n, oldest)
+}
+
+// awaiting has n arrivals in flight, and the answer to a step awaited for so long.
+func (s *sec) awaiting(step string, n int64, oldest time.Duration) *sec {
+	s.row().InFlight, s.row().Oldest = n, map[string]time.Duration{step: oldest}
 	return s
 }
 

@@ -15,9 +15,10 @@ type frame struct {
 	requests   int64 // made, for the impact
 	failed     int64
 	held       heldBack
-	due        int64 // arrivals planned
-	inFlight   int64 // at the end of the last second that counted
-	oldest     time.Duration
+	due        int64         // arrivals planned
+	inFlight   int64         // at the end of the last second that counted
+	oldest     time.Duration // age of an operation where the row looks, then
+	awaited    bool          // an answer was, there or elsewhere in the flow
 	covered    time.Duration // by the schedule, in the seconds that counted
 	counted    int64         // seconds that counted
 	full       int64         // of those, covered wholly
@@ -58,7 +59,7 @@ func (f *frame) second(s instant, p scope, takes bool) {
 	if covered == time.Second {
 		f.full++
 	}
-	f.inFlight, f.oldest = 0, 0
+	f.inFlight, f.oldest, f.awaited = 0, 0, false
 	for key, a := range s.Arrivals {
 		requests := p.rows[key]
 		if requests == 0 {
@@ -66,7 +67,12 @@ func (f *frame) second(s instant, p scope, takes bool) {
 		}
 		f.due += a.Planned
 		f.inFlight += a.InFlight
-		f.oldest = max(f.oldest, a.Oldest)
+		for step, age := range a.Oldest {
+			f.awaited = f.awaited || age > 0
+			if p.places[place{key.Phase, key.Flow, step}] {
+				f.oldest = max(f.oldest, age)
+			}
+		}
 		if s.valid {
 			f.held.arrivals += a.NotSent[metric.CauseMaxInFlight]
 			f.held.requests += a.NotSent[metric.CauseMaxInFlight] * requests
@@ -109,14 +115,19 @@ func (r *row) gauges(c *criterion, s instant) {
 		if !sel.inFlight || !r.scope.active(s) {
 			return
 		}
-		var n int64
+		var n, held int64
 		for key, a := range s.Arrivals {
 			l := metric.NewLabels("phase", key.Phase, "flow", key.Flow)
 			if r.scope.rows[key] > 0 && sel.base(l) {
 				n += a.InFlight
+				held += a.NotSent[metric.CauseMaxInFlight]
 			}
 		}
-		t.gauge(sel, float64(n))
+		if t.raised == nil {
+			t.raised = &tally{}
+		}
+		t.gauge(s.Index, n)
+		t.raised.gauge(s.Index, n+held)
 	}
 	read(&r.frame.left, c.left)
 	if c.Check.Over != nil {
@@ -128,18 +139,36 @@ func (r *row) gauges(c *criterion, s instant) {
 type finding uint8
 
 const (
-	nothing finding = iota // it does not count
-	empty                  // it should have had samples
+	nothing  finding = iota // it does not count
+	empty                   // it should have had samples
+	doubtful                // failures that are not the target's would decide
 	met
 	breached
 )
 
-// judge says what a frame proves, and the value that decides.
+// judge says what a frame proves, and the value that decides. Requests that failed, and not because of
+// the target, are left out; it proves nothing if the target would be judged otherwise with them.
 func (c *criterion) judge(f *frame) (finding, float64) {
 	if f.counted == 0 {
 		return nothing, 0
 	}
-	values, ok := c.values(f)
+	found, v := c.decide(f, &f.left, &f.over)
+	if f.doubts() == 0 {
+		return found, v
+	}
+	blamed, _ := c.decide(f, f.left.blamed(), f.over.blamed())
+	if (found == breached) != (blamed == breached) {
+		return doubtful, v
+	}
+	return found, v
+}
+
+// doubts returns how many requests failed, and not because of the target.
+func (f *frame) doubts() uint64 { return max(f.left.doubts(), f.over.doubts()) }
+
+// decide says what two tallies prove, and the value that decides.
+func (c *criterion) decide(f *frame, left, over *tally) (finding, float64) {
+	values, ok := c.values(f, left, over)
 	if !ok {
 		return c.unsampled(f)
 	}
@@ -164,19 +193,19 @@ func (c *criterion) judge(f *frame) (finding, float64) {
 }
 
 // values returns the value of the check without the arrivals held back, and with them.
-func (c *criterion) values(f *frame) ([]float64, bool) {
+func (c *criterion) values(f *frame, left, over *tally) ([]float64, bool) {
 	seconds := f.covered.Seconds()
 	if c.cut(f) && c.left.Stat == scenario.StatRate {
 		seconds = c.Window.Seconds() // at least so much
 	}
-	l, ok := f.left.value(c.left, seconds, f.held)
+	l, ok := left.value(c.left, seconds, f.held)
 	if !ok {
 		return nil, false
 	}
 	if c.Check.Over == nil {
 		return []float64{l.lo, l.hi}, true
 	}
-	o, ok := f.over.value(c.over, f.covered.Seconds(), f.held)
+	o, ok := over.value(c.over, f.covered.Seconds(), f.held)
 	if !ok || o.lo == 0 || o.hi == 0 {
 		return nil, false
 	}
@@ -206,11 +235,11 @@ func (c *criterion) partial(f *frame, v float64) (finding, float64) {
 // unsampled is what a frame without samples proves.
 func (c *criterion) unsampled(f *frame) (finding, float64) {
 	switch {
-	case f.left.tried == 0 && f.inFlight > 0 && f.oldest > 0 && c.left.latency && c.Check.Over == nil && upper(c.Check.Op):
+	case f.left.tried == 0 && f.inFlight > 0 && f.awaited && c.left.latency && c.Check.Over == nil && upper(c.Check.Op):
 		if good, _ := holds(c.Check.Op, f.oldest.Seconds(), c.Check.Limit); !good && c.aged() {
 			return breached, f.oldest.Seconds()
 		}
-		return nothing, 0
+		return nothing, 0 // it is in time, or the flow waits before it
 	case f.due == 0 && f.inFlight == 0:
 		return nothing, 0
 	case f.left.tried > 0 && c.byOutcome():

@@ -16,9 +16,8 @@ type Judge struct {
 	criteria []*criterion
 	trust    trust
 	last     int64 // newest observed second
-	begun    bool
+	next     int64 // the one after the newest that was looked at, observed or missing
 	breaches []Breach
-	abort    *Breach
 }
 
 // New returns a judge of runs of a plan, which it does not change. A criterion that cannot be judged,
@@ -41,7 +40,7 @@ func (j *Judge) SetSchedule(h run.History, stopped time.Duration) {
 // Observe folds one closed second. Seconds come in order; one that is left out counts as missing, and
 // one out of order is not folded and makes the run INVALID. s is not kept and not changed.
 func (j *Judge) Observe(s metric.Second) {
-	if j.begun && s.Index <= j.last || s.Index < 0 {
+	if s.Index < j.next {
 		j.trust.disordered++
 		return
 	}
@@ -51,29 +50,19 @@ func (j *Judge) Observe(s metric.Second) {
 	i.valid = s.Health == metric.HealthValid || s.Health == metric.HealthDegraded
 	j.trust.observe(i)
 	for _, c := range j.criteria {
-		for _, b := range c.observe(i) {
-			j.breaches = append(j.breaches, b)
-			if b.OnBreach == "abort" && j.abort == nil {
-				first := b
-				j.abort = &first
-			}
-		}
+		j.breaches = append(j.breaches, c.observe(i)...)
 	}
 	j.cal.paused += min(s.Paused, time.Second)
-	j.last, j.begun = s.Index, true
+	j.last, j.next = s.Index, s.Index+1
 }
 
 // maxSkip bounds how many missing seconds are looked at one by one.
 const maxSkip = 1 << 20
 
-// skip counts the seconds between the last observed one and the next. What is missing before the
-// first observed second is missing too: run time begins at 0.
-func (j *Judge) skip(next int64) {
-	from := int64(0)
-	if j.begun {
-		from = j.last + 1
-	}
-	for n := from; n < next && n-from < maxSkip; n++ {
+// skip counts the seconds that nobody reported before the given one. What is missing before the first
+// observed second is missing too: run time begins at 0.
+func (j *Judge) skip(before int64) {
+	for n := j.next; n < before && n-j.next < maxSkip; n++ {
 		i := instant{Second: metric.Second{Index: n}, cal: &j.cal}
 		at := time.Duration(n) * time.Second
 		i.paused = j.cal.known && j.cal.timeline.PausedWithin(at, at+time.Second) > 0
@@ -82,6 +71,7 @@ func (j *Judge) skip(next int64) {
 			c.missing(i)
 		}
 	}
+	j.next = max(j.next, before)
 }
 
 // Breaches returns the breaches since the last call, in order. A breach is told once, when it has
@@ -91,9 +81,6 @@ func (j *Judge) Breaches() []Breach {
 	j.breaches = nil
 	return out
 }
-
-// Abort returns the first breach of a criterion with on_breach: abort; nil while there is none.
-func (j *Judge) Abort() *Breach { return j.abort }
 
 // Standing returns the rows of the criteria as they stand after the windows that have closed. Rows
 // without samples so far are INVALID.
@@ -109,10 +96,14 @@ func (j *Judge) Standing() []Criterion {
 	return out
 }
 
-// Final closes the last windows and judges the run. It may be called again with another input, but
+// Final closes the last windows and judges the run; seconds that the schedule has after the newest one
+// are missing, if the history is known. It may be called again with another input, but
 // nothing may be observed after it.
 func (j *Judge) Final(in Input) Outcome {
 	var out Outcome
+	if in.Stop == nil || in.Stop.Kind == run.StopCompleted || j.cal.stopped > 0 { // else it was stopped before the load began
+		j.skip(j.cal.end())
+	}
 	for _, c := range j.criteria {
 		if c.open {
 			j.breaches = append(j.breaches, c.close()...)

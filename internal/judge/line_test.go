@@ -46,6 +46,8 @@ func TestOtherMetrics(t *testing.T) {
 		{"without a phase: those of one phase", "max(cpu) < 25%", []opt{during("steady")}, cpu, Pass, 0.24},
 		{"without a phase: not those of warm-up", "min(cpu) >= 5%", nil, cpu, Pass, 0.05},
 		{"trend of a histogram", "trend(cpu) < 2%/s", nil, cpu, Pass, 0.01},
+		{"trend weighs values, not seconds", "trend(response_time) > -1ms/s", nil, every(5, 6, func(i int64) *sec { return at0(i).arrivals(1).ok("login", 1, 10000) }), Pass, -0.0005425},
+		{"counter beyond ten billion in a second", "max(bytes_in) < 30GB", nil, every(5, 30, func(i int64) *sec { return quiet(i).bytes(25e9) }), Pass, 25e9},
 		{"in flight, mean over the seconds", "mean(in_flight) < 5", nil, every(5, 30, func(i int64) *sec { return quiet(i).inFlight(i-5, 0) }), Fail, 12},
 		{"in flight of a flow that does not run", "max(in_flight{flow=\"sell\"}) < 5", nil, nil, Invalid, inf},
 		{"in flight per request", "max(in_flight) / count(requests) < 1", nil, every(9, 10, func(i int64) *sec { return quiet(i).inFlight(50, 0) }), Pass, 0.01},
@@ -112,7 +114,8 @@ func TestStreakEndsWhereNothingIsScheduled(t *testing.T) {
 func TestReasonsNameHeldBackArrivals(t *testing.T) {
 	for src, named := range map[string]bool{
 		"p99(response_time) < 1s": true, "count(requests) < 10": true, "count(orders) / count(requests) > 5": true,
-		"error_ratio(requests) > 1%": false, "count(requests{outcome=\"failed\"}) > 0": false,
+		"error_ratio(requests) > 1%": true, "count(requests{outcome=\"failed\"}) > 0": true, "max(in_flight) < 5": true,
+		"sum(orders) < 1": false,
 	} {
 		m := every(5, 30, func(i int64) *sec { return full(95, 5)(i).add("orders", at0(i).labels("add"), 4, time.Second) })
 		row := judged(newPlan(check(t, src)), seconds(m)).Final(whole).Criteria[0]

@@ -19,8 +19,10 @@ type row struct {
 	met, breached, tolerated, empty int64 // windows
 	bare                            int64 // breached windows without samples, by age or held-back arrivals
 	worst                           float64
-	judged                          bool  // worst is set
-	held                            int64 // arrivals
+	judged                          bool   // worst is set
+	held                            int64  // arrivals
+	doubtful                        int64  // windows
+	doubts                          uint64 // requests in them that failed, and not because of the target
 	streak                          streak
 	violations                      []Violation
 }
@@ -48,6 +50,9 @@ func (r *row) close(c *criterion) (Breach, bool) {
 		}
 	case empty:
 		r.empty++
+	case doubtful:
+		r.doubtful++
+		r.doubts += f.doubts()
 	case met:
 		r.note(c, v)
 		r.met++
@@ -160,16 +165,21 @@ func (r *row) whole(c *criterion, out *Criterion) {
 			Worst: finite(v), Limit: c.Check.Limit, Unit: c.Check.Unit, Series: r.series(c),
 			Requests: r.frame.requests, Failed: r.frame.failed, labels: r.labels,
 		}}
+	case doubtful:
+		out.Result, out.Reason = Invalid, undecided(r.frame.doubts())
 	default:
 		out.Result, out.Reason = Invalid, "there are no samples"
-		if r.frame.counted > 0 && r.frame.left.tried > 0 {
+		switch {
+		case r.frame.doubts() > 0:
+			out.Reason = undecided(r.frame.doubts())
+		case r.frame.counted > 0 && r.frame.left.tried > 0:
 			out.Reason = "there are no samples with these labels"
 		}
 	}
 }
 
-// windows judges a row with windows: it fails when too few of them held whatever the empty ones had
-// shown.
+// windows judges a row with windows: it fails when too few of them held whatever the empty and the
+// doubtful ones had shown.
 func (r *row) windows(c *criterion, out *Criterion, last int64) {
 	now := *r
 	now.violations = slices.Clone(r.violations)
@@ -185,23 +195,34 @@ func (r *row) windows(c *criterion, out *Criterion, last int64) {
 	}
 	if judged == 0 {
 		out.Result, out.Reason = Invalid, "no window has samples"
+		if now.doubtful > 0 {
+			out.Reason = undecided(now.doubts)
+		}
 		return
 	}
 	share := float64(held) / float64(judged)
 	out.Met = &share
+	open := now.empty + now.doubtful
 	switch {
-	case !enough(held+now.empty, judged+now.empty, c.Met):
+	case !enough(held+open, judged+open, c.Met):
 		out.Result, out.Reason = Fail, explain(c, r.held)
 	case float64(now.empty+now.bare) > maxEmpty*float64(judged+now.empty):
 		out.Result = Invalid
 		out.Reason = fmt.Sprintf("%d of %d windows have no samples", now.empty+now.bare, judged+now.empty)
-	case !enough(held, judged, c.Met):
+	case !enough(held+now.doubtful, judged+now.doubtful, c.Met):
 		out.Result, out.Reason = Fail, explain(c, r.held)
+	case !enough(held, judged+now.doubtful, c.Met):
+		out.Result, out.Reason = Invalid, undecided(now.doubts)
 	case now.met == 0:
 		out.Result, out.Reason = Invalid, "no window holds; those that do not are tolerated, which proves nothing"
 	default:
 		out.Result = Pass
 	}
+}
+
+// undecided says why a row is not judged.
+func undecided(n uint64) string {
+	return fmt.Sprintf("%d requests failed, and not because of the target: whether it holds depends on them", n)
 }
 
 // enough tells whether n of all is at least a share, which may have been rounded.
@@ -211,8 +232,8 @@ func enough(n, all int64, share float64) bool {
 
 // explain names the held-back arrivals that have part in a failure.
 func explain(c *criterion, n int64) string {
-	if n == 0 || !c.left.latency && !c.left.counted() && !c.over.latency && !c.over.counted() {
+	if n == 0 || !slices.ContainsFunc([]selection{c.left, c.over}, func(s selection) bool { return s.inFlight || s.charged() }) {
 		return ""
 	}
-	return fmt.Sprintf("%d arrivals were held back by max_in_flight; what they would have sent counts as slower than every limit", n)
+	return fmt.Sprintf("%d arrivals were held back by max_in_flight; what they would have sent counts as failed, and slower than every limit", n)
 }

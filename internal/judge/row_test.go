@@ -216,15 +216,14 @@ func TestBreaches(t *testing.T) {
 		from, to time.Duration
 	}
 	var got []told
+	var abort Breach
 	ss := seconds(every(11, 17, slow))
 	ss[21] = broken(21).Second
 	for _, s := range ss {
 		j.Observe(s)
 		for _, b := range j.Breaches() {
 			got = append(got, told{s.Index, b.OnBreach, b.From, b.To})
-		}
-		if (j.Abort() != nil) != (s.Index >= 13) {
-			t.Fatalf("abort is %v at second %d", j.Abort(), s.Index)
+			abort = b
 		}
 	}
 	want := []told{{13, "abort", 11 * time.Second, 14 * time.Second}}
@@ -232,13 +231,13 @@ func TestBreaches(t *testing.T) {
 		t.Errorf("told %v, want %v", got, want)
 	}
 	out := j.Final(whole)
-	if id := j.Abort().ViolationID("r1"); len(out.Violations) == 0 || out.Violations[0].ID != id {
+	if id := abort.ViolationID("r1"); len(out.Violations) == 0 || out.Violations[0].ID != id {
 		t.Errorf("the breach is %s, the violations %+v", id, out.Violations)
 	}
-	if j.Abort().ViolationID("r2") == out.Violations[0].ID || j.Abort().Message == "" {
+	if abort.ViolationID("r2") == out.Violations[0].ID || abort.Message == "" {
 		t.Error("violations of two runs have one id")
 	}
-	if m := j.Abort().Message; !regexp.MustCompile(`observed [0-9.]+m?s from 11s to 14s$`).MatchString(m) {
+	if m := abort.Message; !regexp.MustCompile(`observed [0-9.]+m?s from 11s to 14s$`).MatchString(m) {
 		t.Errorf("message %q lacks the observed time with its unit", m)
 	}
 	v := out.Violations[0]
@@ -306,7 +305,7 @@ func TestBreachBeforeAnythingWasSeen(t *testing.T) {
 	if got := results(out); len(got) != 2 || got["{}"] != Fail || got[`{status="200"}`] != Pass {
 		t.Errorf("rows %v, want %v", got, want)
 	}
-	if j.Abort() == nil || len(out.Violations) != 1 || out.Violations[0].ID != j.Abort().ViolationID("r1") {
+	if told := j.Breaches(); len(told) != 1 || told[0].OnBreach != "abort" || len(out.Violations) != 1 || out.Violations[0].ID != told[0].ViolationID("r1") {
 		t.Errorf("violations %+v", out.Violations)
 	}
 }

@@ -19,10 +19,11 @@ type calendar struct {
 	paused   time.Duration
 	stopped  time.Duration // run time at which the schedule was cut short; 0: it was not
 	seen     map[string]time.Duration
+	dry      map[string]bool // phases whose data ran out, which ended them before their time
 }
 
 func newCalendar(plan *scenario.Plan) calendar {
-	c := calendar{phases: map[string]*scenario.Phase{}, seen: map[string]time.Duration{}}
+	c := calendar{phases: map[string]*scenario.Phase{}, seen: map[string]time.Duration{}, dry: map[string]bool{}}
 	for i := range plan.Phases {
 		c.phases[plan.Phases[i].Name] = &plan.Phases[i]
 	}
@@ -59,13 +60,34 @@ func (c *calendar) start(name string) (time.Duration, bool) {
 	return 0, false
 }
 
-// notice remembers phases that are seen to have begun.
+// notice remembers phases that are seen to have begun, or to have run out of data.
 func (c *calendar) notice(s metric.Second) {
 	for key, a := range s.Arrivals {
+		if a.NotSent[metric.CauseData] > 0 {
+			c.dry[key.Phase] = true
+		}
 		if _, ok := c.seen[key.Phase]; !ok && a.Planned > 0 {
 			c.seen[key.Phase] = c.plan(time.Duration(s.Index) * time.Second)
 		}
 	}
+}
+
+// end returns the index after the last second that is known to be scheduled; 0: none is.
+func (c *calendar) end() int64 {
+	var plan time.Duration
+	for name, p := range c.phases {
+		if start, ok := c.start(name); ok && !c.dry[name] {
+			plan = max(plan, start+p.Length)
+		}
+	}
+	at, ok := c.timeline.RunTime(plan)
+	if !c.known || !ok {
+		return 0
+	}
+	if c.stopped > 0 {
+		at = min(at, c.stopped)
+	}
+	return int64((at + time.Second - 1) / time.Second)
 }
 
 // covered returns how much of a second the schedules of the phases cover together, pauses left out.

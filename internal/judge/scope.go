@@ -12,6 +12,7 @@ import (
 // with them phases.
 type scope struct {
 	rows   map[metric.ArrivalKey]int64 // how many requests an arrival stands for here
+	places map[place]bool
 	phases []string
 	warmup bool // warm-up phases were asked for by name
 }
@@ -76,10 +77,11 @@ func at(spots []place, l metric.Labels) []place {
 }
 
 func newScope(spots []place, named bool) scope {
-	s := scope{rows: map[metric.ArrivalKey]int64{}, warmup: named}
+	s := scope{rows: map[metric.ArrivalKey]int64{}, places: map[place]bool{}, warmup: named}
 	phases := map[string]bool{}
 	for _, p := range spots {
 		s.rows[metric.ArrivalKey{Phase: p.phase, Flow: p.flow}]++
+		s.places[p] = true
 		phases[p.phase] = true
 	}
 	s.phases = slices.Sorted(maps.Keys(phases))

@@ -121,10 +121,14 @@ func (s selection) totals() bool {
 	return s.Stat == scenario.StatCount || s.Stat == scenario.StatSum
 }
 
-// counted tells whether a held-back arrival would have added to the value, had it been sent.
-func (s selection) counted() bool {
-	return s.additive() && !s.latency && len(s.outcome) == 0 &&
-		slices.Contains(timed, s.metric)
+// charged tells whether the statistic would be another one had nothing been held back.
+func (s selection) charged() bool { return slices.Contains(timed, s.metric) }
+
+// reads tells whether series of a metric say anything to the selection. Requests that never left are in
+// doubt wherever those are looked at that did.
+func (s selection) reads(name string) bool {
+	requests := s.metric == metric.ResponseTime || s.metric == metric.ServiceTime
+	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests)
 }
 
 // base matches what was tried: all labels but those of the outcome.
@@ -141,3 +145,6 @@ func all(ms []matcher, l metric.Labels) bool {
 	}
 	return true
 }
+
+// onlyCounts tells whether the outcome does not matter: a request that failed was a request.
+func (s selection) onlyCounts() bool { return s.additive() && !s.latency && len(s.outcome) == 0 }

@@ -15,43 +15,89 @@ type tally struct {
 	total   int64  // of a counter
 	tried   uint64 // samples without regard to the outcome
 	failed  uint64 // selected samples that failed
-	slope   slope
-	second  *hist.Histogram // this second's values, where a trend needs them
-	added   int64           // this second's total of a counter
+	trend   metric.Trend
+	added   int64 // this second's total of a counter
+
+	doubt  *tally // the same of requests whose failure is not the target's; nil: none
+	spared uint64 // of those, how many would have been selected had they gone well
+	raised *tally // of a gauge: what it would be with the arrivals that were held back
 }
 
-// add takes in one series of a second. selected is false for one that only the outcome rules out.
-func (t *tally) add(s selection, v metric.Value, l metric.Labels, selected bool) {
+// sample is one series of a second, as a row sees it.
+type sample struct {
+	metric.Value
+	labels   metric.Labels
+	index    int64
+	selected bool // else only the outcome rules it out
+	unsent   bool // it never left, and that is not the target's
+	doubtful bool // it failed, and not because of the target
+	spared   bool // it would be selected had it gone well
+}
+
+// add takes in a sample.
+func (t *tally) add(v sample) {
+	if v.doubtful {
+		if t.doubt == nil {
+			t.doubt = &tally{}
+		}
+		v.doubtful = false
+		t.doubt.add(v)
+		if v.spared {
+			t.spared += v.Hist.Count()
+		}
+		return
+	}
 	if v.Hist == nil {
 		t.counter = true
 		t.tried++
-		if selected {
+		if v.selected {
 			t.added += v.Count
 			t.total += v.Count
 		}
 		return
 	}
 	t.tried += v.Hist.Count()
-	if !selected {
+	if !v.selected {
 		return
 	}
-	if l.Get("outcome") == "failed" {
+	if v.labels.Get("outcome") == "failed" {
 		t.failed += v.Hist.Count()
 	}
 	t.merge(v.Hist)
-	if s.Stat == scenario.StatTrend {
-		if t.second == nil {
-			t.second = hist.New()
-		}
-		t.second.Merge(v.Hist)
+	t.trend.Add(float64(v.index), float64(v.Hist.Count()), v.Hist.Sum())
+}
+
+// blamed returns what t would be if the target had to answer for all that failed.
+func (t *tally) blamed() *tally {
+	if t.doubt == nil {
+		return t
 	}
+	all := *t
+	all.doubt, all.spared, all.values = nil, 0, hist.New()
+	for _, from := range []*tally{t, t.doubt} {
+		if from.values != nil {
+			all.values.Merge(from.values)
+		}
+	}
+	all.tried += t.doubt.tried
+	all.failed += t.doubt.failed
+	all.trend.Merge(t.doubt.trend)
+	return &all
+}
+
+// doubts returns how many samples failed, and not because of the target.
+func (t *tally) doubts() uint64 {
+	if t.doubt == nil {
+		return 0
+	}
+	return t.doubt.tried
 }
 
 // gauge takes in a number that was read once in a second.
-func (t *tally) gauge(s selection, v float64) {
+func (t *tally) gauge(index, n int64) {
 	h := hist.New()
-	if err := h.RecordValue(v); err == nil {
-		t.add(s, metric.Value{Hist: h}, metric.Labels{}, true)
+	if err := h.RecordValue(float64(n)); err == nil {
+		t.add(sample{Value: metric.Value{Hist: h}, index: index, selected: true})
 	}
 }
 
@@ -62,20 +108,18 @@ func (t *tally) merge(h *hist.Histogram) {
 	t.values.Merge(h)
 }
 
-// end closes a second in which the selection was looked at.
+// end closes a second in which the selection was looked at: a counter has a value in it, also where it
+// did not move.
 func (t *tally) end(index int64) {
-	switch {
-	case t.counter:
-		h := hist.New()
-		if h.RecordValue(float64(t.added)) == nil {
-			t.merge(h)
-		}
-		t.slope.add(index, float64(t.added))
-		t.added = 0
-	case t.second != nil && !t.second.Empty():
-		t.slope.add(index, t.second.Mean())
-		t.second.Reset()
+	if !t.counter {
+		return
 	}
+	h := hist.New()
+	if h.RecordValue(float64(t.added)) == nil {
+		t.merge(h)
+	}
+	t.trend.Add(float64(index), 1, float64(t.added))
+	t.added = 0
 }
 
 // count returns the selected samples, or the total of a counter.
@@ -84,9 +128,9 @@ func (t *tally) count() float64 {
 	case t.counter:
 		return float64(t.total)
 	case t.values == nil:
-		return 0
+		return float64(t.spared)
 	}
-	return float64(t.values.Count())
+	return float64(t.values.Count() + t.spared)
 }
 
 // empty tells whether nothing was selected.
@@ -108,18 +152,30 @@ func (h heldBack) of(s selection) int64 {
 	return h.requests
 }
 
-// value returns the statistic; false without samples. seconds is the time covered by them. With nothing but arrivals held back lo is not a number: it cannot hold.
+// value returns the statistic; false without samples. seconds is the time covered by them. With nothing but
+// arrivals held back lo is not a number: it cannot hold.
 func (t *tally) value(s selection, seconds float64, back heldBack) (span, bool) {
-	held := back.of(s)
-	above := s.latency && held > 0
+	var held int64
+	if s.charged() {
+		held = back.of(s)
+	}
+	v, ok := t.statistic(s, seconds, held)
+	if ok && t.raised != nil {
+		with, _ := t.raised.statistic(s, seconds, 0)
+		v.hi = with.hi
+	}
+	return v, ok
+}
+
+func (t *tally) statistic(s selection, seconds float64, held int64) (span, bool) {
 	switch {
-	case t.tried == 0 && !above:
+	case t.tried == 0 && held == 0:
 		return span{}, false
 	case s.counts() && !s.latency:
-		return t.counting(s, seconds, held)
+		return t.counting(s, seconds, float64(held))
 	case !t.empty():
 		return t.distribution(s, held)
-	case above:
+	case held > 0:
 		return span{math.NaN(), math.Inf(1)}, true
 	case s.Stat == scenario.StatSum:
 		return span{}, true
@@ -127,42 +183,39 @@ func (t *tally) value(s selection, seconds float64, back heldBack) (span, bool) 
 	return span{}, false
 }
 
-// counting evaluates what is 0 when nothing was selected.
-func (t *tally) counting(s selection, seconds float64, held int64) (span, bool) {
-	var v float64
+// counting evaluates what is 0 when nothing was selected. What was held back may have been of every
+// outcome, and failed.
+func (t *tally) counting(s selection, seconds, held float64) (span, bool) {
+	v := t.count()
 	switch s.Stat {
 	case scenario.StatErrorRatio:
 		if t.counter {
 			return span{}, false // a counter does not know what failed
 		}
-		v = float64(t.failed) / float64(t.tried)
-		return span{v, v}, true
+		failed, tried := float64(t.failed), float64(t.tried)
+		return span{failed / tried, (failed + held) / (tried + held)}, true
 	case scenario.StatSum:
-		v = t.count()
 		if !t.counter && s.Metric != scenario.MetricRequests && !t.empty() {
 			v = t.values.Sum()
 		}
-	default:
-		v = t.count()
-	}
-	more := 0.0
-	if s.counted() {
-		more = float64(held)
-	}
-	if s.Stat == scenario.StatRate {
+	case scenario.StatRate:
 		if seconds <= 0 {
 			return span{}, false
 		}
-		return span{v / seconds, (v + more) / seconds}, true
+	default:
 	}
-	return span{v, v + more}, true
+	out := span{v, v + held}
+	if t.tried == 0 {
+		out.lo = math.NaN()
+	}
+	if s.Stat == scenario.StatRate {
+		out.lo, out.hi = out.lo/seconds, out.hi/seconds
+	}
+	return out, true
 }
 
 // distribution evaluates what needs samples.
 func (t *tally) distribution(s selection, held int64) (span, bool) {
-	if !s.latency {
-		held = 0
-	}
 	var v float64
 	h := t.values
 	switch s.Stat {
@@ -173,17 +226,17 @@ func (t *tally) distribution(s selection, held int64) (span, bool) {
 	case scenario.StatSum:
 		v = h.Sum()
 	case scenario.StatMin:
-		return span{h.Min().Seconds(), h.Min().Seconds()}, true // what was held back is slower
+		return span{h.MinValue(), h.MinValue()}, true // what was held back is slower
 	case scenario.StatMax:
-		v = h.Max().Seconds()
+		v = h.MaxValue()
 	case scenario.StatQuantile:
 		return quantile(h, s.Quantile, uint64(held)), true
 	case scenario.StatTrend:
-		per, ok := t.slope.value(s.Per)
+		slope, ok := t.trend.Slope()
 		if !ok {
 			return span{}, false
 		}
-		v = per
+		v = slope * perSecond[s.Per]
 	}
 	if held > 0 {
 		return span{v, math.Inf(1)}, true
@@ -191,53 +244,14 @@ func (t *tally) distribution(s selection, held int64) (span, bool) {
 	return span{v, v}, true
 }
 
+// perSecond is how many seconds the unit of a trend has.
+var perSecond = map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600}
+
 // quantile returns the quantile of the samples, and of the samples and held values above all of them.
 func quantile(h *hist.Histogram, q float64, held uint64) span {
-	v := span{lo: h.Quantile(q).Seconds()}
-	v.hi = v.lo
-	if held == 0 {
-		return v
-	}
-	rank := hist.Rank(q, h.Count()+held)
-	if rank > h.Count() {
-		v.hi = math.Inf(1)
-	} else {
-		v.hi = h.Quantile((float64(rank) - 0.5) / float64(h.Count())).Seconds() // of exactly that rank
+	v := span{lo: h.QuantileValue(q), hi: math.Inf(1)}
+	if at, ok := h.QuantileBeyond(q, held); ok {
+		v.hi = at
 	}
 	return v
-}
-
-// slope is the least-squares line through one value per second.
-type slope struct {
-	n, first     int64
-	x, y, xx, xy float64
-}
-
-func (s *slope) add(index int64, y float64) {
-	if s.n == 0 {
-		s.first = index
-	}
-	x := float64(index - s.first) // small numbers keep their digits
-	s.n++
-	s.x += x
-	s.y += y
-	s.xx += x * x
-	s.xy += x * y
-}
-
-// value returns the rise per hour, minute or second; false with fewer than two seconds.
-func (s *slope) value(per string) (float64, bool) {
-	n := float64(s.n)
-	d := n*s.xx - s.x*s.x
-	if s.n < 2 || d == 0 {
-		return 0, false
-	}
-	v := (n*s.xy - s.x*s.y) / d
-	switch per {
-	case "h":
-		v *= 3600
-	case "m":
-		v *= 60
-	}
-	return v, true
 }

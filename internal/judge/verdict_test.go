@@ -56,7 +56,7 @@ func TestVerdict(t *testing.T) {
 		{"a failure comes before what is not judged", crit(unknown, fails), nil, whole, run.Fail, 1, "", []string{CodeBreached, CodeNotJudged}},
 		{"no criteria", nil, nil, whole, run.Pass, 0, "", []string{CodeNoCriteria}},
 		{"no criteria and nothing measured", nil, silent, whole, run.Invalid, 5, "", []string{CodeNothing}},
-		{"no seconds at all", nil, every(0, 30, func(int64) *sec { return nil }), whole, run.Invalid, 5, "", []string{CodeNothing}},
+		{"no seconds at all", nil, every(0, 30, func(int64) *sec { return nil }), whole, run.Invalid, 5, "", []string{CodeNothing, CodeGenerator}},
 		{"only warm-up measured", nil, every(5, 30, at0), whole, run.Invalid, 5, "", []string{CodeNothing}},
 
 		{"operator", crit(fails), lagging, stop(run.StopOperator, 0), run.Aborted, 4, "operator", []string{CodeStopped, CodeScheduleLag, CodeBreached}},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +105,9 @@ func TestTargetRefuses(t *testing.T) {
 	if e := errorsOf(s); e["connect"] != uint64(a.Sent) || len(e) != 1 {
 		t.Errorf("errors %v, want %d times connect: the first failed step ends the iteration", e, a.Sent)
 	}
+	if s.Select(metric.Iterations, func(l metric.Labels) bool { return l.Get("error") == "" }).Count() != uint64(a.Sent) {
+		t.Error("iterations are excused although the target refused")
+	}
 	if slices.Contains(s.Causes, CauseResources) {
 		t.Error("the engine blames itself for a target that refuses")
 	}
@@ -164,6 +168,39 @@ func TestCutRequests(t *testing.T) {
 	}
 	if n := errorsOf(s); n["cancelled"] != uint64(a.Sent) {
 		t.Errorf("errors %v, want %d cancelled", n, a.Sent)
+	}
+	cut := s.Select(metric.Iterations, func(l metric.Labels) bool { return l.Get("outcome") == "failed" && l.Get("error") == "cancelled" })
+	if cut.Count() != uint64(a.Sent) {
+		t.Errorf("%d iterations are excused, want %d", cut.Count(), a.Sent)
+	}
+}
+
+// TestOldestOfEachStep: the age of what is awaited is told by step, and a step that nobody has reached has
+// none.
+func TestOldestOfEachStep(t *testing.T) {
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/1" {
+			<-hang
+		}
+	}))
+	defer server.Close()
+	clock := simClock{time.Now()}
+	e := prepared(t, Options{Plan: httpPlan(server.URL, 3, openPhase("p", [3]float64{20, 20, 0.9})), Clock: clock, Logger: hclog.NewNullLogger()})
+	e.Apply(State{Revision: 1, Ranges: allRanges})
+	e.SetLease(never)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := e.Run(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	time.Sleep(time.Second - clock.Now() + 50*time.Millisecond)
+	a := e.Seal(0).Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}]
+	close(hang)
+	wg.Wait()
+	if age := a.Oldest["step-1"]; age < 500*time.Millisecond || age > time.Second || a.Oldest["step-2"] != 0 {
+		t.Errorf("oldest %v of %d in flight, want nearly a second of step-1 and nothing of step-2", a.Oldest, a.InFlight)
 	}
 }
 

@@ -76,12 +76,18 @@ func (l *lane) done(phase int) int64 {
 	return l.finished[phase]
 }
 
-// ages adds to oldest, by row of arrivals, the start of the operation that has been running longest.
-func (l *lane) ages(oldest map[metric.ArrivalKey]time.Duration) {
+// awaited is what an iteration waits for: a step, or that of its first.
+type awaited struct {
+	row  metric.ArrivalKey
+	step string
+}
+
+// ages adds to oldest the start of the operation that has been running longest.
+func (l *lane) ages(oldest map[awaited]time.Duration) {
 	l.rec.Lock()
 	defer l.rec.Unlock()
 	for r := l.running; r != nil; r = r.next {
-		key := r.job.flow.key
+		key := awaited{r.job.flow.key, r.step}
 		if since, ok := oldest[key]; !ok || r.since < since {
 			oldest[key] = r.since
 		}

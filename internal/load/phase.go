@@ -40,6 +40,12 @@ type flowRow struct {
 	key        metric.ArrivalKey
 	row        metric.ArrivalHandle
 	ok, failed metric.Handle // of metric.Iterations
+	labels     metric.Labels // of metric.Iterations that failed
+}
+
+// excused returns the series of iterations that a kind of error ended.
+func (f *flowRow) excused(kind string) metric.Key {
+	return metric.Key{Metric: metric.Iterations, Labels: f.labels.With("error", kind)}
 }
 
 // model is how a phase makes load: open or closed.
@@ -66,11 +72,12 @@ func newPhase(e *Engine, index int) *phase {
 	p.gap = e.acc.Hist(metric.Key{Metric: metric.ArrivalGap, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))})
 	for _, w := range plan.Mix {
 		labels := metric.NewLabels("phase", plan.Name, "flow", w.Flow, "warmup", warmup(plan))
+		failed := labels.With("outcome", "failed")
 		key := metric.ArrivalKey{Phase: plan.Name, Flow: w.Flow}
 		p.flows = append(p.flows, &flowRow{
-			key: key, row: e.acc.Arrivals(key),
+			key: key, row: e.acc.Arrivals(key), labels: failed,
 			ok:     e.acc.Hist(metric.Key{Metric: metric.Iterations, Labels: labels.With("outcome", "ok")}),
-			failed: e.acc.Hist(metric.Key{Metric: metric.Iterations, Labels: labels.With("outcome", "failed")}),
+			failed: e.acc.Hist(metric.Key{Metric: metric.Iterations, Labels: failed}),
 		})
 	}
 	if len(plan.Users) > 0 {

@@ -183,7 +183,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 // counter is the sink of setup and teardown, whose requests are no samples.
 type counter struct{ requests int64 }
 
-func (c *counter) Began(time.Duration)                             {}
+func (c *counter) Began(string, time.Duration)                     {}
 func (c *counter) Request(*flow.Report)                            { c.requests++ }
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
@@ -208,14 +208,15 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 }
 
 // Began implements flow.Sink.
-func (r *runner) Began(at time.Duration) {
+func (r *runner) Began(step string, at time.Duration) {
 	r.lane.rec.Lock()
-	r.since = at
+	r.step, r.since = step, at
 	r.lane.rec.Unlock()
 }
 
 // Request implements flow.Sink: it counts one request.
 func (r *runner) Request(q *flow.Report) {
+	r.failure.add(q.Kind)
 	c := r.column(q.Step)
 	o := outcome{q.Status, q.Kind}
 	if o != c.last || c.outcomes == nil {
@@ -241,8 +242,7 @@ func (r *runner) Request(q *flow.Report) {
 	}
 }
 
-// Measure implements flow.Sink. A value that cannot be held is not counted; the validator bounds
-// what a measure may be.
+// Measure implements flow.Sink. Expressions yield finite numbers only, all of which can be counted.
 func (r *runner) Measure(st *flow.Step, i int, v float64, at time.Duration) {
 	c := r.column(st)
 	r.lane.rec.Lock()

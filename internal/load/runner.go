@@ -44,7 +44,9 @@ type runner struct {
 	jobs   chan job // capacity 1, so that handing over never blocks
 
 	job        job
-	since      time.Duration // run time at which the present operation was started; the lane's lock guards it
+	failure    failure       // of the present iteration
+	step       string        // of the present operation; the lane's lock guards it, and since
+	since      time.Duration // run time at which that was started
 	prev, next *runner       // of the lane's list
 
 	execution execution
@@ -82,6 +84,7 @@ func (r *runner) execute(ctx context.Context, j job) {
 		r.lane.giveUp(j.flow.row, cause, second(r.job.started))
 		return
 	}
+	r.failure = failure{}
 	r.begin()
 	ok := r.engine.program.run(ctx, r)
 	r.end(ok)
@@ -116,7 +119,7 @@ func (r *runner) begin() {
 	row.Planned++
 	row.Sent++
 	l.rec.Observe(s, j.phase.lag, max(0, j.started-j.ready))
-	r.since = j.started
+	r.step, r.since = "", j.started
 	l.enlist(r)
 }
 
@@ -125,17 +128,48 @@ func (r *runner) end(ok bool) {
 	j, l := &r.job, r.lane
 	now := r.engine.clock.Now()
 	s := second(now)
+	took := j.flow.ok
+	if !ok {
+		took = j.flow.failed
+		if kind := r.failure.excuse(); kind != "" {
+			took = r.engine.acc.Hist(j.flow.excused(kind))
+		}
+	}
 	l.rec.Lock()
 	defer l.rec.Unlock()
 	l.delist(r)
 	row := l.rec.Arrivals(s, j.flow.row)
 	if ok {
 		row.Succeeded++
-		l.rec.Observe(s, j.flow.ok, now-j.started)
 	} else {
 		row.Failed++
-		l.rec.Observe(s, j.flow.failed, now-j.started)
 	}
+	l.rec.Observe(s, took, now-j.started)
+}
+
+// failure collects why an iteration failed.
+type failure struct {
+	kind   string // of the first request whose failure is not the target's
+	target bool   // one failed because of the target
+}
+
+func (f *failure) add(kind string) {
+	switch {
+	case kind == "":
+	case metric.OriginOf(kind) == metric.OriginTarget:
+		f.target = true
+	case f.kind == "":
+		f.kind = kind
+	}
+}
+
+// excuse returns the kind of error of an iteration that did not fail because of the target; else it is
+// empty.
+func (f *failure) excuse() string {
+	if f.target {
+		return ""
+	}
+	return f.kind
 }
 
 // finish gives the job back and returns the one that follows it at once, if there is one.

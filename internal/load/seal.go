@@ -17,7 +17,7 @@ func (e *Engine) Seal(index int64) metric.Second {
 	from, to := time.Duration(index)*time.Second, time.Duration(index+1)*time.Second
 	s.Paused = e.paused(from, to)
 	e.inFlightBooks(s)
-	oldest := map[metric.ArrivalKey]time.Duration{}
+	oldest := map[awaited]time.Duration{}
 	for _, l := range e.lanes {
 		l.ages(oldest)
 	}
@@ -28,8 +28,13 @@ func (e *Engine) Seal(index int64) metric.Second {
 			s.Arrivals[key] = row
 		}
 		row.InFlight = n
-		if since, ok := oldest[key]; ok {
-			row.Oldest = max(0, to-since)
+	}
+	for at, since := range oldest {
+		if row, ok := s.Arrivals[at.row]; ok && since < to {
+			if row.Oldest == nil {
+				row.Oldest = map[string]time.Duration{}
+			}
+			row.Oldest[at.step] = to - since
 		}
 	}
 	maps.Copy(s.Infos, e.infos)

@@ -36,7 +36,7 @@ func TestSeal(t *testing.T) {
 			if a.Planned != tt.planned || a.Sent != tt.sent || a.Succeeded != tt.succeeded || a.InFlight != tt.inFlight {
 				t.Errorf("second %d: %+v, want %+v", i, *a, tt)
 			}
-			if a.Oldest < tt.oldest-100*time.Millisecond || a.Oldest > tt.oldest {
+			if a.Oldest[""] < tt.oldest-100*time.Millisecond || a.Oldest[""] > tt.oldest {
 				t.Errorf("second %d: oldest %v, want %v", i, a.Oldest, tt.oldest)
 			}
 			if s.Health != metric.HealthValid && len(s.Causes) == 0 {

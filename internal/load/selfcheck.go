@@ -29,7 +29,8 @@ const (
 	latencyMetric = "/sched/latencies:seconds"
 )
 
-// generatorErrors are the error kinds of requests that are this machine's fault.
+// generatorErrors are those of the error kinds of metric.OriginGenerator with which this machine says that
+// it ran out of something.
 var generatorErrors = []string{"too_many_files", "no_ports", "no_buffers"}
 
 // selfCheck judges whether the numbers of a second can be charged to the target. It looks at the

@@ -99,3 +99,12 @@ func TestSchedulerLatencyQuantile(t *testing.T) {
 		})
 	}
 }
+
+// What makes a second invalid for want of resources is no failure of the target's either.
+func TestResourcesAreTheGenerators(t *testing.T) {
+	for _, kind := range generatorErrors {
+		if metric.OriginOf(kind) != metric.OriginGenerator {
+			t.Errorf("%s is charged to the target", kind)
+		}
+	}
+}

@@ -122,7 +122,7 @@ func (r *Recorder) Observe(second int64, h Handle, d time.Duration) {
 	r.slot(second).hist(h).Record(d)
 }
 
-// ObserveValue adds a number of any unit; hist.ErrRange says that it cannot be held. The lock must
+// ObserveValue adds a number of any unit; hist.ErrNotFinite says that it is none. The lock must
 // be held.
 func (r *Recorder) ObserveValue(second int64, h Handle, v float64) error {
 	return r.slot(second).hist(h).RecordValue(v)
@@ -236,5 +236,5 @@ func (a *Accumulator) row(out *Second, h ArrivalHandle) *Arrivals {
 }
 
 func (a Arrivals) counts() bool {
-	return a.Planned|a.Sent|a.Succeeded|a.Failed|a.InFlight|int64(a.Oldest) != 0
+	return a.Planned|a.Sent|a.Succeeded|a.Failed|a.InFlight != 0
 }

@@ -164,13 +164,18 @@ func (e *encoder) labels(l Labels) {
 }
 
 func (e *encoder) arrivals(a Arrivals) {
-	for _, v := range [...]int64{a.Planned, a.Sent, a.Succeeded, a.Failed, a.InFlight, int64(a.Oldest)} {
+	for _, v := range [...]int64{a.Planned, a.Sent, a.Succeeded, a.Failed, a.InFlight} {
 		e.int(v)
 	}
 	e.uint(uint64(len(a.NotSent)))
 	for _, cause := range slices.Sorted(maps.Keys(a.NotSent)) {
 		e.text(string(cause))
 		e.int(a.NotSent[cause])
+	}
+	e.uint(uint64(len(a.Oldest)))
+	for _, step := range slices.Sorted(maps.Keys(a.Oldest)) {
+		e.text(step)
+		e.int(int64(a.Oldest[step]))
 	}
 }
 

@@ -235,7 +235,6 @@ func (d *decoder) labels() Labels {
 
 func (d *decoder) arrivals() *Arrivals {
 	a := &Arrivals{Planned: d.total(), Sent: d.total(), Succeeded: d.total(), Failed: d.total(), InFlight: d.total()}
-	a.Oldest = time.Duration(d.total())
 	list(d, 2, strings.Compare, func() string {
 		cause := d.text()
 		if a.NotSent == nil {
@@ -243,6 +242,14 @@ func (d *decoder) arrivals() *Arrivals {
 		}
 		a.NotSent[Cause(cause)] = d.total()
 		return cause
+	})
+	list(d, 2, strings.Compare, func() string {
+		step := d.text()
+		if a.Oldest == nil {
+			a.Oldest = map[string]time.Duration{}
+		}
+		a.Oldest[step] = time.Duration(d.total())
+		return step
 	})
 	return a
 }

@@ -47,13 +47,6 @@ func (h *Hub[T]) Subscribe(size int) *Subscription[T] {
 	return s
 }
 
-// Subscribers returns how many subscriptions there are.
-func (h *Hub[T]) Subscribers() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.subs)
-}
-
 // Subscription is one subscriber's share of a hub.
 type Subscription[T any] struct {
 	hub  *Hub[T]

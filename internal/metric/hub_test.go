@@ -40,8 +40,8 @@ func TestHubEnds(t *testing.T) {
 	gone.Close()
 	gone.Close()
 	hub.Publish(7)
-	if hub.Subscribers() != 1 {
-		t.Errorf("%d subscribers, want 1", hub.Subscribers())
+	if len(hub.subs) != 1 {
+		t.Errorf("%d subscribers, want 1", len(hub.subs))
 	}
 	hub.Close()
 	kept.Close()

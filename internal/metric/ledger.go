@@ -69,10 +69,6 @@ func (l *Ledger) Commit(marks map[Source]uint64) map[Source]uint64 {
 	return advanced
 }
 
-// Rollback forgets all that is not committed: the segments that held it are given up, and the
-// batches are wanted again.
-func (l *Ledger) Rollback() { l.tentative = maps.Clone(l.committed) }
-
 // Committed returns through which batch a source is durable.
 func (l *Ledger) Committed(s Source) uint64 { return l.committed[s] }
 

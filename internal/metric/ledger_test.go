@@ -39,10 +39,6 @@ func TestLedgerCountsOnce(t *testing.T) {
 				ledger = NewLedger(ledger.Sources())
 				open, sealed, marks = nil, nil, nil
 			},
-			"roll back": func(*rapid.T) {
-				ledger.Rollback()
-				open, sealed, marks = nil, nil, nil
-			},
 			"": func(t *rapid.T) {
 				for i, seq := range durable {
 					if seq != uint64(i)+1 {

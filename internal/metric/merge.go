@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"proofload/internal/metric/hist"
 )
@@ -98,7 +99,12 @@ func (a *Arrivals) Merge(o Arrivals) {
 		a.NotSent[cause] += n
 	}
 	a.InFlight += o.InFlight
-	a.Oldest = max(a.Oldest, o.Oldest)
+	for step, age := range o.Oldest {
+		if a.Oldest == nil {
+			a.Oldest = map[string]time.Duration{}
+		}
+		a.Oldest[step] = max(a.Oldest[step], age)
+	}
 }
 
 // Withheld returns how many arrivals were not sent, over all causes.

@@ -46,7 +46,7 @@ func drawSecond(t *rapid.T, index int64) Second {
 		n := rapid.Int64Range(0, 100)
 		s.Arrivals[key] = &Arrivals{
 			Planned: n.Draw(t, "planned"), Sent: n.Draw(t, "sent"), Succeeded: n.Draw(t, "ok"), Failed: n.Draw(t, "failed"),
-			NotSent: map[Cause]int64{CauseLate: n.Draw(t, "late")}, InFlight: n.Draw(t, "in flight"), Oldest: time.Duration(n.Draw(t, "oldest")),
+			NotSent: map[Cause]int64{CauseLate: n.Draw(t, "late")}, InFlight: n.Draw(t, "in flight"), Oldest: map[string]time.Duration{values.Draw(t, "step"): time.Duration(n.Draw(t, "oldest"))},
 		}
 	}
 	for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"revenue", "cpu"}), 0, 2).Draw(t, "described") {

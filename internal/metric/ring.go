@@ -79,12 +79,6 @@ func (r *Ring) Add(s Second) bool {
 	return true
 }
 
-// Size returns how many seconds are kept at most.
-func (r *Ring) Size() int { return len(r.slots) }
-
-// Newest returns the index of the newest second, and false while there is none.
-func (r *Ring) Newest() (int64, bool) { return r.newest, r.filled }
-
 // Missed returns how many seconds, or parts, came too late to be kept.
 func (r *Ring) Missed() int64 { return r.missed }
 
@@ -133,13 +127,12 @@ func (r *Ring) Statistics(of Selector, n int) Statistics {
 			continue
 		}
 		g.active += active
-		// Times are relative to the newest second, so that the sums of the trend stay small.
-		at := float64(s.index - r.newest)
+		at := float64(s.index)
 		deltas = append(deltas, delta{at, r.collect(g, at, s, of)})
 	}
 	if g.all.Empty() { // a counter, which also has a value where it did not move
 		for _, d := range deltas {
-			g.point(d.at, 1, float64(d.count))
+			g.trend.Add(d.at, 1, float64(d.count))
 		}
 	}
 	return g.statistics()
@@ -167,6 +160,6 @@ func (r *Ring) collect(g *gather, at float64, s *ringSlot, of Selector) int64 {
 	}
 	g.count += counted
 	g.all.Merge(h)
-	g.point(at, float64(h.Count()), h.Sum())
+	g.trend.Add(at, float64(h.Count()), h.Sum())
 	return counted
 }

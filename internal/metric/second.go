@@ -7,12 +7,17 @@ import (
 )
 
 // Names of the metrics that the engine itself produces. Labels of requests: phase, flow, step,
-// outcome (ok | failed), status (HTTP status, absent when there was none), error (the error kind,
+// outcome (ok | failed), status (HTTP status, absent without a complete response), error (the error kind,
 // absent on success), warmup ("true" or absent).
 const (
 	// ResponseTime counts every request sent, from the intended start of its step to its end; the
-	// number of requests is the count of this metric.
+	// number of requests is the count of this metric. One that the target refused to take, or could not
+	// be asked, counts as sent: it was tried.
 	ResponseTime = "response_time"
+	// Unsent counts, with the same times and labels, the requests of which nothing left and for which
+	// the target is not to blame: those that could not be built, and those for which this machine had no
+	// means. They are in no other metric of requests.
+	Unsent = "unsent"
 	// ServiceTime runs from the actual send to the end, for the same requests.
 	ServiceTime = "service_time"
 	// ScheduleLag runs from an arrival's intended start to its actual start. Labels: phase, warmup.
@@ -23,15 +28,14 @@ const (
 	ArrivalGap = "arrival_gap"
 	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
 	ConnectTime = "connect_time"
-	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup.
+	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup, and error if
+	// one failed and not because of the target.
 	Iterations = "iterations"
 	// BytesIn and BytesOut count bytes of bodies and heads. Labels: phase, flow, step, warmup.
 	BytesIn  = "bytes_in"
 	BytesOut = "bytes_out"
-	// Retried and Redirects count requests that were a repetition or the following of a redirect.
-	// Labels: phase, flow, step, warmup.
-	Retried   = "retried"
-	Redirects = "redirects"
+	// Retried counts requests that were a repetition. Labels: phase, flow, step, warmup.
+	Retried = "retried"
 )
 
 // Key names one series.
@@ -91,10 +95,11 @@ const (
 type Arrivals struct {
 	Planned, Sent, Succeeded, Failed int64
 	NotSent                          map[Cause]int64
-	// InFlight is the number of iterations in flight at the end of the second, Oldest the age of the
-	// longest running operation then. Merged over workers: the sum, and the maximum.
+	// InFlight is the number of iterations in flight at the end of the second, Oldest the age then of the
+	// longest running operation of each step; one that has not come to its first step has the empty
+	// name. Merged over workers: the sum, and the maximum.
 	InFlight int64
-	Oldest   time.Duration
+	Oldest   map[string]time.Duration
 }
 
 // ArrivalKey names one row of arrivals.

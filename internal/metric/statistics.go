@@ -34,29 +34,10 @@ type gather struct {
 	count  int64 // of counters
 	failed uint64
 	active time.Duration
-
-	weight, time, timeSquares, values, products float64 // sums for the trend
+	trend  Trend
 }
 
 func newGather() *gather { return &gather{all: hist.New()} }
-
-// point adds values to the trend: their number, their sum, and their time in seconds from any fixed
-// instant.
-func (g *gather) point(at, weight, sum float64) {
-	g.weight += weight
-	g.time += weight * at
-	g.timeSquares += weight * at * at
-	g.values += sum
-	g.products += at * sum
-}
-
-func (g *gather) trend() float64 {
-	spread := g.weight*g.timeSquares - g.time*g.time
-	if spread <= 0 {
-		return 0
-	}
-	return (g.weight*g.products - g.time*g.values) / spread
-}
 
 func (g *gather) statistics() Statistics {
 	s := Statistics{Seconds: g.active, Count: g.all.Count() + uint64(g.count), Sum: g.all.Sum() + float64(g.count)}
@@ -64,14 +45,14 @@ func (g *gather) statistics() Statistics {
 		return s
 	}
 	if !g.all.Empty() {
-		q := func(q float64) float64 { return g.all.Quantile(q).Seconds() }
-		s.Mean, s.Stddev, s.Min, s.Max = g.all.Mean(), g.all.Stddev(), g.all.Min().Seconds(), g.all.Max().Seconds()
+		q := g.all.QuantileValue
+		s.Mean, s.Stddev, s.Min, s.Max = g.all.Mean(), g.all.Stddev(), g.all.MinValue(), g.all.MaxValue()
 		s.P50, s.P90, s.P95, s.P99, s.P999 = q(0.5), q(0.9), q(0.95), q(0.99), q(0.999)
 	}
 	if g.active > 0 {
 		s.Rate = float64(s.Count) / g.active.Seconds()
 	}
 	s.ErrorRatio = float64(g.failed) / float64(s.Count)
-	s.Trend = g.trend()
+	s.Trend, _ = g.trend.Slope()
 	return s
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"proofload/internal/load/httpload"
-	"proofload/internal/metric/hist"
 	"proofload/internal/scenario/expression"
 )
 
@@ -22,7 +20,7 @@ const (
 // Report is what came of one request. Times are durations; Ended is an instant of the Clock.
 type Report struct {
 	Step      *Step
-	Status    int    // 0: there was no response
+	Status    int    // 0: there was no complete response
 	Kind      string // of the error; empty: success
 	Response  time.Duration
 	Service   time.Duration
@@ -37,9 +35,9 @@ type Report struct {
 
 // Sink is told what happens in an iteration, by the goroutine that executes it.
 type Sink interface {
-	// Began says that the target is awaited from the run time at on, which lies ahead while the
-	// iteration thinks.
-	Began(at time.Duration)
+	// Began says that the answer to a step is awaited from the run time at on, which lies ahead while the
+	// iteration rests; the step has no name while it thinks.
+	Began(step string, at time.Duration)
 	// Request says that a request has ended, or could not be made: its report is valid until Request
 	// returns.
 	Request(r *Report)
@@ -69,7 +67,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
-	it.Sink.Began(now)
+	it.Sink.Began(s.Name, now)
 	err := s.client.Do(ctx, &it.req, &it.resp)
 	sent, ended := now, it.Clock.Now()
 	// The client's instants are nearer to the wire than ours.
@@ -82,6 +80,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	if err != nil {
 		a.fail(err)
 	} else {
+		a.report.Status = it.resp.Status
 		a.report.Kind, err = it.judge(s, max(ended-sent, 0))
 	}
 	it.report(a, sent, ended)
@@ -109,7 +108,7 @@ func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
 	r := &a.report
 	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
 	if r.Kind != KindTemplate {
-		r.Status, r.Connect, r.BytesIn, r.BytesOut = it.resp.Status, it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
+		r.Connect, r.BytesIn, r.BytesOut = it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
 	}
 	it.Sink.Request(r)
 }
@@ -151,9 +150,6 @@ func (it *Iteration) extract(s *Step) error {
 	}
 	for _, x := range s.measure {
 		v, err := x.program.Number(&it.values)
-		if err == nil && !(math.Abs(v) <= hist.MaxValue) {
-			err = hist.ErrRange
-		}
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", x.name, err)
 		}

@@ -97,7 +97,7 @@ func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 	for _, s := range f.Steps {
 		if s.think != nil {
 			intended += it.ID.Draw.Named("think").Child(uint64(s.Index)).Duration(*s.think)
-			if !it.rest(ctx, intended) {
+			if !it.rest(ctx, "", intended) {
 				return false, context.Cause(ctx)
 			}
 			continue
@@ -121,13 +121,13 @@ func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 func (it *Iteration) Saved() map[string]any { return maps.Clone(it.vars) }
 
 // rest waits until the run time until; false says that ctx has ended before. The sink learns that
-// until then nothing is awaited from the target.
-func (it *Iteration) rest(ctx context.Context, until time.Duration) bool {
+// until then nothing is awaited from the target, and then the step.
+func (it *Iteration) rest(ctx context.Context, step string, until time.Duration) bool {
 	wait := until - it.Clock.Now()
 	if wait <= 0 || ctx.Err() != nil {
 		return ctx.Err() == nil
 	}
-	it.Sink.Began(until)
+	it.Sink.Began(step, until)
 	if it.timer == nil {
 		it.timer = time.NewTimer(wait)
 	} else {
@@ -152,7 +152,7 @@ func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) 
 			return ended, err
 		}
 		intended = ended + s.retry.Backoff
-		if !it.rest(ctx, intended) {
+		if !it.rest(ctx, s.Name, intended) {
 			return ended, err
 		}
 	}

@@ -35,9 +35,6 @@ type Step struct {
 	discard     bool // nothing reads the body
 }
 
-// IsRequest reports whether the step sends a request; else it only waits.
-func (s *Step) IsRequest() bool { return s.think == nil }
-
 // Measures returns the names of the step's measures, in the order in which they are reported. It must
 // not be changed.
 func (s *Step) Measures() []string { return s.measures }

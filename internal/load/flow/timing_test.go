@@ -118,6 +118,6 @@ func BenchmarkIteration(b *testing.B) {
 // discard is a Sink that forgets.
 type discard struct{}
 
-func (discard) Began(time.Duration)                        {}
+func (discard) Began(string, time.Duration)                {}
 func (discard) Request(*Report)                            {}
 func (discard) Measure(*Step, int, float64, time.Duration) {}

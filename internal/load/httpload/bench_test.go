@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -80,6 +81,16 @@ func newClient(tb testing.TB, target string, change ...func(*httpload.Options)) 
 	}
 	tb.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// counting counts the connections that a client opens.
+func counting(dials *atomic.Int64) func(*httpload.Options) {
+	return func(o *httpload.Options) {
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, addr)
+		}
+	}
 }
 
 // reportCPU adds the processor time per request, of client and server together.

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/idna"
@@ -61,7 +60,6 @@ type Client struct {
 	hostLine  []byte
 	agentLine []byte
 	pool      pool
-	dials     atomic.Int64
 }
 
 // NewClient checks the options and returns a client; it connects to nothing.
@@ -341,9 +339,3 @@ func (c *Client) Close() error {
 	c.pool.drain(true)
 	return nil
 }
-
-// Idle returns the number of idle connections.
-func (c *Client) Idle() int { return c.pool.size() }
-
-// Dials returns the number of connections that were tried to open since the start.
-func (c *Client) Dials() int64 { return c.dials.Load() }

@@ -64,7 +64,6 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *Error) {
 	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	start := time.Now()
-	c.dials.Add(1)
 	nc, err := c.opts.Dial(dialCtx, "tcp", c.addr)
 	if err != nil {
 		return nil, dialError(ctx, dialCtx, opDial, err)

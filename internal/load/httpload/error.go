@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"proofload/internal/metric"
 )
 
 // Kind says what went wrong with a request, in one word. It is the value of the label error in
@@ -40,14 +42,7 @@ const (
 )
 
 // IsGenerator reports whether kind is a cause that lies with the load generator.
-func IsGenerator(kind Kind) bool {
-	switch kind {
-	case KindTooManyFiles, KindNoPorts, KindNoBuffers, KindCancelled:
-		return true
-	default:
-		return false
-	}
-}
+func IsGenerator(kind Kind) bool { return metric.OriginOf(string(kind)) == metric.OriginGenerator }
 
 // Error is what Do returns. Op says what was being done, in words for a reader: "dial", "tls
 // handshake", "write request", "read response", "read body", "request".

@@ -84,13 +84,6 @@ func (p *pool) drain(final bool) {
 	}
 }
 
-// size returns the number of idle connections.
-func (p *pool) size() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.idle) - p.head
-}
-
 // isClosed reports whether the pool was closed for good.
 func (p *pool) isClosed() bool {
 	p.mu.Lock()

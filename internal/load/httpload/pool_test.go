@@ -75,7 +75,8 @@ func TestManyGoroutines(t *testing.T) {
 		_, _ = w.Write(body)
 	}))
 	defer s.Close()
-	c := newClient(t, s.URL)
+	var dials atomic.Int64
+	c := newClient(t, s.URL, counting(&dials))
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		wg.Go(func() {
@@ -97,8 +98,8 @@ func TestManyGoroutines(t *testing.T) {
 	if received.Load() != goroutines*each {
 		t.Errorf("server received %d, want %d", received.Load(), goroutines*each)
 	}
-	if closes := int64(goroutines * each / 10); c.Dials() > goroutines+closes {
-		t.Errorf("%d dials", c.Dials())
+	if closes := int64(goroutines * each / 10); dials.Load() > goroutines+closes {
+		t.Errorf("%d dials", dials.Load())
 	}
 	_ = c.Close()
 }
@@ -107,7 +108,8 @@ func TestManyGoroutines(t *testing.T) {
 func TestCloseDuringLoad(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }))
 	defer s.Close()
-	c := newClient(t, s.URL)
+	var dials atomic.Int64
+	c := newClient(t, s.URL, counting(&dials))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 32 {
@@ -117,7 +119,7 @@ func TestCloseDuringLoad(t *testing.T) {
 			}
 		})
 	}
-	for c.Dials() < 8 {
+	for dials.Load() < 8 {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()

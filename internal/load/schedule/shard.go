@@ -27,17 +27,6 @@ type Range struct {
 	Since, Until time.Duration
 }
 
-// Owns reports whether the shard's arrival due at the given run time belongs to one of the ranges.
-func Owns(ranges []Range, shard int, at time.Duration) bool {
-	p := Residue(shard)
-	for _, r := range ranges {
-		if p >= r.From && p < r.To && at >= r.Since && (r.Until == 0 || at < r.Until) {
-			return true
-		}
-	}
-	return false
-}
-
 // stretch is what a worker owns of one shard, in phase time: [since, until).
 type stretch struct {
 	shard        int32

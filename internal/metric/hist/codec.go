@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 )
 
@@ -18,9 +19,20 @@ var ErrCorrupt = errors.New("not an encoded histogram")
 //	positive buckets | negative buckets
 //
 // where buckets are their number, then for each the gap to the one before (the first: the distance
-// from the lowest possible index) and its count.
+// from the lowest possible index) and its count. When there are values beyond longest, wide is added to
+// the scale, and they follow as a histogram of their own.
 func (h *Histogram) AppendBinary(b []byte) []byte {
-	b = append(b, Scale)
+	if h.large == nil || h.large.Empty() {
+		return h.append(b, Scale)
+	}
+	return h.large.append(h.append(b, Scale|wide), Scale)
+}
+
+// wide marks the scale of a histogram that is followed by that of its large values.
+const wide = 0x80
+
+func (h *Histogram) append(b []byte, scale byte) []byte {
+	b = append(b, scale)
 	b = binary.AppendUvarint(b, h.count)
 	if h.count == 0 {
 		return b
@@ -77,10 +89,42 @@ func (h *Histogram) Decode(data []byte) (rest []byte, err error) {
 
 func (h *Histogram) decode(data []byte) (rest []byte, err error) {
 	*h = Histogram{}
-	d := decoder{data: data}
-	if d.byte() != Scale {
+	if len(data) == 0 || data[0]&^wide != Scale {
 		return nil, fmt.Errorf("%w: its scale is not %d", ErrCorrupt, Scale)
 	}
+	if rest, err = h.decodePart(data[1:]); err != nil || data[0] == Scale {
+		return rest, err
+	}
+	if len(rest) == 0 || rest[0] != Scale {
+		return nil, fmt.Errorf("%w: its large values are missing", ErrCorrupt)
+	}
+	large := h.beyond()
+	if rest, err = large.decodePart(rest[1:]); err != nil {
+		return nil, err
+	}
+	if !large.isLarge() || h.count+large.count < h.count {
+		return nil, fmt.Errorf("%w: its large values are not large", ErrCorrupt)
+	}
+	return rest, nil
+}
+
+// isLarge checks that h holds something, and only what does not belong among durations.
+func (h *Histogram) isLarge() bool {
+	least := index(uint64(math.Floor(longest / (1 << coarser) * 1e9)))
+	nearest := octaves * perOctave
+	for _, p := range []*pages{&h.positive, h.negative} {
+		if p != nil {
+			if i, _, found := p.extent(); found {
+				nearest = min(nearest, i)
+			}
+		}
+	}
+	return h.count > 0 && h.zero == 0 && nearest >= least
+}
+
+// decodePart reads what follows the scale.
+func (h *Histogram) decodePart(data []byte) (rest []byte, err error) {
+	d := decoder{data: data}
 	h.count = d.uvarint()
 	if h.count > 0 {
 		h.zero = d.uvarint()
@@ -153,16 +197,6 @@ func (h *Histogram) sumsPossible() bool {
 type decoder struct {
 	data []byte
 	bad  bool
-}
-
-func (d *decoder) byte() byte {
-	if len(d.data) == 0 {
-		d.bad = true
-		return 0
-	}
-	b := d.data[0]
-	d.data = d.data[1:]
-	return b
 }
 
 func (d *decoder) uvarint() uint64 {

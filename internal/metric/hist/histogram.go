@@ -2,30 +2,27 @@ package hist
 
 import (
 	"errors"
-	"iter"
 	"math"
 	"math/big"
-	"math/bits"
 	"time"
 )
 
-// ErrRange says that a value lies outside what a histogram holds: it is not a number, or its
-// magnitude is above MaxValue.
-var ErrRange = errors.New("value is outside the range of a histogram")
+// ErrNotFinite says that a value is infinite or no number.
+var ErrNotFinite = errors.New("value is not a finite number")
 
-// MaxValue bounds the magnitude of values given to RecordValue; they are kept in steps of 1e-9.
-const MaxValue = 9.2e9
-
-// Histogram counts durations. The zero value is empty and ready for use. Pages of 128 counters,
-// one per power of two, are made when first needed; after that recording allocates nothing.
+// Histogram counts durations, and numbers of any unit in their place. The zero value is empty and ready
+// for use. Pages of 128 counters, one per power of two, are made when first needed; after that
+// recording allocates nothing.
 type Histogram struct {
-	count    uint64
+	count    uint64 // without those of large
 	zero     uint64
 	min, max int64
 	sum      sum
 	squares  squares
 	positive pages
 	negative *pages // mirrored; made when first needed
+
+	large *Histogram // of values beyond a duration, in coarser steps; made when first needed, and has none itself
 }
 
 // Footprint returns about how many bytes of memory h holds.
@@ -40,6 +37,9 @@ func (h *Histogram) Footprint() int {
 				n += 8 * perOctave
 			}
 		}
+	}
+	if h.large != nil {
+		n += h.large.Footprint()
 	}
 	return n
 }
@@ -77,19 +77,15 @@ func (h *Histogram) RecordN(d time.Duration, n uint64) {
 	}
 }
 
-// RecordValue counts a number of any unit, kept to the nearest 1e-9. It returns ErrRange, and counts
-// nothing, for what is not a number or beyond MaxValue.
-func (h *Histogram) RecordValue(v float64) error {
-	if !(math.Abs(v) <= MaxValue) {
-		return ErrRange
-	}
-	h.Record(time.Duration(math.Round(v * 1e9)))
-	return nil
-}
-
 // Merge adds all that o counted. It does not change o.
 func (h *Histogram) Merge(o *Histogram) {
-	if o == nil || o.count == 0 {
+	if o == nil {
+		return
+	}
+	if o.large != nil && !o.large.Empty() {
+		h.beyond().Merge(o.large)
+	}
+	if o.count == 0 {
 		return
 	}
 	if h.count == 0 {
@@ -112,9 +108,12 @@ func (h *Histogram) Merge(o *Histogram) {
 
 // Reset empties the histogram and keeps its memory.
 func (h *Histogram) Reset() {
-	positive, negative := h.positive, h.negative
-	*h = Histogram{positive: positive, negative: negative}
+	positive, negative, large := h.positive, h.negative, h.large
+	*h = Histogram{positive: positive, negative: negative, large: large}
 	h.positive.clear()
+	if h.large != nil {
+		h.large.Reset()
+	}
 	if h.negative != nil {
 		h.negative.clear()
 	}
@@ -128,43 +127,44 @@ func (h *Histogram) Clone() *Histogram {
 }
 
 // Count returns the number of values.
-func (h *Histogram) Count() uint64 { return h.count }
+func (h *Histogram) Count() uint64 {
+	if h.large == nil {
+		return h.count
+	}
+	return h.count + h.large.count
+}
 
 // Empty reports whether nothing was counted.
-func (h *Histogram) Empty() bool { return h.count == 0 }
-
-// Min and Max return the smallest and the largest value; 0 of an empty histogram.
-func (h *Histogram) Min() time.Duration { return time.Duration(h.min) }
-
-// Max returns the largest value; see Min.
-func (h *Histogram) Max() time.Duration { return time.Duration(h.max) }
+func (h *Histogram) Empty() bool { return h.Count() == 0 }
 
 // Sum returns the sum of all values in seconds (or the unit of RecordValue), rounded once.
 func (h *Histogram) Sum() float64 {
-	f, _ := new(big.Rat).SetFrac(h.sum.big(), big.NewInt(1e9)).Float64()
+	s, _ := h.sums()
+	f, _ := new(big.Rat).SetFrac(s, big.NewInt(1e9)).Float64()
 	return f
 }
 
 // Mean returns the mean in seconds (or the unit of RecordValue), exact but for one rounding; 0 of an
 // empty histogram.
 func (h *Histogram) Mean() float64 {
-	if h.count == 0 {
+	if h.Empty() {
 		return 0
 	}
-	n := new(big.Int).SetUint64(h.count)
-	f, _ := new(big.Rat).SetFrac(h.sum.big(), n.Mul(n, big.NewInt(1e9))).Float64()
+	n := new(big.Int).SetUint64(h.Count())
+	s, _ := h.sums()
+	f, _ := new(big.Rat).SetFrac(s, n.Mul(n, big.NewInt(1e9))).Float64()
 	return f
 }
 
 // Stddev returns the standard deviation of the population in seconds (or the unit of RecordValue):
 // sqrt(n*sum(v^2) - sum(v)^2) / n, computed in integers up to the root.
 func (h *Histogram) Stddev() float64 {
-	if h.count == 0 {
+	if h.Empty() {
 		return 0
 	}
-	n := new(big.Int).SetUint64(h.count)
-	s := h.sum.big()
-	v := new(big.Int).Mul(n, h.squares.big())
+	n := new(big.Int).SetUint64(h.Count())
+	s, squares := h.sums()
+	v := new(big.Int).Mul(n, squares)
 	v.Sub(v, s.Mul(s, s))
 	const precision = 128
 	root := new(big.Float).SetPrec(precision).Sqrt(new(big.Float).SetPrec(precision).SetInt(v))
@@ -173,31 +173,43 @@ func (h *Histogram) Stddev() float64 {
 	return f
 }
 
+// Min and Max return the smallest and the largest value; 0 of an empty histogram. They are for
+// durations: of numbers beyond the longest one they return that. MinValue and MaxValue are for both.
+func (h *Histogram) Min() time.Duration { return h.at(1) }
+
+// Max returns the largest value; see Min.
+func (h *Histogram) Max() time.Duration { return h.at(h.Count()) }
+
 // Quantile returns the value of rank ceil(q n), as the mid-point of its bucket, held within
 // [Min, Max]. q is taken to nine decimals and held within [0, 1]; q = 0 is the minimum, 1 the
-// maximum. It is 0 of an empty histogram.
-func (h *Histogram) Quantile(q float64) time.Duration {
-	v, _ := h.QuantileBeyond(q, 0)
-	return v
+// maximum. It is 0 of an empty histogram. It is for durations, as Min is.
+func (h *Histogram) Quantile(q float64) time.Duration { return h.at(Rank(q, h.Count())) }
+
+// at returns the value of a rank as a duration.
+func (h *Histogram) at(rank uint64) time.Duration {
+	if h.Empty() {
+		return 0
+	}
+	part, rank := h.part(rank)
+	v := part.within(rank)
+	switch {
+	case part == h:
+		return v
+	case v < 0:
+		return math.MinInt64
+	}
+	return math.MaxInt64
 }
 
-// QuantileBeyond returns the quantile as if beyond more values had been counted, each larger than
-// any that a histogram holds: operations that never ended, or were never let start. It is false
-// when the quantile is one of those, or when there are no values at all.
-func (h *Histogram) QuantileBeyond(q float64, beyond uint64) (time.Duration, bool) {
-	if h.count+beyond == 0 {
-		return 0, false
+// within returns the value of a rank within [1, count], large ones left out.
+func (h *Histogram) within(rank uint64) time.Duration {
+	switch rank {
+	case h.count:
+		return time.Duration(h.max)
+	case 1:
+		return time.Duration(h.min)
 	}
-	rank := Rank(q, h.count+beyond)
-	switch {
-	case rank > h.count:
-		return 0, false
-	case rank == h.count:
-		return h.Max(), true
-	case rank == 1:
-		return h.Min(), true
-	}
-	return min(max(h.ranked(rank), h.Min()), h.Max()), true
+	return min(max(h.ranked(rank), time.Duration(h.min)), time.Duration(h.max))
 }
 
 // ranked returns the mid-point of the bucket of a rank within [1, count].
@@ -220,75 +232,8 @@ func (h *Histogram) ranked(rank uint64) time.Duration {
 		}
 		rank -= n
 	}
-	return h.Max()
+	return time.Duration(h.max)
 }
-
-// Rank returns max(1, ceil(q n)), in integers so that 0.99 of 100 is 99.
-func Rank(q float64, n uint64) uint64 {
-	const unit = 1_000_000_000
-	parts := uint64(math.Round(min(max(q, 0), 1) * unit))
-	hi, lo := bits.Mul64(parts, n)
-	rank, rest := bits.Div64(hi, lo, unit)
-	if rest > 0 {
-		rank++
-	}
-	return max(rank, 1)
-}
-
-// CountAbove returns how many values lie in buckets above the one of d: what is certainly slower
-// than d, to the width of a bucket.
-func (h *Histogram) CountAbove(d time.Duration) uint64 {
-	var above uint64
-	switch {
-	case d > 0:
-		above = h.positive.countFrom(index(uint64(d)) + 1)
-	case d == 0:
-		above = h.positive.countFrom(least)
-	default:
-		above = h.zero + h.positive.countFrom(least)
-		if h.negative != nil {
-			above += h.negative.countFrom(least) - h.negative.countFrom(index(magnitude(int64(d))))
-		}
-	}
-	return above
-}
-
-// CDF returns the share of values that do not lie in buckets above the one of d, from 0 to 1; 0 of
-// an empty histogram.
-func (h *Histogram) CDF(d time.Duration) float64 {
-	if h.count == 0 {
-		return 0
-	}
-	return float64(h.count-h.CountAbove(d)) / float64(h.count)
-}
-
-// Bucket is one bucket: Count values v with base^Index < |v| <= base^(Index+1) seconds.
-type Bucket struct {
-	Index int
-	Count uint64
-}
-
-// Buckets yields the buckets of positive values that hold anything, lowest first.
-func (h *Histogram) Buckets() iter.Seq[Bucket] {
-	return func(yield func(Bucket) bool) {
-		h.positive.ascending(func(i int, n uint64) bool { return yield(Bucket{i, n}) })
-	}
-}
-
-// NegativeBuckets yields the buckets of negative values by their magnitude, lowest index first.
-func (h *Histogram) NegativeBuckets() iter.Seq[Bucket] {
-	return func(yield func(Bucket) bool) {
-		if h.negative != nil {
-			h.negative.ascending(func(i int, n uint64) bool { return yield(Bucket{i, n}) })
-		}
-	}
-}
-
-// ZeroCount returns how many values were zero.
-func (h *Histogram) ZeroCount() uint64 { return h.zero }
-
-// Bounds returns the edges of bucket i in seconds: lower exclusive, upper inclusive.
-func Bounds(i int) (lower, upper float64) { return edge(i), edge(i + 1) }
 
 // Equal reports whether two histograms hold the same.
 func (h *Histogram) Equal(o *Histogram) bool {

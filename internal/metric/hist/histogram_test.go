@@ -41,6 +41,11 @@ func of(values []time.Duration) *Histogram {
 func TestMergeLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := durations(t, "a"), durations(t, "b"), durations(t, "c")
+		x, y := values(t, "x"), values(t, "y")
+		with := func(h *Histogram, v []float64) *Histogram {
+			h.Merge(numbers(t, v...))
+			return h
+		}
 		merge := func(hs ...*Histogram) []byte {
 			m := New()
 			for _, h := range hs {
@@ -48,11 +53,11 @@ func TestMergeLaws(t *testing.T) {
 			}
 			return m.AppendBinary(nil)
 		}
-		whole := of(slices.Concat(a, b, c)).AppendBinary(nil)
-		bc := of(b)
+		whole := with(of(slices.Concat(a, b, c)), slices.Concat(x, y)).AppendBinary(nil)
+		bc := with(of(b), y)
 		bc.Merge(of(c))
 		for name, got := range map[string][]byte{
-			"abc": merge(of(a), of(b), of(c)), "cba": merge(of(c), of(b), of(a)), "a(bc)": merge(of(a), bc),
+			"abc": merge(with(of(a), x), with(of(b), y), of(c)), "cba": merge(of(c), with(of(b), y), with(of(a), x)), "a(bc)": merge(with(of(a), x), bc),
 		} {
 			if !bytes.Equal(got, whole) {
 				t.Errorf("merge %s differs from recording all", name)
@@ -190,34 +195,6 @@ func TestRankIsExact(t *testing.T) {
 	}
 }
 
-// TestCounting compares what lies above a value with the raw values, to the width of a bucket.
-func TestCounting(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		values := durations(t, "values")
-		limit := time.Duration(rapid.OneOf(
-			rapid.Int64(), rapid.Int64Range(-1000, 1000), rapid.Just[int64](0),
-		).Draw(t, "limit"))
-		var certainly, possibly uint64
-		for _, v := range values {
-			switch {
-			case v > limit && !near(v, limit):
-				certainly++
-				possibly++
-			case v > limit:
-				possibly++
-			}
-		}
-		h := of(values)
-		got := h.CountAbove(limit)
-		if got < certainly || got > possibly {
-			t.Errorf("%d above %d, want %d to %d", got, limit, certainly, possibly)
-		}
-		if len(values) > 0 && math.Abs(h.CDF(limit)+float64(got)/float64(len(values))-1) > 1e-12 {
-			t.Errorf("CDF %v and %d above of %d", h.CDF(limit), got, len(values))
-		}
-	})
-}
-
 func TestQuantileBeyond(t *testing.T) {
 	h := New()
 	for i := range 90 {
@@ -237,7 +214,7 @@ func TestQuantileBeyond(t *testing.T) {
 		{"smallest", 0, 1_000_000, time.Second, true},
 	} {
 		got, ok := h.QuantileBeyond(c.q, c.beyond)
-		if got != c.want || ok != c.ok {
+		if got != c.want.Seconds() || ok != c.ok {
 			t.Errorf("%s: %v %v, want %v %v", c.name, got, ok, c.want, c.ok)
 		}
 	}
@@ -264,17 +241,20 @@ func TestRecordAllocatesNothing(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	good := of([]time.Duration{1}).AppendBinary(nil)
 	for name, change := range map[string]func([]byte) []byte{
-		"nothing":        func([]byte) []byte { return nil },
-		"other scale":    func(b []byte) []byte { b[0]++; return b },
-		"count mismatch": func(b []byte) []byte { b[1]++; return b },
-		"cut short":      func(b []byte) []byte { return b[:len(b)-1] },
-		"trailing":       func(b []byte) []byte { return append(b, 0) },
-		"longer number":  func(b []byte) []byte { return slices.Replace(b, 2, 3, 0x80, 0) },
-		"too large":      func(b []byte) []byte { return slices.Replace(b, 1, 2, bytes.Repeat([]byte{0xff}, 11)...) },
-		"minimum":        func(b []byte) []byte { b[3] = 4; return b },
-		"maximum":        func(b []byte) []byte { b[4] = 4; return b },
-		"sum":            func(b []byte) []byte { b[6] = 2; return b },
-		"squares":        func(b []byte) []byte { b[9] = 0; return b },
+		"nothing":         func([]byte) []byte { return nil },
+		"other scale":     func(b []byte) []byte { b[0]++; return b },
+		"count mismatch":  func(b []byte) []byte { b[1]++; return b },
+		"cut short":       func(b []byte) []byte { return b[:len(b)-1] },
+		"trailing":        func(b []byte) []byte { return append(b, 0) },
+		"longer number":   func(b []byte) []byte { return slices.Replace(b, 2, 3, 0x80, 0) },
+		"too large":       func(b []byte) []byte { return slices.Replace(b, 1, 2, bytes.Repeat([]byte{0xff}, 11)...) },
+		"minimum":         func(b []byte) []byte { b[3] = 4; return b },
+		"maximum":         func(b []byte) []byte { b[4] = 4; return b },
+		"sum":             func(b []byte) []byte { b[6] = 2; return b },
+		"squares":         func(b []byte) []byte { b[9] = 0; return b },
+		"large, and none": func(b []byte) []byte { b[0] |= wide; return append(b, Scale, 0) },
+		"large, missing":  func(b []byte) []byte { b[0] |= wide; return b },
+		"large, small":    func(b []byte) []byte { b[0] |= wide; return append(b, good...) },
 	} {
 		var h Histogram
 		h.Record(7)
@@ -285,28 +265,9 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestRecordValue(t *testing.T) {
-	h := New()
-	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 9.3e9, -9.3e9} {
-		if h.RecordValue(bad) == nil {
-			t.Errorf("%v was counted", bad)
-		}
-	}
-	if !h.Empty() {
-		t.Error("a refused value was counted")
-	}
-	for _, v := range []float64{12.5, -3, 0, 9.2e9} {
-		if err := h.RecordValue(v); err != nil {
-			t.Errorf("%v: %v", v, err)
-		}
-	}
-	if got, want := h.Sum(), 12.5-3+9.2e9; got != want {
-		t.Errorf("sum %v, want %v", got, want)
-	}
-}
-
 func TestResetKeepsNothing(t *testing.T) {
 	h := of([]time.Duration{-5, 0, 7, time.Second})
+	h.Merge(numbers(t, 1e12, -1e12))
 	h.Reset()
 	if !h.Equal(New()) {
 		t.Error("a reset histogram is not empty")
@@ -320,6 +281,7 @@ func TestResetKeepsNothing(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := of(durations(t, "values"))
+		h.Merge(numbers(t, values(t, "numbers")...))
 		var back Histogram
 		if err := back.UnmarshalBinary(h.AppendBinary(nil)); err != nil {
 			t.Fatal(err)
@@ -334,6 +296,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzUnmarshal(f *testing.F) {
 	f.Add(New().AppendBinary(nil))
 	f.Add(of([]time.Duration{-time.Hour, -1, 0, 0, 1, time.Millisecond, time.Second}).AppendBinary(nil))
+	f.Add(numbers(f, 1e10, -1e18, 3).AppendBinary(nil))
 	f.Add([]byte{Scale, 1, 0, 2, 2, 0, 1, 0, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var h Histogram

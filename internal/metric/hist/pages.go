@@ -68,19 +68,13 @@ func (p *pages) descending(yield func(i int, n uint64) bool) {
 	}
 }
 
-// countFrom returns how many values lie in the bucket i and those above it.
-func (p *pages) countFrom(i int) uint64 {
-	var total uint64
-	at := i - least
-	for o := at / perOctave; o < octaves; o++ {
-		if p[o] == nil {
-			continue
-		}
-		for k := max(0, at-o*perOctave); k < perOctave; k++ {
-			total += p[o][k]
-		}
+// total returns how many values all buckets hold.
+func (p *pages) total() uint64 {
+	var n uint64
+	for _, in := range p.ascending {
+		n += in
 	}
-	return total
+	return n
 }
 
 // extent returns the lowest and the highest index of a bucket that holds anything.

@@ -144,7 +144,7 @@ func (l Load) NotSentTotal() int64 {
 }
 
 // Requests are what an independent server counts. sent = succeeded + failed, setup and teardown
-// apart; retried and redirects are contained in sent.
+// apart, which no phase has; retried and redirects are contained in sent. Redirects are not followed yet.
 type Requests struct {
 	Sent      int64 `json:"sent"`
 	Succeeded int64 `json:"succeeded"`
@@ -155,26 +155,17 @@ type Requests struct {
 	Teardown  int64 `json:"teardown"`
 }
 
-// PhaseRequests are the requests of one phase.
-type PhaseRequests struct {
-	Sent      int64 `json:"sent"`
-	Succeeded int64 `json:"succeeded"`
-	Failed    int64 `json:"failed"`
-	Retried   int64 `json:"retried"`
-	Redirects int64 `json:"redirects"`
-}
-
 // Phase is one stretch of load. Offered and achieved are arrivals per second of its schedule,
 // pauses excluded; null when the phase had no time under load.
 type Phase struct {
-	Name         string        `json:"name"`
-	Warmup       bool          `json:"warmup"`
-	Load         Load          `json:"load"`
-	Requests     PhaseRequests `json:"requests"`
-	OfferedPerS  *float64      `json:"offered_per_s"`
-	AchievedPerS *float64      `json:"achieved_per_s"`
-	FromS        float64       `json:"from_s"`
-	ToS          float64       `json:"to_s"`
+	Name         string   `json:"name"`
+	Warmup       bool     `json:"warmup"`
+	Load         Load     `json:"load"`
+	Requests     Requests `json:"requests"`
+	OfferedPerS  *float64 `json:"offered_per_s"`
+	AchievedPerS *float64 `json:"achieved_per_s"`
+	FromS        float64  `json:"from_s"`
+	ToS          float64  `json:"to_s"`
 }
 
 // Series is requests with the same labels. The first row of a Document is the total without
@@ -210,7 +201,7 @@ type Measure struct {
 	P99       *float64          `json:"p99"`
 	P999      *float64          `json:"p999"`
 	RatePerS  *float64          `json:"rate_per_s"`
-	TrendPerS *float64          `json:"trend_per_s"` // slope of the means per second over run time
+	TrendPerS *float64          `json:"trend_per_s"` // slope of the line through all values over run time
 }
 
 // Timeline is the run second by second, warm-up included.

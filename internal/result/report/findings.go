@@ -13,10 +13,14 @@ import (
 // findings are what the numbers of the load itself say that the reader should act on.
 func (b *builder) findings(d *Document) []Finding {
 	findings := []Finding{}
-	for _, find := range []func(*Document) (Finding, bool){b.generator, b.saturation, failures, b.accounting} {
+	for _, find := range []func(*Document) (Finding, bool){b.generator, b.saturation} {
 		if f, ok := find(d); ok {
 			findings = append(findings, f)
 		}
+	}
+	findings = append(findings, failures(d)...)
+	if f, ok := b.accounting(d); ok {
+		findings = append(findings, f)
 	}
 	return findings
 }
@@ -62,23 +66,43 @@ func (b *builder) saturation(d *Document) (Finding, bool) {
 // silent about them.
 var unreachable = map[string]bool{"connect": true, "dns": true}
 
-// failures names the most frequent kinds of errors and where they came from.
-func failures(d *Document) (Finding, bool) {
+// failures names the most frequent kinds of errors and where they came from, apart for each of those
+// who may be the cause.
+func failures(d *Document) []Finding {
 	kinds := errorRows(d)
+	var found []Finding
+	for _, who := range []struct {
+		origin            metric.Origin
+		component, advice string
+	}{
+		{metric.OriginTarget, "target", "Look at the target's log for the stretches in which errors were counted; failed requests are part of the response times."},
+		{metric.OriginGenerator, "workers", "Not the target's: raise the limits that the workers ran into, or add workers. What was cancelled was cut off when the load ended."},
+		{metric.OriginScenario, "scenario", "Not the target's: correct the steps named here, whose requests could not be built."},
+	} {
+		rows := slices.DeleteFunc(slices.Clone(kinds), func(r errorRow) bool { return metric.OriginOf(r.kind) != who.origin })
+		if len(rows) == 0 {
+			continue
+		}
+		advice := who.advice
+		if unreachable[rows[0].kind] {
+			advice = "Check that something listens at the target's address and can be reached from the workers; failed requests are part of the response times."
+		}
+		found = append(found, Finding{
+			Kind: "errors", Component: who.component, Evidence: errorEvidence(rows), Confidence: "high", Recommendation: advice,
+		})
+	}
+	return found
+}
+
+func errorEvidence(rows []errorRow) []Evidence {
 	var evidence []Evidence
-	for _, k := range kinds[:min(3, len(kinds))] {
+	for _, k := range rows[:min(3, len(rows))] {
 		evidence = append(evidence, Evidence{
 			"error." + k.kind,
 			fmt.Sprintf("%s (%s of all requests), most in %s: %s", plural(k.count, k.kind+" error"), ratio(k.share), k.where, kindText(k.kind)),
 		})
 	}
-	advice := "Look at the target's log for the stretches in which errors were counted; failed requests are part of the response times."
-	if len(kinds) > 0 && unreachable[kinds[0].kind] {
-		advice = "Check that something listens at the target's address and can be reached from the workers; failed requests are part of the response times."
-	}
-	return Finding{
-		Kind: "errors", Component: "target", Evidence: evidence, Confidence: "high", Recommendation: advice,
-	}, len(evidence) > 0
+	return evidence
 }
 
 // accounting tells when arrivals are unaccounted for.

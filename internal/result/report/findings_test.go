@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,8 +13,8 @@ func TestAdviceFitsTheErrors(t *testing.T) {
 		kinds  map[string]int64
 		advice string
 	}{
-		{"the target answered", map[string]int64{"status": 9, "connect": 1}, "target's log"},
-		{"nobody listens", map[string]int64{"status": 1, "connect": 9}, "something listens"},
+		{"the target answered", map[string]int64{"check": 9, "connect": 1}, "target's log"},
+		{"nobody listens", map[string]int64{"check": 1, "connect": 9}, "something listens"},
 		{"the name is unknown", map[string]int64{"dns": 3}, "something listens"},
 	}
 	for _, tt := range tests {
@@ -24,10 +25,32 @@ func TestAdviceFitsTheErrors(t *testing.T) {
 			}
 			total := row
 			total.Labels = map[string]string{}
-			f, found := failures(&Document{Series: []Series{total, row}})
-			if !found || !strings.Contains(f.Recommendation, tt.advice) {
-				t.Errorf("advice %q (found %t), want one with %q", f.Recommendation, found, tt.advice)
+			found := failures(&Document{Series: []Series{total, row}})
+			if len(found) != 1 || !strings.Contains(found[0].Recommendation, tt.advice) {
+				t.Errorf("findings %+v, want one with advice %q", found, tt.advice)
 			}
 		})
+	}
+}
+
+// What failed because of the workers or the scenario is not held against the target.
+func TestFindingsNameTheCause(t *testing.T) {
+	kinds := map[string]int64{"check": 2, "no_ports": 4, "cancelled": 1, "template": 3}
+	found := failures(&Document{Series: []Series{
+		{Requests: 20, ErrorsByKind: kinds},
+		{Labels: map[string]string{"step": "s"}, Requests: 20, ErrorsByKind: kinds},
+	}})
+	want := map[string][]string{"target": {"error.check"}, "workers": {"error.no_ports", "error.cancelled"}, "scenario": {"error.template"}}
+	if len(found) != len(want) {
+		t.Fatalf("findings %+v", found)
+	}
+	for _, f := range found {
+		var codes []string
+		for _, e := range f.Evidence {
+			codes = append(codes, e.Code)
+		}
+		if !slices.Equal(codes, want[f.Component]) || f.Recommendation == "" {
+			t.Errorf("%s: %v, want %v", f.Component, codes, want[f.Component])
+		}
 	}
 }

@@ -18,7 +18,6 @@ type Fold struct {
 	lag      map[string]*hist.Histogram // by phase
 	gap      map[string]*hist.Histogram // distances of arrivals, by phase
 	retried  map[string]int64           // by phase
-	redirect map[string]int64           // by phase
 	measures map[metric.Key]*tally
 	infos    map[string]metric.Info
 	phases   map[string]*metric.Arrivals
@@ -58,7 +57,7 @@ type second struct {
 func NewFold() *Fold {
 	return &Fold{
 		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{}, gap: map[string]*hist.Histogram{},
-		retried: map[string]int64{}, redirect: map[string]int64{},
+		retried:  map[string]int64{},
 		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
 		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{}, causes: map[string]int64{},
 	}
@@ -157,8 +156,6 @@ func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
 		}
 	case metric.Retried:
 		f.retried[phase] += value.Count
-	case metric.Redirects:
-		f.redirect[phase] += value.Count
 	default:
 		f.addMeasure(key, value, s.Index)
 	}
@@ -232,9 +229,9 @@ func dist(h *hist.Histogram) Dist {
 	if h == nil || h.Empty() {
 		return Dist{}
 	}
-	q := func(q float64) float64 { return h.Quantile(q).Seconds() }
+	q := h.QuantileValue
 	return Dist{
-		Count: count(h), Mean: h.Mean(), Stddev: h.Stddev(), Min: h.Min().Seconds(), Max: h.Max().Seconds(),
+		Count: count(h), Mean: h.Mean(), Stddev: h.Stddev(), Min: h.MinValue(), Max: h.MaxValue(),
 		P50: q(0.5), P90: q(0.9), P95: q(0.95), P99: q(0.99), P999: q(0.999),
 	}
 }

@@ -170,6 +170,7 @@ type junitReader struct {
 			Failure *struct{} `xml:"failure"`
 			Error   *struct{} `xml:"error"`
 			Skipped *struct{} `xml:"skipped"`
+			Out     string    `xml:"system-out"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
 }
@@ -203,6 +204,10 @@ func TestJUnit(t *testing.T) {
 	criterion := func(name, result string) Criterion {
 		return Criterion{Name: name, Check: "p99(x) < 1s", Result: result, Severity: "critical", Limit: 1, Unit: "s"}
 	}
+	warning := func(c Criterion) Criterion {
+		c.Severity = "warning"
+		return c
+	}
 	tests := []struct {
 		name                      string
 		verdict                   string
@@ -216,6 +221,9 @@ func TestJUnit(t *testing.T) {
 		{"invalid criterion", Invalid, []Criterion{criterion("a", Invalid)}, 0, 2, 0},
 		{"invalid run without criteria", Invalid, nil, 0, 1, 0},
 		{"aborted run of which the criteria held", Aborted, []Criterion{criterion("a", Pass)}, 0, 1, 0},
+		{"a warning does not decide", Pass, []Criterion{warning(criterion("a", Fail)), warning(criterion("b", Invalid)), warning(criterion("c", Pass))}, 0, 0, 0},
+		{"a warning that is skipped", Pass, []Criterion{warning(criterion("a", Skipped))}, 0, 0, 1},
+		{"a severity that is not known decides", Fail, []Criterion{{Name: "a", Result: Fail, Severity: "grave"}}, 1, 0, 0},
 		{"a result of a later version", Pass, []Criterion{criterion("a", "REGRESSION")}, 0, 1, 0},
 	}
 	for _, tt := range tests {
@@ -225,6 +233,12 @@ func TestJUnit(t *testing.T) {
 			s := parseJUnit(t, render(t, WriteJUnit, d)).Suites[0]
 			if s.Tests != len(tt.criteria)+1 || s.Failures != tt.failures || s.Errors != tt.errors || s.Skipped != tt.skipped {
 				t.Errorf("suite = %+v", s)
+			}
+			for i, c := range tt.criteria {
+				told := strings.HasPrefix(s.Cases[i+1].Out, "warning, "+c.Result+": "+c.Check)
+				if want := c.Severity == "warning" && c.Result != Pass && c.Result != Skipped; told != want {
+					t.Errorf("output of %s %s: %q", c.Severity, c.Result, s.Cases[i+1].Out)
+				}
 			}
 		})
 	}

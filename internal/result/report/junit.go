@@ -10,7 +10,8 @@ import (
 
 // WriteJUnit renders d for pipelines that read JUnit XML: one test case for each row of the
 // criteria, and one for the run itself, so that a run that could not be judged, or was stopped, is
-// an error whatever its criteria say.
+// an error whatever its criteria say. Only what decides the verdict fails a case: of a warning that does
+// not hold the output tells.
 func WriteJUnit(w io.Writer, d *Document) error {
 	suite := junitSuite{
 		Name: d.Run.Name, Time: junitTime(d.Run.WallS), Timestamp: d.Run.StartedAt.UTC().Format("2006-01-02T15:04:05"),
@@ -84,6 +85,7 @@ type junitCase struct {
 	Failure *junitProblem `xml:"failure"`
 	Error   *junitProblem `xml:"error"`
 	Skipped *junitSkip    `xml:"skipped"`
+	Out     string        `xml:"system-out,omitempty"`
 }
 
 type junitProblem struct {
@@ -131,17 +133,22 @@ func criterionCase(d *Document, c Criterion, names map[string]int) junitCase {
 	if c.Reason != "" {
 		message += ": " + c.Reason
 	}
-	switch c.Result {
-	case Pass:
-	case Fail:
-		out.Failure = &junitProblem{Message: message, Type: c.Severity, Text: violationText(d, c, message)}
-	case Skipped:
+	switch {
+	case c.Result == Pass:
+	case c.Result == Skipped:
 		out.Skipped = &junitSkip{Message: message}
+	case advisory(c.Severity):
+		out.Out = c.Severity + ", " + c.Result + ": " + violationText(d, c, message)
+	case c.Result == Fail:
+		out.Failure = &junitProblem{Message: message, Type: c.Severity, Text: violationText(d, c, message)}
 	default:
 		out.Error = &junitProblem{Message: message, Type: c.Result, Text: message}
 	}
 	return out
 }
+
+// advisory tells whether a criterion has no part in the verdict: then it fails no pipeline either.
+func advisory(severity string) bool { return severity == "warning" || severity == "info" }
 
 // violationText lists the violations of a criterion.
 func violationText(d *Document, c Criterion, message string) string {

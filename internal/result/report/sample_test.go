@@ -160,7 +160,7 @@ func (s *sample) request(sec *metric.Second, labels metric.Labels, step int) boo
 	}
 	switch {
 	case chance < 6:
-		labels = labels.With("outcome", "failed").With("status", "503").With("error", "status")
+		labels = labels.With("outcome", "failed").With("status", "503").With("error", "check")
 	case chance < 8:
 		labels = labels.With("outcome", "failed").With("status", "").With("error", "timeout")
 	case chance == 8 && step == 2:

@@ -59,8 +59,8 @@ func (r *row) series(labels map[string]string, active time.Duration) Series {
 }
 
 // requests counts those of one phase.
-func (f *Fold) requests(phase string) PhaseRequests {
-	p := PhaseRequests{Retried: f.retried[phase], Redirects: f.redirect[phase]}
+func (f *Fold) requests(phase string) Requests {
+	p := Requests{Retried: f.retried[phase]}
 	for key, r := range f.rows {
 		if key.phase == phase {
 			p.Sent += count(r.response)

@@ -9,13 +9,12 @@ import (
 	"proofload/internal/metric/hist"
 )
 
-// tally gathers one measure. The sums of a weighted regression of the values on time are kept with
-// it; they are additive, so it does not matter in which parts the seconds come.
+// tally gathers one measure. All of it is additive, so it does not matter in which parts the seconds
+// come.
 type tally struct {
 	hist    *hist.Histogram // nil for a counter
 	counter int64
-
-	weight, time, timeSquares, values, products float64
+	trend   metric.Trend
 }
 
 // folded are the labels that tell rows of requests apart and not those of measures.
@@ -52,22 +51,7 @@ func (f *Fold) addMeasure(key metric.Key, value metric.Value, index int64) {
 		t.hist = hist.New()
 	}
 	t.hist.Merge(value.Hist)
-	at, n := float64(index), float64(value.Hist.Count())
-	t.weight += n
-	t.time += n * at
-	t.timeSquares += n * at * at
-	t.values += value.Hist.Sum()
-	t.products += at * value.Hist.Sum()
-}
-
-// trend returns the slope per second, nil when all values are of one second.
-func (t *tally) trend() *float64 {
-	spread := t.weight*t.timeSquares - t.time*t.time
-	if spread <= 0 {
-		return nil
-	}
-	slope := (t.weight*t.products - t.time*t.values) / spread
-	return &slope
+	t.trend.Add(float64(index), float64(value.Hist.Count()), value.Hist.Sum())
 }
 
 // measuresOver lists the measures in the order of category, name and labels, with rates over active.
@@ -102,6 +86,9 @@ func (t *tally) measure(key metric.Key, info metric.Info, active time.Duration) 
 	d, sum := dist(t.hist), t.hist.Sum()
 	m.Sum, m.Mean, m.Min, m.Max, m.Stddev = &sum, &d.Mean, &d.Min, &d.Max, &d.Stddev
 	m.P50, m.P90, m.P95, m.P99, m.P999 = &d.P50, &d.P90, &d.P95, &d.P99, &d.P999
-	m.RatePerS, m.TrendPerS = per(m.Count, active), t.trend()
+	m.RatePerS = per(m.Count, active)
+	if slope, ok := t.trend.Slope(); ok {
+		m.TrendPerS = &slope
+	}
 	return m
 }
