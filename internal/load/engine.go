@@ -112,7 +112,6 @@ func (e *Engine) Apply(s State) {
 	}
 	for _, p := range e.phases {
 		p.permits = e.permits(p.plan, s.Permits)
-		p.atCap = slices.Contains(s.AtCap, p.plan.Name)
 	}
 	e.waiter.Wake()
 }

@@ -281,7 +281,6 @@ func TestNotSent(t *testing.T) {
 		state State
 		cause metric.Cause
 	}{
-		{"the fleet's cap", State{Revision: 1, Ranges: allRanges, Permits: map[string]int64{"p": 10}, AtCap: []string{"p"}}, metric.CauseMaxInFlight},
 		{"the whole cap is this worker's", State{Revision: 1, Ranges: allRanges}, metric.CauseMaxInFlight},
 		{"the share of the cap", State{Revision: 1, Ranges: allRanges, Permits: map[string]int64{"p": 10}}, metric.CauseCapShare},
 	}
@@ -295,9 +294,20 @@ func TestNotSent(t *testing.T) {
 			r := newRig(t, planOf(p), slow)
 			r.Apply(tt.state)
 			r.run()
-			want(t, r.wait(), 100, 10, map[metric.Cause]int64{tt.cause: 90})
-			if valid := tt.cause == metric.CauseMaxInFlight; valid != (r.sum.Health != metric.HealthInvalid) {
-				t.Errorf("health %v for %s", r.sum.Health, tt.cause)
+			time.Sleep(1500 * time.Millisecond)
+			s := r.Seal(0)
+			r.sum.Merge(s)
+			r.sealed = 1
+			want(t, r.wait(), 100, 10, map[metric.Cause]int64{metric.CauseNoPermit: 90})
+			if s.Health != metric.HealthValid {
+				t.Errorf("the worker itself calls it %v %v", s.Health, s.Causes)
+			}
+			s.Charge(chargingOf(p))
+			if n := s.Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}].NotSent[tt.cause]; n != 90 {
+				t.Errorf("%d charged as %s, want 90", n, tt.cause)
+			}
+			if valid := tt.cause == metric.CauseMaxInFlight; valid != (s.Health != metric.HealthInvalid) {
+				t.Errorf("health %v for %s", s.Health, tt.cause)
 			}
 		})
 	}

@@ -125,7 +125,7 @@ func TestTargetStalls(t *testing.T) {
 	p.MaxInFlight = 20
 	s := execute(t, httpPlan(server.URL, 1, p))
 	a := s.Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}]
-	if a.NotSent[metric.CauseMaxInFlight] == 0 || a.NotSent[metric.CauseCapShare] != 0 {
+	if a.NotSent[metric.CauseNoPermit] == 0 {
 		t.Errorf("not sent %v: what the stall held back is the target's", a.NotSent)
 	}
 	slow := s.Select(metric.ResponseTime, func(metric.Labels) bool { return true })

@@ -18,9 +18,6 @@ type State struct {
 	// Permits are how many iterations of a phase this worker may have in flight. A phase that is not
 	// named has the share of its cap that corresponds to the positions owned.
 	Permits map[string]int64
-	// AtCap names the phases that have reached their cap over the whole fleet: what their lack of
-	// permits holds back is charged to the target.
-	AtCap []string
 	// Halt ends the load for good: no work starts any more.
 	Halt bool
 }

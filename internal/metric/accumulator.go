@@ -103,6 +103,12 @@ type slot struct {
 	counters []int64
 	arrivals []Arrivals
 	notSent  []notSent
+	peaks    []peak
+}
+
+type peak struct {
+	phase string
+	n     int64
 }
 
 type notSent struct {
@@ -169,6 +175,19 @@ func (r *Recorder) NotSent(second int64, h ArrivalHandle, cause Cause, n int64) 
 	s.notSent = append(s.notSent, notSent{h, cause, n})
 }
 
+// Peak notes how many iterations of a phase are in flight; of a second, the most stands. Only one
+// recorder is to be told of a phase. The lock must be held.
+func (r *Recorder) Peak(second int64, phase string, n int64) {
+	s := r.slot(second)
+	for i := range s.peaks {
+		if s.peaks[i].phase == phase {
+			s.peaks[i].n = max(s.peaks[i].n, n)
+			return
+		}
+	}
+	s.peaks = append(s.peaks, peak{phase, n})
+}
+
 // Seal closes every second through the given one and returns what they hold as one delta of that
 // second. Seconds must be sealed in order. Recorders are locked only while a slot is exchanged.
 func (a *Accumulator) Seal(second int64) Second {
@@ -223,6 +242,10 @@ func (a *Accumulator) drain(s *slot, out *Second) {
 		a.row(out, n.row).Merge(Arrivals{NotSent: map[Cause]int64{n.cause: n.n}})
 	}
 	s.notSent = s.notSent[:0]
+	for _, p := range s.peaks {
+		out.peak(p.phase, max(out.Peaks[p.phase], p.n))
+	}
+	s.peaks = s.peaks[:0]
 }
 
 func (a *Accumulator) row(out *Second, h ArrivalHandle) *Arrivals {

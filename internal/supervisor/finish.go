@@ -73,7 +73,9 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 	}
 	j := judge.New(r.plan)
 	j.SetSchedule(a.history, stopped)
+	charging := charging(r.plan)
 	for _, s := range inOrder(whole) {
+		s.Charge(charging)
 		if err := b.fold.Add(s); err != nil && b.err == nil {
 			b.err = err
 		}
