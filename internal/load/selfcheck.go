@@ -13,7 +13,7 @@ import (
 
 // Causes that a second is not valid. They are public: they stand in results.
 const (
-	CauseScheduleLag = "schedule_lag"    // arrivals were started late
+	CauseScheduleLag = "schedule_lag" // arrivals were started late
 	CauseNotSent     = metric.UnhealthyNotSent
 	CauseScheduler   = "scheduler"       // goroutines waited for a processor
 	CauseCPU         = "cpu"             // a core had no time left
