@@ -343,10 +343,26 @@ func TestNotSent(t *testing.T) {
 		r.SetLease(never)
 		want(t, r.wait(), 400, 100+5+199, map[metric.Cause]int64{metric.CauseLate: 96})
 	})
+	simulate(t, "a phase that ends without a lease waits for the next one", func(t *testing.T) {
+		r := newRig(t, planOf(openPhase("a", [3]float64{10, 10, 2}), openPhase("b", [3]float64{10, 10, 5})), &fakeProgram{})
+		r.run()
+		r.SetLease(1500 * time.Millisecond)
+		time.Sleep(2995 * time.Millisecond)
+		if s := r.Status(); s.Phases[0].Ended || s.Covered > 1500*time.Millisecond {
+			t.Errorf("without a lease: %+v", s)
+		}
+		r.SetLease(never)
+		want(t, r.wait(), 20+50, 15+35, map[metric.Cause]int64{metric.CauseLate: 5 + 15})
+		if c := r.Status().Covered; c < 5*time.Second {
+			t.Errorf("covered %v", c)
+		}
+	})
 	simulate(t, "a plan that ends without a lease", func(t *testing.T) {
 		r := newRig(t, planOf(openPhase("p", [3]float64{100, 100, 4})), &fakeProgram{})
 		r.run()
 		r.SetLease(time.Second)
+		time.Sleep(5 * time.Second)
+		r.cancel()
 		want(t, r.wait(), 100, 100, nil)
 		if c := r.Status().Covered; c > time.Second {
 			t.Errorf("covered %v without a lease", c)
