@@ -43,8 +43,10 @@ type column struct {
 type outcome struct {
 	status int
 	kind   string
+	unsent bool
 }
 
+// times has no service time for what was not sent; its response time then is that of metric.Unsent.
 type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
@@ -184,8 +186,13 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(time.Duration)                             {}
-func (c *counter) Request(*flow.Report)                            { c.requests++ }
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
+
+func (c *counter) Request(q *flow.Report) {
+	if !q.Unsent() {
+		c.requests++
+	}
+}
 
 // admit implements program.
 func (p *flows) admit(r *runner) bool {
@@ -217,7 +224,7 @@ func (r *runner) Began(at time.Duration) {
 // Request implements flow.Sink: it counts one request.
 func (r *runner) Request(q *flow.Report) {
 	c := r.column(q.Step)
-	o := outcome{q.Status, q.Kind}
+	o := outcome{q.Status, q.Kind, q.Unsent()}
 	if o != c.last || c.outcomes == nil {
 		c.last, c.lastTimes = o, c.times(r.engine.acc, o)
 	}
@@ -226,6 +233,9 @@ func (r *runner) Request(q *flow.Report) {
 	rec.Lock()
 	defer rec.Unlock()
 	rec.Observe(s, c.lastTimes.response, q.Response)
+	if o.unsent {
+		return
+	}
 	rec.Observe(s, c.lastTimes.service, q.Service)
 	if q.Connect > 0 {
 		rec.Observe(s, c.connect, q.Connect)
@@ -290,6 +300,11 @@ func (c *column) times(acc *metric.Accumulator, o outcome) times {
 	}
 	if o.status != 0 {
 		labels = labels.With("status", strconv.Itoa(o.status))
+	}
+	if o.unsent {
+		t := times{response: acc.Hist(metric.Key{Metric: metric.Unsent, Labels: labels})}
+		c.outcomes[o] = t
+		return t
 	}
 	t := times{
 		response: acc.Hist(metric.Key{Metric: metric.ResponseTime, Labels: labels}),

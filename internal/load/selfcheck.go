@@ -83,8 +83,8 @@ func (c *selfCheck) judge(s metric.Second) (metric.Health, []string) {
 	}
 	c.judgeHost(strained)
 	for _, kind := range generatorErrors {
-		failed := s.Select(metric.ResponseTime, func(l metric.Labels) bool { return l.Get("error") == kind })
-		if failed != nil && !failed.Empty() {
+		ofKind := func(l metric.Labels) bool { return l.Get("error") == kind }
+		if !s.Select(metric.Unsent, ofKind).Empty() || !s.Select(metric.ResponseTime, ofKind).Empty() {
 			c.verdict.add(metric.HealthInvalid, CauseResources)
 		}
 	}

@@ -11,8 +11,13 @@ import (
 // absent on success), warmup ("true" or absent).
 const (
 	// ResponseTime counts every request sent, from the intended start of its step to its end; the
-	// number of requests is the count of this metric.
+	// number of requests is the count of this metric. One that the target refused to take, or could not
+	// be asked, counts as sent: it was tried.
 	ResponseTime = "response_time"
+	// Unsent counts, with the same times and labels, the requests of which nothing left and for which
+	// the target is not to blame: those that could not be built, and those for which this machine had no
+	// means. They are in no other metric of requests.
+	Unsent = "unsent"
 	// ServiceTime runs from the actual send to the end, for the same requests.
 	ServiceTime = "service_time"
 	// ScheduleLag runs from an arrival's intended start to its actual start. Labels: phase, warmup.

@@ -324,6 +324,28 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+func TestReportUnsent(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		report Report
+		want   bool
+	}{
+		{"answered", Report{Sent: true, Status: 200}, false},
+		{"refused by the target", Report{Kind: string(httpload.KindConnect)}, false},
+		{"no name", Report{Kind: string(httpload.KindDNS)}, false},
+		{"no answer", Report{Sent: true, Kind: string(httpload.KindTimeout)}, false},
+		{"cut while it was out", Report{Sent: true, Generator: true, Kind: string(httpload.KindCancelled)}, false},
+		{"cut before", Report{Generator: true, Kind: string(httpload.KindCancelled)}, true},
+		{"no port", Report{Generator: true, Kind: string(httpload.KindNoPorts)}, true},
+		{"no template", Report{Kind: KindTemplate}, true},
+		{"not HTTP", Report{Kind: string(httpload.KindRequest)}, true},
+	} {
+		if got := tt.report.Unsent(); got != tt.want {
+			t.Errorf("%s: unsent %v", tt.name, got)
+		}
+	}
+}
+
 func TestCutByContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the run was stopped")

@@ -143,25 +143,27 @@ func (l Load) NotSentTotal() int64 {
 	return sum
 }
 
-// Requests are what an independent server counts. sent = succeeded + failed, setup and teardown
-// apart; retried and redirects are contained in sent.
+// Requests are what an independent server counts, and those that the target refused. sent = succeeded +
+// failed, setup and teardown apart; retried and redirects are contained in sent, unsent is not.
 type Requests struct {
-	Sent      int64 `json:"sent"`
-	Succeeded int64 `json:"succeeded"`
-	Failed    int64 `json:"failed"`
-	Retried   int64 `json:"retried"`
-	Redirects int64 `json:"redirects"`
-	Setup     int64 `json:"setup"`
-	Teardown  int64 `json:"teardown"`
+	Sent      int64            `json:"sent"`
+	Succeeded int64            `json:"succeeded"`
+	Failed    int64            `json:"failed"`
+	Unsent    map[string]int64 `json:"unsent"` // by kind of error
+	Retried   int64            `json:"retried"`
+	Redirects int64            `json:"redirects"`
+	Setup     int64            `json:"setup"`
+	Teardown  int64            `json:"teardown"`
 }
 
 // PhaseRequests are the requests of one phase.
 type PhaseRequests struct {
-	Sent      int64 `json:"sent"`
-	Succeeded int64 `json:"succeeded"`
-	Failed    int64 `json:"failed"`
-	Retried   int64 `json:"retried"`
-	Redirects int64 `json:"redirects"`
+	Sent      int64            `json:"sent"`
+	Succeeded int64            `json:"succeeded"`
+	Failed    int64            `json:"failed"`
+	Unsent    map[string]int64 `json:"unsent"` // by kind of error
+	Retried   int64            `json:"retried"`
+	Redirects int64            `json:"redirects"`
 }
 
 // Phase is one stretch of load. Offered and achieved are arrivals per second of its schedule,
@@ -187,6 +189,7 @@ type Series struct {
 	RatePerS           *float64          `json:"rate_per_s"`
 	ErrorsByKind       map[string]int64  `json:"errors_by_kind"`
 	ErrorsByStatus     map[string]int64  `json:"errors_by_status"`
+	Unsent             map[string]int64  `json:"unsent"`        // by kind of error; no requests and no errors
 	ResponseTime       Dist              `json:"response_time"` // of all requests, from their intended start
 	ResponseTimeFailed Dist              `json:"response_time_failed"`
 	ServiceTime        Dist              `json:"service_time"` // of all requests, from their actual send

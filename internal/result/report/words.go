@@ -32,6 +32,8 @@ var kinds = map[string]string{
 	"check":          "an expectation of the step did not hold",
 	"extract":        "a value to save or measure was not in the answer",
 	"request":        "the request could not be built from the scenario",
+	"template":       "a template of the request could not be evaluated",
+	"internal":       "a defect of the worker",
 	"too_many_files": "the worker was out of file descriptors",
 	"no_ports":       "the worker had no local port left",
 	"no_buffers":     "the worker was out of memory for sockets",
