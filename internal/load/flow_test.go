@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"proofload/internal/load/schedule"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -164,23 +163,5 @@ func TestCutRequests(t *testing.T) {
 	}
 	if n := errorsOf(s); n["cancelled"] != uint64(a.Sent) {
 		t.Errorf("errors %v, want %d cancelled", n, a.Sent)
-	}
-}
-
-// TestUsersRows: no two iterations of users get the same row of a unique set.
-func TestUsersRows(t *testing.T) {
-	rows := map[int64]bool{}
-	c := newClosedLoad(&phase{plan: &scenario.Phase{Users: segments([3]float64{0, 7, 1}), Mix: []scenario.Weight{{Flow: "f", Weight: 1}}}, flows: []*flowRow{{}}, mix: schedule.NewMix([]scenario.Weight{{Flow: "f", Weight: 1}})})
-	for u := range int64(7) {
-		for n := range int64(20) {
-			row := c.job(u, n, 0, 0).row
-			if rows[row] {
-				t.Fatalf("row %d is dealt to two iterations", row)
-			}
-			rows[row] = true
-		}
-	}
-	if len(rows) != 140 || !rows[0] || !rows[139] {
-		t.Error("rows are left out")
 	}
 }

@@ -198,7 +198,7 @@ func (c *counter) Request(q *flow.Report) {
 func (p *flows) admit(r *runner) bool {
 	j := &r.job
 	x := &r.execution
-	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw}
+	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw, Deals: j.phase.plan.Deals}
 	if j.user != noUser {
 		x.it.ID.User = j.user
 		x.it.ID.Owner = j.phase.draw.Named("user").Child(uint64(j.user))
