@@ -39,6 +39,13 @@ func (c simClock) Now() time.Duration { return time.Since(c.t0) }
 type fakeProgram struct {
 	AdmitFn func(j *job) bool
 	RunFn   func(ctx context.Context, j *job) bool
+	TrimFn  func(r *runner)
+}
+
+func (f *fakeProgram) trim(r *runner) {
+	if f.TrimFn != nil {
+		f.TrimFn(r)
+	}
 }
 
 func (f *fakeProgram) admit(r *runner) bool { return f.AdmitFn == nil || f.AdmitFn(&r.job) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"time"
@@ -117,7 +118,7 @@ func (p *flows) target(name string, t scenario.Target) error {
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle})
+	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
@@ -125,8 +126,20 @@ func (p *flows) target(name string, t scenario.Target) error {
 	return nil
 }
 
-// maxIdle is how many connections of a target are kept open: as many as a phase may have in flight.
-const maxIdle = scenario.DefaultMaxInFlight
+// maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
+// together, or else each request beyond that would open one anew. Users may be scaled up, so it is no
+// less than the default cap.
+func maxIdle(plan *scenario.Plan) int {
+	n := 0.0
+	for _, p := range plan.Phases {
+		users := 0.0
+		for _, s := range p.Users {
+			users = max(users, s.From, s.To)
+		}
+		n += float64(p.MaxInFlight) + math.Ceil(users)
+	}
+	return int(min(max(n, scenario.DefaultMaxInFlight), math.MaxInt32))
+}
 
 // Close ends the mocks and closes the connections.
 func (p *flows) Close() error {
@@ -213,6 +226,9 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 	ok, _ := r.execution.it.Run(ctx, p.program.Flow(r.job.flow.key.Flow))
 	return ok
 }
+
+// trim implements program.
+func (p *flows) trim(r *runner) { r.execution.it.Trim() }
 
 // Began implements flow.Sink.
 func (r *runner) Began(at time.Duration) {

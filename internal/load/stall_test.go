@@ -15,12 +15,15 @@ func chargingOf(p scenario.Phase) metric.Charging {
 	return metric.Charging{Caps: map[string]int64{p.Name: p.MaxInFlight}, Sent: 0.995}
 }
 
+func thirdOf(i int) []schedule.Range {
+	return []schedule.Range{{From: i * scenario.Shards / 3, To: (i + 1) * scenario.Shards / 3}}
+}
+
 // third is one of three engines that share a phase evenly.
 func third(t *testing.T, i int, p scenario.Phase, run func(context.Context, *job) bool) *rig {
 	t.Helper()
 	r := newRig(t, planOf(p), &fakeProgram{RunFn: run})
-	from, to := i*scenario.Shards/3, (i+1)*scenario.Shards/3
-	r.Apply(State{Revision: 1, Ranges: []schedule.Range{{From: from, To: to}}, Permits: map[string]int64{p.Name: p.MaxInFlight / 3}})
+	r.Apply(State{Revision: 1, Ranges: thirdOf(i), Permits: map[string]int64{p.Name: p.MaxInFlight / 3}})
 	r.run()
 	return r
 }

@@ -11,7 +11,8 @@ import (
 type State struct {
 	// Revision grows with every change; an engine ignores a State that is not newer than its own.
 	Revision uint64
-	// Ranges are the positions that this worker owns, each for a stretch of run time.
+	// Ranges are the positions that this worker owns, each for a stretch of run time. No position may be
+	// in two of them: the second would be ignored.
 	Ranges []schedule.Range
 	// History is the changes of the run so far. It only grows.
 	History run.History
