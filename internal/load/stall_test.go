@@ -23,6 +23,7 @@ func thirdOf(i int) []schedule.Range {
 func third(t *testing.T, i int, p scenario.Phase, run func(context.Context, *job) bool) *rig {
 	t.Helper()
 	r := newRig(t, planOf(p), &fakeProgram{RunFn: run})
+	r.unobserved()
 	r.Apply(State{Revision: 1, Ranges: thirdOf(i), Permits: map[string]int64{p.Name: p.MaxInFlight / 3}})
 	r.run()
 	return r
