@@ -19,9 +19,9 @@ import (
 
 	"proofload/internal/coordinator"
 	"proofload/internal/lease/embedded"
+	"proofload/internal/load/schedule"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
-	"proofload/internal/load/schedule"
 	"proofload/internal/scenario"
 	"proofload/internal/telemetry"
 	"proofload/internal/worker"

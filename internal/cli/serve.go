@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"proofload/internal/coordinator"
-	"proofload/internal/run"
 	"proofload/internal/load/schedule"
+	"proofload/internal/run"
 	"proofload/internal/scenario"
 	"proofload/internal/telemetry"
 	"proofload/internal/worker"

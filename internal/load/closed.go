@@ -27,7 +27,7 @@ type closedLoad struct {
 	fresh  bool          // users and ranges have changed, or an edge of a range has been passed
 	since  time.Duration // run time at which they had changed last
 
-	dry    bool          // a user's data has run out
+	dry bool // a user's data has run out
 
 	gate atomic.Pointer[gate] // nil: no user may go on without the pacer
 

@@ -181,7 +181,8 @@ func TestPoissonRows(t *testing.T) {
 		t.Error("rows that nobody can count are enough")
 	}
 	var need int
-	if _, err := fmt.Sscanf(err.Error()[strings.Index(err.Error(), "draw"):], "draw %d of them", &need); err != nil {
+	_, after, _ := strings.Cut(err.Error(), "the phases draw ")
+	if _, err := fmt.Sscanf(after, "%d of them", &need); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := loadDealt(need-1, phases, schedule.Rows); err == nil {
