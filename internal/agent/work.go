@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -161,7 +160,7 @@ func (w *work) applyLocked() {
 	}
 	state := load.State{
 		Revision: w.tellings, History: a.History, Permits: maps.Clone(a.Permits),
-		AtCap: slices.Clone(a.AtCap), Halt: a.Goal == wire.GoalStop,
+		Halt: a.Goal == wire.GoalStop,
 	}
 	for _, r := range a.Ranges {
 		state.Ranges = append(state.Ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since})

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/scenario"
 	pb "proofload/proto/proofload/v1"
 )
@@ -65,7 +66,7 @@ func load(ctx context.Context, files Files, src *pb.ScenarioSource) (*scenario.P
 	}
 	env := src.GetEnv()
 	return scenario.Load(tree, name, scenario.Options{
-		Environment: src.GetEnvironment(), Set: src.GetSet(), Seed: src.Seed,
+		Environment: src.GetEnvironment(), Set: src.GetSet(), Seed: src.Seed, Rows: schedule.Rows,
 		Getenv: func(key string) (string, bool) { v, ok := env[key]; return v, ok },
 	})
 }

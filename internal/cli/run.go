@@ -19,6 +19,7 @@ import (
 
 	"proofload/internal/coordinator"
 	"proofload/internal/lease/embedded"
+	"proofload/internal/load/schedule"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
@@ -124,7 +125,7 @@ func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, 
 		return usage("--detach needs --coordinator: a run on this machine ends with this command")
 	}
 	// What is wrong with the scenario is said before anything is started.
-	if _, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv}); err != nil {
+	if _, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
 		return err
 	}
 	return a.runLocal(ctx, fsys, name, o)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"proofload/internal/coordinator"
+	"proofload/internal/load/schedule"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
 	"proofload/internal/telemetry"
@@ -165,7 +166,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Example: "  coordinator validate examples/quickstart.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			fsys, name := os.DirFS(filepath.Dir(args[0])), filepath.Base(args[0])
-			if err := scenario.Validate(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv}); err != nil {
+			if err := scenario.Validate(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(a.stdout, "%s is valid\n", args[0])
@@ -187,7 +188,7 @@ func (a *app) planCommand() *cobra.Command {
 		Example: "  coordinator plan examples/quickstart.yaml\n  coordinator plan checkout.yaml -e staging -o json",
 		RunE: func(_ *cobra.Command, args []string) error {
 			fsys, name := os.DirFS(filepath.Dir(args[0])), filepath.Base(args[0])
-			plan, err := scenario.Load(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv})
+			plan, err := scenario.Load(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv, Rows: schedule.Rows})
 			if err != nil {
 				return err
 			}

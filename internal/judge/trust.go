@@ -19,6 +19,7 @@ type trust struct {
 	sent       int64
 	notSent    map[metric.Cause]int64
 	requests   uint64
+	unsent     uint64 // requests that never left, and not because of the target
 	lag        *hist.Histogram
 	seconds    secondCount
 	causes     map[string]int64 // seconds that were not valid, by cause
@@ -68,6 +69,8 @@ func (t *trust) observe(s instant) {
 			t.lag.Merge(v.Hist)
 		case metric.ResponseTime:
 			t.requests += v.Hist.Count()
+		case metric.Unsent:
+			t.unsent += v.Hist.Count()
 		}
 	}
 }
@@ -98,6 +101,10 @@ func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
 	if planned, lost := t.lost(in); float64(lost) > (1-plan.Validity.Sent)*float64(planned)*(1+1e-12) {
 		add(CodeNotSent, "%d of %d planned arrivals were not sent because of the generator; at most %s may be missing",
 			lost, planned, percent(1-plan.Validity.Sent))
+	}
+	if tried := t.requests + t.unsent; float64(t.unsent) > (1-plan.Validity.Sent)*float64(tried)*(1+1e-12) {
+		add(CodeNotSent, "%d of %d requests never left, because they could not be built or the workers had no means to send them; at most %s may be missing",
+			t.unsent, tried, percent(1-plan.Validity.Sent))
 	}
 	if bound := plan.Validity.ScheduleLagP99; bound > 0 && !t.lag.Empty() && t.lag.Quantile(0.99) > bound {
 		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %v; at most %v can be trusted", t.lag.Quantile(0.99), bound)

@@ -84,6 +84,8 @@ func TestVerdict(t *testing.T) {
 		{"no data left is not the generator's", crit(holds), notSent(metric.CauseData), whole, run.Pass, 0, "", []string{CodeAllMet}},
 		{"the target's cap is not the generator's", crit("count(requests) > 0"), notSent(metric.CauseMaxInFlight), whole, run.Pass, 0, "", []string{CodeAllMet}},
 		{"a few not sent", crit(holds), every(7, 10, func(i int64) *sec { return quiet(i).withheld(metric.CauseLate, 4) }), whole, run.Pass, 0, "", []string{CodeAllMet}},
+		{"requests that could not be built", nil, unbuilt(5, 1), whole, run.Invalid, 5, "", []string{CodeNotSent}},
+		{"a few requests that could not be built", crit(holds), unbuilt(24, 1), whole, run.Pass, 0, "", []string{CodeAllMet}},
 		{"what became of them is unknown", crit(holds), every(5, 30, func(i int64) *sec {
 			s := quiet(i)
 			s.row().Planned++
@@ -110,6 +112,13 @@ func TestVerdict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unbuilt has seconds, from the given one on, in which n requests in a hundred could not be built.
+func unbuilt(from int64, n uint64) map[int64]*sec {
+	return every(from, 30, func(i int64) *sec {
+		return quiet(i).add(metric.Unsent, at0(i).labels("login", "outcome", "failed", "error", "template"), 2*n, 0)
+	})
 }
 
 func TestOnlyCriticalDecides(t *testing.T) {

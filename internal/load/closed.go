@@ -25,6 +25,9 @@ type closedLoad struct {
 	queue  dueQueue      // the users that are waiting
 	owned  *shardSet     // the shards owned at that time
 	fresh  bool          // users and ranges have changed, or an edge of a range has been passed
+	since  time.Duration // run time at which they had changed last
+
+	dry bool // a user's data has run out
 
 	gate atomic.Pointer[gate] // nil: no user may go on without the pacer
 
@@ -36,7 +39,7 @@ type closedLoad struct {
 type slot struct {
 	busy bool  // at work or waiting
 	done bool  // its data has run out
-	n    int64 // iterations started
+	n    int64 // number of its next iteration
 }
 
 // finish is the end of a user's iteration.
@@ -48,7 +51,8 @@ type finish struct {
 // gate is what a user needs to know to go on at once. It is immutable.
 type gate struct {
 	active int64
-	until  time.Duration // run time until which it holds
+	since  time.Duration // run time from which it holds
+	until  time.Duration // and until which
 	owned  *shardSet
 }
 
@@ -83,7 +87,16 @@ func (c *closedLoad) pass(e *Engine, now time.Duration) time.Duration {
 		}
 		return never
 	}
+	before := c.owned
 	edge := c.advance(plan)
+	if c.owned != before {
+		c.since = now
+	}
+	if c.dry && c.spent(plan) {
+		c.phase.stopped.Store(true)
+		return now
+	}
+	c.dry = false
 	c.startDue(e, now)
 	next := c.next(e, edge)
 	c.open(e, now, edge)
@@ -98,9 +111,9 @@ func (c *closedLoad) takeBack(e *Engine) {
 	c.mu.Unlock()
 	for _, f := range back {
 		u := &c.slots[f.job.user]
-		u.n = f.job.n + 1
+		u.n = max(u.n, f.job.n+1)
 		if f.job.exhausted {
-			u.busy, u.done = false, true
+			u.busy, u.done, c.dry = false, true, true
 			continue
 		}
 		due := e.timeline.PlanTime(f.end)
@@ -109,6 +122,17 @@ func (c *closedLoad) takeBack(e *Engine) {
 		}
 		c.queue.push(waiting{due: due - c.phase.start, ready: f.end, user: f.job.user})
 	}
+}
+
+// spent reports whether the data has run out of every user that would be active here from phase time
+// now on.
+func (c *closedLoad) spent(now time.Duration) bool {
+	for u := range c.users.Most(now, c.users.Length()) {
+		if c.owned.has(schedule.UserShard(u)) && !c.slot(u).done {
+			return false
+		}
+	}
+	return true
 }
 
 // advance brings the number of active users up to phase time now and queues those who have become
@@ -146,10 +170,7 @@ func (c *closedLoad) advance(now time.Duration) time.Duration {
 
 // enqueue lets user u start at the given phase time, unless it is at work or waiting already.
 func (c *closedLoad) enqueue(u int64, at time.Duration) {
-	for int64(len(c.slots)) <= u {
-		c.slots = append(c.slots, slot{})
-	}
-	s := &c.slots[u]
+	s := c.slot(u)
 	if s.busy || s.done || !c.owned.has(schedule.UserShard(u)) {
 		return
 	}
@@ -182,14 +203,18 @@ func (c *closedLoad) startDue(e *Engine, now time.Duration) {
 	}
 }
 
-// job returns the n-th iteration of user u. Its row is its own for as long as no more users are active
-// than the plan has; beyond that, at a scale above 1, rows are dealt again.
+// job returns the n-th iteration of user u. Its row is its own among the users that the plan has; those
+// beyond, at a scale above 1, have none that would not be another's as well.
 func (c *closedLoad) job(u, n int64, due, ready time.Duration) job {
 	p := c.phase
 	draw := c.draw.Child(uint64(u)).Child(uint64(n))
+	row := n*max(c.peak, 1) + u
+	if u >= c.peak {
+		row = -1 - row
+	}
 	return job{
 		phase: p, flow: p.flows[p.mix.Pick(draw.Float64(0))], draw: draw,
-		user: u, n: n, row: n*max(c.peak, 1) + u, intended: due, ready: ready,
+		user: u, n: n, row: row, intended: due, ready: ready,
 	}
 }
 
@@ -230,10 +255,11 @@ func (c *closedLoad) open(e *Engine, now, edge time.Duration) {
 		until = min(until, change.At)
 	}
 	old := c.gate.Load()
-	if old != nil && *old == (gate{c.active, until, c.owned}) {
+	next := gate{active: c.active, since: c.since, until: until, owned: c.owned}
+	if old != nil && *old == next {
 		return
 	}
-	c.gate.Store(&gate{active: c.active, until: until, owned: c.owned})
+	c.gate.Store(&next)
 }
 
 // own notes the shards that are owned at the phase time reached.
@@ -247,7 +273,31 @@ func (c *closedLoad) own() {
 			v := schedule.Residue(p)
 			c.owned[v/64] |= 1 << (v % 64)
 		}
+		if r.Since > 0 {
+			c.inherit(r)
+		}
 	}
+}
+
+// inherit numbers the iterations of the users of a range that was another worker's before. How far
+// they have come there is not known here, only that no iteration takes less than shortestIteration;
+// beyond that nothing is repeated of what their numbers decide: rows, choices and drawn data.
+func (c *closedLoad) inherit(r schedule.Range) {
+	const shortestIteration = time.Microsecond
+	from := int64(r.Since/shortestIteration) + 1
+	for u := range c.users.Most(0, r.Since) {
+		if p := schedule.Residue(schedule.UserShard(u)); p >= r.From && p < r.To {
+			s := c.slot(u)
+			s.n = max(s.n, from)
+		}
+	}
+}
+
+func (c *closedLoad) slot(u int64) *slot {
+	for int64(len(c.slots)) <= u {
+		c.slots = append(c.slots, slot{})
+	}
+	return &c.slots[u]
 }
 
 func (c *closedLoad) settle(*Engine, time.Duration) { c.shut() }
@@ -266,7 +316,7 @@ func (c *closedLoad) returned(j job, end time.Duration) {
 // may call it.
 func (c *closedLoad) again(j job, end time.Duration) (job, bool) {
 	g := c.gate.Load()
-	if g == nil || j.exhausted || j.user >= g.active || end >= g.until || !g.owned.has(schedule.UserShard(j.user)) {
+	if g == nil || j.exhausted || j.started < g.since || j.user >= g.active || end >= g.until || !g.owned.has(schedule.UserShard(j.user)) {
 		return job{}, false
 	}
 	return c.job(j.user, j.n+1, end, end), true

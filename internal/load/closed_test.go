@@ -136,6 +136,17 @@ func TestClosedLoad(t *testing.T) {
 		}
 		r.wait()
 	})
+	simulate(t, "the phase ends when no user has data left", func(t *testing.T) {
+		r := newRig(t, planOf(usersPhase("p", [3]float64{0, 4, 4}, [3]float64{4, 4, 60})), &fakeProgram{
+			AdmitFn: func(j *job) bool { return j.n < 2 },
+			RunFn:   func(context.Context, *job) bool { time.Sleep(100 * time.Millisecond); return true },
+		})
+		r.run()
+		want(t, r.wait(), 12, 8, map[metric.Cause]int64{metric.CauseData: 4})
+		if at := r.clock.Now(); at < 3*time.Second || at > 4*time.Second {
+			t.Errorf("ended at %v: the last user comes at 3 s and has 200 ms of work", at)
+		}
+	})
 	simulate(t, "a user without data does not start", func(t *testing.T) {
 		r := newRig(t, planOf(usersPhase("p", [3]float64{10, 10, 2})), &fakeProgram{
 			AdmitFn: func(j *job) bool { return j.user < 4 },

@@ -112,7 +112,6 @@ func (e *Engine) Apply(s State) {
 	}
 	for _, p := range e.phases {
 		p.permits = e.permits(p.plan, s.Permits)
-		p.atCap = slices.Contains(s.AtCap, p.plan.Name)
 	}
 	e.waiter.Wake()
 }
@@ -141,10 +140,7 @@ func (e *Engine) permits(p *scenario.Phase, given map[string]int64) int64 {
 	for _, r := range e.ranges {
 		owned += r.To - r.From
 	}
-	if owned == 0 {
-		return 0
-	}
-	return max(1, limit*int64(owned)/scenario.Shards)
+	return limit * int64(owned) / scenario.Shards // rounded down: the fleet must not exceed its cap
 }
 
 // SetLease lets the engine start work until the given run time, exclusive. Before the first call

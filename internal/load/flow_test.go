@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"proofload/internal/load/schedule"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -129,7 +128,7 @@ func TestTargetStalls(t *testing.T) {
 	p.MaxInFlight = 20
 	s := execute(t, httpPlan(server.URL, 1, p))
 	a := s.Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}]
-	if a.NotSent[metric.CauseMaxInFlight] == 0 || a.NotSent[metric.CauseCapShare] != 0 {
+	if a.NotSent[metric.CauseNoPermit] == 0 {
 		t.Errorf("not sent %v: what the stall held back is the target's", a.NotSent)
 	}
 	slow := s.Select(metric.ResponseTime, func(metric.Labels) bool { return true })
@@ -201,23 +200,5 @@ func TestOldestOfEachStep(t *testing.T) {
 	wg.Wait()
 	if age := a.Oldest["step-1"]; age < 500*time.Millisecond || age > time.Second || a.Oldest["step-2"] != 0 {
 		t.Errorf("oldest %v of %d in flight, want nearly a second of step-1 and nothing of step-2", a.Oldest, a.InFlight)
-	}
-}
-
-// TestUsersRows: no two iterations of users get the same row of a unique set.
-func TestUsersRows(t *testing.T) {
-	rows := map[int64]bool{}
-	c := newClosedLoad(&phase{plan: &scenario.Phase{Users: segments([3]float64{0, 7, 1}), Mix: []scenario.Weight{{Flow: "f", Weight: 1}}}, flows: []*flowRow{{}}, mix: schedule.NewMix([]scenario.Weight{{Flow: "f", Weight: 1}})})
-	for u := range int64(7) {
-		for n := range int64(20) {
-			row := c.job(u, n, 0, 0).row
-			if rows[row] {
-				t.Fatalf("row %d is dealt to two iterations", row)
-			}
-			rows[row] = true
-		}
-	}
-	if len(rows) != 140 || !rows[0] || !rows[139] {
-		t.Error("rows are left out")
 	}
 }

@@ -45,6 +45,13 @@ func (l *lane) gap(h metric.Handle, v float64, second int64) {
 	_ = l.rec.ObserveValue(second, h, v)
 }
 
+// peak notes how many iterations of a phase are in flight.
+func (l *lane) peak(phase string, n, second int64) {
+	l.rec.Lock()
+	defer l.rec.Unlock()
+	l.rec.Peak(second, phase, n)
+}
+
 // take returns an idle runner, nil if there is none.
 func (l *lane) take() *runner {
 	l.rec.Lock()

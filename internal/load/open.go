@@ -80,13 +80,12 @@ func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
 		e.giveUp(flow, metric.CauseLate, now)
 	case e.hold != "":
 		e.giveUp(flow, e.hold, now)
-	case p.admits(e.lanes):
+	case p.admits(e, now):
 		o.gap(e, now)
 		e.dispatch(j)
-	case p.atCap || p.permits >= p.plan.MaxInFlight:
-		e.giveUp(flow, metric.CauseMaxInFlight, now)
+		p.admits(e, now) // notes when that was the last permit
 	default:
-		e.giveUp(flow, metric.CauseCapShare, now)
+		e.giveUp(flow, metric.CauseNoPermit, now)
 	}
 }
 

@@ -17,8 +17,8 @@ const shortestWait = 100 * time.Microsecond
 // errCut is the cause with which iterations are cut that outlast the time for draining.
 var errCut = errors.New("cut: the time for draining is over")
 
-// Run paces the load until every phase's schedule has ended, until the run is halted, or until ctx
-// ends, and then waits for what is in flight: for as long as that takes when the plan has come to
+// Run paces the load until every phase's schedule has ended under a lease, until the run is halted, or
+// until ctx ends, and then waits for what is in flight: for as long as that takes when the plan has come to
 // its end, else for Options.Drain, after which it is cut and counts as failed. It must be called
 // once, after Prepare; it returns nil unless it was misused.
 func (e *Engine) Run(ctx context.Context) error {
@@ -72,6 +72,7 @@ func (e *Engine) pass(ctx context.Context) (next time.Duration, done bool) {
 	}
 	e.endPhases(now)
 	if e.allEnded() {
+		e.covered = max(e.covered, now)
 		return 0, true
 	}
 	if now >= e.lease {
@@ -100,15 +101,22 @@ func (e *Engine) pass(ctx context.Context) (next time.Duration, done bool) {
 // stopping reports whether the context that Run was given has ended.
 func (e *Engine) stopping() bool { return e.stopCheck.Err() != nil }
 
-// endPhases notes the phases whose schedule has ended, once all that was due of them has been passed.
+// endPhases notes the phases whose schedule has ended, once all that was due of them has been passed. A
+// phase whose end comes while the lease is over stays open: what was due of it may still be this
+// engine's to count, and only a lease says so.
 func (e *Engine) endPhases(now time.Duration) {
+	if now >= e.lease {
+		return
+	}
 	plan := e.timeline.PlanTime(now)
 	for _, p := range e.phases {
 		if p.ended || !p.over(plan) {
 			continue
 		}
-		if now < e.lease {
-			p.load.pass(e, now) // what was due before the end and has not been passed yet
+		e.behind = false
+		p.load.pass(e, now) // what was due before the end and has not been passed yet
+		if e.behind {
+			return
 		}
 		p.ended = true
 		e.log.Debug("phase schedule ended", "phase", p.plan.Name)

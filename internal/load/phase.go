@@ -30,7 +30,6 @@ type phase struct {
 	stopped atomic.Bool   // the data has run out: the schedule ends at the next pass
 
 	permits    int64
-	atCap      bool
 	dispatched int64 // iterations handed to runners
 	finished   int64 // of them those that have ended, as far as known; never more
 }
@@ -114,10 +113,18 @@ func (p *phase) inFlight(lanes []*lane) int64 {
 	return p.dispatched - p.finished
 }
 
-// admits reports whether one more iteration may be in flight. It asks the lanes only when what it
-// knows is not enough.
-func (p *phase) admits(lanes []*lane) bool {
-	return p.dispatched-p.finished < p.permits || p.inFlight(lanes) < p.permits
+// admits reports whether one more iteration may be in flight; when none may, how many are is noted. It
+// asks the lanes only when what it knows is not enough.
+func (p *phase) admits(e *Engine, now time.Duration) bool {
+	if p.dispatched-p.finished < p.permits {
+		return true
+	}
+	n := p.inFlight(e.lanes)
+	if n < p.permits {
+		return true
+	}
+	e.own.peak(p.plan.Name, n, second(now))
+	return false
 }
 
 // over reports whether the schedule has ended at plan time now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"time"
@@ -43,8 +44,10 @@ type column struct {
 type outcome struct {
 	status int
 	kind   string
+	unsent bool
 }
 
+// times has no service time for what was not sent; its response time then is that of metric.Unsent.
 type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
@@ -115,7 +118,7 @@ func (p *flows) target(name string, t scenario.Target) error {
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle})
+	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
@@ -123,8 +126,20 @@ func (p *flows) target(name string, t scenario.Target) error {
 	return nil
 }
 
-// maxIdle is how many connections of a target are kept open: as many as a phase may have in flight.
-const maxIdle = scenario.DefaultMaxInFlight
+// maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
+// together, or else each request beyond that would open one anew. Users may be scaled up, so it is no
+// less than the default cap.
+func maxIdle(plan *scenario.Plan) int {
+	n := 0.0
+	for _, p := range plan.Phases {
+		users := 0.0
+		for _, s := range p.Users {
+			users = max(users, s.From, s.To)
+		}
+		n += float64(p.MaxInFlight) + math.Ceil(users)
+	}
+	return int(min(max(n, scenario.DefaultMaxInFlight), math.MaxInt32))
+}
 
 // Close ends the mocks and closes the connections.
 func (p *flows) Close() error {
@@ -184,14 +199,19 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
-func (c *counter) Request(*flow.Report)                            { c.requests++ }
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
+
+func (c *counter) Request(q *flow.Report) {
+	if !q.Unsent() {
+		c.requests++
+	}
+}
 
 // admit implements program.
 func (p *flows) admit(r *runner) bool {
 	j := &r.job
 	x := &r.execution
-	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw}
+	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw, Deals: j.phase.plan.Deals}
 	if j.user != noUser {
 		x.it.ID.User = j.user
 		x.it.ID.Owner = j.phase.draw.Named("user").Child(uint64(j.user))
@@ -207,6 +227,9 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 	return ok
 }
 
+// trim implements program.
+func (p *flows) trim(r *runner) { r.execution.it.Trim() }
+
 // Began implements flow.Sink.
 func (r *runner) Began(step string, at time.Duration) {
 	r.lane.rec.Lock()
@@ -218,7 +241,7 @@ func (r *runner) Began(step string, at time.Duration) {
 func (r *runner) Request(q *flow.Report) {
 	r.failure.add(q.Kind)
 	c := r.column(q.Step)
-	o := outcome{q.Status, q.Kind}
+	o := outcome{q.Status, q.Kind, q.Unsent()}
 	if o != c.last || c.outcomes == nil {
 		c.last, c.lastTimes = o, c.times(r.engine.acc, o)
 	}
@@ -227,6 +250,9 @@ func (r *runner) Request(q *flow.Report) {
 	rec.Lock()
 	defer rec.Unlock()
 	rec.Observe(s, c.lastTimes.response, q.Response)
+	if o.unsent {
+		return
+	}
 	rec.Observe(s, c.lastTimes.service, q.Service)
 	if q.Connect > 0 {
 		rec.Observe(s, c.connect, q.Connect)
@@ -290,6 +316,11 @@ func (c *column) times(acc *metric.Accumulator, o outcome) times {
 	}
 	if o.status != 0 {
 		labels = labels.With("status", strconv.Itoa(o.status))
+	}
+	if o.unsent {
+		t := times{response: acc.Hist(metric.Key{Metric: metric.Unsent, Labels: labels})}
+		c.outcomes[o] = t
+		return t
 	}
 	t := times{
 		response: acc.Hist(metric.Key{Metric: metric.ResponseTime, Labels: labels}),

@@ -34,6 +34,8 @@ type program interface {
 	// run executes the runner's job, reports every request to the runner, and reports whether all
 	// of the flow went well. It returns soon after ctx has ended.
 	run(ctx context.Context, r *runner) bool
+	// trim gives back what an idle runner holds and may not need for long.
+	trim(r *runner)
 }
 
 // runner is a goroutine that executes one iteration after the other, and the place where they
@@ -65,12 +67,16 @@ func (r *runner) loop(ctx context.Context) {
 	}
 }
 
-// rest offers the runner for another job; false ends it.
+// rest offers the runner for another job; false ends it. The one that was to be the next until now may
+// rest for long, and gives back its large buffers.
 func (r *runner) rest() bool {
 	r.lane.rec.Lock()
 	defer r.lane.rec.Unlock()
 	if r.lane.closed {
 		return false
+	}
+	if n := len(r.lane.idle); n > 0 {
+		r.engine.program.trim(r.lane.idle[n-1])
 	}
 	r.lane.idle = append(r.lane.idle, r)
 	return true

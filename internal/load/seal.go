@@ -16,7 +16,9 @@ func (e *Engine) Seal(index int64) metric.Second {
 	s := e.acc.Seal(index)
 	from, to := time.Duration(index)*time.Second, time.Duration(index+1)*time.Second
 	s.Paused = e.paused(from, to)
+	e.peaks(&s)
 	e.inFlightBooks(s)
+	e.peaks(&s)
 	oldest := map[awaited]time.Duration{}
 	for _, l := range e.lanes {
 		l.ages(oldest)
@@ -40,6 +42,22 @@ func (e *Engine) Seal(index int64) metric.Second {
 	maps.Copy(s.Infos, e.infos)
 	s.Health, s.Causes = e.check.judge(s)
 	return s
+}
+
+// peaks raises the peaks of a second to what the books say is in flight: at its begin, or at its end.
+func (e *Engine) peaks(s *metric.Second) {
+	inFlight := map[string]int64{}
+	for key, n := range e.books {
+		inFlight[key.Phase] += n
+	}
+	for _, p := range e.phases {
+		if n := inFlight[p.plan.Name]; p.users == nil && n > s.Peaks[p.plan.Name] {
+			if s.Peaks == nil {
+				s.Peaks = map[string]int64{}
+			}
+			s.Peaks[p.plan.Name] = n
+		}
+	}
 }
 
 func (e *Engine) paused(from, to time.Duration) time.Duration {

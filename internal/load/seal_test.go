@@ -66,6 +66,7 @@ func TestRunMisused(t *testing.T) {
 	r := newRig(t, planOf(openPhase("p", [3]float64{0, 0, 0.001})), &fakeProgram{})
 	defer func() { _ = r.Close() }()
 	r.Apply(State{Revision: 1})
+	r.SetLease(never)
 	r.prepared = false
 	if err := r.Run(context.Background()); err == nil {
 		t.Error("an engine that is not prepared was run")

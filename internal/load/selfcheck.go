@@ -13,8 +13,8 @@ import (
 
 // Causes that a second is not valid. They are public: they stand in results.
 const (
-	CauseScheduleLag = "schedule_lag"    // arrivals were started late
-	CauseNotSent     = "not_sent"        // arrivals were not sent for reasons of the generator
+	CauseScheduleLag = "schedule_lag" // arrivals were started late
+	CauseNotSent     = metric.UnhealthyNotSent
 	CauseScheduler   = "scheduler"       // goroutines waited for a processor
 	CauseCPU         = "cpu"             // a core had no time left
 	CauseThrottled   = "throttled"       // a quota kept the process from running
@@ -79,11 +79,13 @@ func (c *selfCheck) judge(s metric.Second) (metric.Health, []string) {
 	c.bound(CauseScheduleLag, worstLag(s))
 	c.bound(CauseScheduler, c.schedulerLatency())
 	strained := c.verdict.health > metric.HealthValid
-	c.judgeSent(s)
+	if h := s.SentHealth(c.bounds.Sent); h > metric.HealthValid {
+		c.verdict.add(h, CauseNotSent)
+	}
 	c.judgeHost(strained)
 	for _, kind := range generatorErrors {
-		failed := s.Select(metric.ResponseTime, func(l metric.Labels) bool { return l.Get("error") == kind })
-		if failed != nil && !failed.Empty() {
+		ofKind := func(l metric.Labels) bool { return l.Get("error") == kind }
+		if !s.Select(metric.Unsent, ofKind).Empty() || !s.Select(metric.ResponseTime, ofKind).Empty() {
 			c.verdict.add(metric.HealthInvalid, CauseResources)
 		}
 	}
@@ -110,22 +112,6 @@ func worstLag(s metric.Second) time.Duration {
 		}
 	}
 	return worst
-}
-
-// judgeSent counts the arrivals that the generator, and not the target or an order, held back.
-func (c *selfCheck) judgeSent(s metric.Second) {
-	var planned, lost int64
-	for _, row := range s.Arrivals {
-		planned += row.Planned
-		lost += row.NotSent[metric.CauseLate] + row.NotSent[metric.CauseCapShare] + row.NotSent[metric.CauseOutboxFull]
-	}
-	switch {
-	case lost == 0:
-	case float64(lost) > (1-c.bounds.Sent)*float64(planned):
-		c.verdict.add(metric.HealthInvalid, CauseNotSent)
-	default:
-		c.verdict.add(metric.HealthDegraded, CauseNotSent)
-	}
 }
 
 // judgeHost looks at the machine. A core without time left is the reason for bad numbers only if

@@ -11,16 +11,14 @@ import (
 type State struct {
 	// Revision grows with every change; an engine ignores a State that is not newer than its own.
 	Revision uint64
-	// Ranges are the positions that this worker owns, each for a stretch of run time.
+	// Ranges are the positions that this worker owns, each for a stretch of run time. No position may be
+	// in two of them: the second would be ignored.
 	Ranges []schedule.Range
 	// History is the changes of the run so far. It only grows.
 	History run.History
 	// Permits are how many iterations of a phase this worker may have in flight. A phase that is not
 	// named has the share of its cap that corresponds to the positions owned.
 	Permits map[string]int64
-	// AtCap names the phases that have reached their cap over the whole fleet: what their lack of
-	// permits holds back is charged to the target.
-	AtCap []string
 	// Halt ends the load for good: no work starts any more.
 	Halt bool
 }

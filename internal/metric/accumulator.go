@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -33,11 +34,7 @@ type Accumulator struct {
 func NewAccumulator(n int, first int64) *Accumulator {
 	a := &Accumulator{hists: map[Key]Handle{}, counters: map[Key]Handle{}, arrivals: map[ArrivalKey]ArrivalHandle{}}
 	for range max(n, 1) {
-		r := &Recorder{open: first, spare: &slot{}}
-		for i := range r.slots {
-			r.slots[i] = &slot{}
-		}
-		a.recorders = append(a.recorders, r)
+		a.recorders = append(a.recorders, &Recorder{open: first})
 	}
 	return a
 }
@@ -92,10 +89,17 @@ func (a *Accumulator) Arrivals(key ArrivalKey) ArrivalHandle {
 // goes to the second that it names, unless that is sealed: then to the oldest open one.
 type Recorder struct {
 	sync.Mutex
-	open  int64    // oldest second that is not sealed
-	slots [3]*slot // of the seconds open, open+1, open+2, by index modulo 3
-	spare *slot    // empty; takes the place of the one that is being sealed; a.mu guards it
+	open  int64   // oldest second that is not sealed
+	slots []*slot // of the seconds open, open+1, ..., as far as anything was recorded
+	spare []*slot // empty ones, to be used again
 }
+
+// maxOpen bounds how many seconds are kept apart when nobody seals them, as while a full disk holds the
+// sealing up. What is recorded later than that goes to the last of them.
+const maxOpen = 60
+
+// maxSpare is how many empty slots are kept: those of the seconds that are open while all goes well.
+const maxSpare = 3
 
 // slot is the samples of one second, by handle.
 type slot struct {
@@ -103,6 +107,12 @@ type slot struct {
 	counters []int64
 	arrivals []Arrivals
 	notSent  []notSent
+	peaks    []peak
+}
+
+type peak struct {
+	phase string
+	n     int64
 }
 
 type notSent struct {
@@ -113,8 +123,22 @@ type notSent struct {
 
 // slot returns where samples of a second go.
 func (r *Recorder) slot(second int64) *slot {
-	second = min(max(second, r.open), r.open+int64(len(r.slots))-1)
-	return r.slots[second%int64(len(r.slots))]
+	i := int(min(max(second-r.open, 0), maxOpen-1))
+	for len(r.slots) <= i {
+		r.slots = append(r.slots, r.fresh())
+	}
+	return r.slots[i]
+}
+
+// fresh returns an empty slot.
+func (r *Recorder) fresh() *slot {
+	n := len(r.spare)
+	if n == 0 {
+		return &slot{}
+	}
+	s := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return s
 }
 
 // Observe adds a value to a histogram series. The lock must be held.
@@ -169,6 +193,19 @@ func (r *Recorder) NotSent(second int64, h ArrivalHandle, cause Cause, n int64) 
 	s.notSent = append(s.notSent, notSent{h, cause, n})
 }
 
+// Peak notes how many iterations of a phase are in flight; of a second, the most stands. Only one
+// recorder is to be told of a phase. The lock must be held.
+func (r *Recorder) Peak(second int64, phase string, n int64) {
+	s := r.slot(second)
+	for i := range s.peaks {
+		if s.peaks[i].phase == phase {
+			s.peaks[i].n = max(s.peaks[i].n, n)
+			return
+		}
+	}
+	s.peaks = append(s.peaks, peak{phase, n})
+}
+
 // Seal closes every second through the given one and returns what they hold as one delta of that
 // second. Seconds must be sealed in order. Recorders are locked only while a slot is exchanged.
 func (a *Accumulator) Seal(second int64) Second {
@@ -178,24 +215,37 @@ func (a *Accumulator) Seal(second int64) Second {
 	for _, r := range a.recorders {
 		for sealed := r.seal(second); sealed != nil; sealed = r.seal(second) {
 			a.drain(sealed, &out)
-			r.spare = sealed
+			r.reuse(sealed)
 		}
 	}
 	return out
 }
 
-// seal closes the oldest open second if it is not after the given one, and returns what it holds.
+// seal closes the oldest open second if it is not after the given one, and returns what it holds; with
+// nothing recorded it closes all of them.
 func (r *Recorder) seal(second int64) *slot {
 	r.Lock()
 	defer r.Unlock()
 	if r.open > second {
 		return nil
 	}
-	at := &r.slots[r.open%int64(len(r.slots))]
-	sealed := *at
-	*at, r.spare = r.spare, nil
+	if len(r.slots) == 0 {
+		r.open = second + 1
+		return nil
+	}
+	sealed := r.slots[0]
+	r.slots = slices.Delete(r.slots, 0, 1)
 	r.open++
 	return sealed
+}
+
+// reuse takes back a slot that was emptied.
+func (r *Recorder) reuse(s *slot) {
+	r.Lock()
+	defer r.Unlock()
+	if len(r.spare) < maxSpare {
+		r.spare = append(r.spare, s)
+	}
 }
 
 // drain moves what a slot holds into out and empties it; a.mu is held.
@@ -223,6 +273,10 @@ func (a *Accumulator) drain(s *slot, out *Second) {
 		a.row(out, n.row).Merge(Arrivals{NotSent: map[Cause]int64{n.cause: n.n}})
 	}
 	s.notSent = s.notSent[:0]
+	for _, p := range s.peaks {
+		out.peak(p.phase, max(out.Peaks[p.phase], p.n))
+	}
+	s.peaks = s.peaks[:0]
 }
 
 func (a *Accumulator) row(out *Second, h ArrivalHandle) *Arrivals {

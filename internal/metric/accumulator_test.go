@@ -85,12 +85,12 @@ func TestAccumulatorSealsAhead(t *testing.T) {
 	a := NewAccumulator(0, 5)
 	h := a.Counter(Key{BytesIn, Labels{}})
 	r := a.Recorder(9)
-	for second := range int64(12) { // the earliest open second is 5, the latest 7
+	for second := range int64(100) { // the earliest open second is 5, the latest 64
 		r.Lock()
 		r.Count(second, h, 1)
 		r.Unlock()
 	}
-	for _, c := range []struct{ second, want int64 }{{5, 6}, {9, 6}, {10, 0}} {
+	for _, c := range []struct{ second, want int64 }{{5, 6}, {9, 4}, {10, 1}, {63, 53}, {64, 36}, {65, 0}} {
 		s := a.Seal(c.second)
 		if got := s.Total(BytesIn, nil); got != c.want || s.Index != c.second {
 			t.Errorf("second %d holds %d, want %d", s.Index, got, c.want)
@@ -114,5 +114,31 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 	record()
 	if n := testing.AllocsPerRun(100, record); n != 0 {
 		t.Errorf("recording allocates %v times", n)
+	}
+}
+
+// TestAccumulatorSealedLate: when sealing was held up, every second still has what happened in it, and no
+// more slots are kept afterwards than are needed.
+func TestAccumulatorSealedLate(t *testing.T) {
+	a := NewAccumulator(1, 0)
+	h := a.Hist(Key{ResponseTime, Labels{}})
+	r := a.Recorder(0)
+	for round := range int64(2) {
+		for second := round * 12; second < round*12+12; second++ {
+			r.Lock()
+			for range second + 1 {
+				r.Observe(second, h, time.Millisecond)
+			}
+			r.Unlock()
+		}
+		for second := round * 12; second < round*12+12; second++ {
+			s := a.Seal(second)
+			if n := s.Select(ResponseTime, nil).Count(); n != uint64(second+1) {
+				t.Errorf("second %d holds %d samples, want %d", second, n, second+1)
+			}
+		}
+		if len(r.slots) != 0 || len(r.spare) > maxSpare {
+			t.Errorf("%d slots are open and %d spare", len(r.slots), len(r.spare))
+		}
 	}
 }

@@ -8,7 +8,7 @@ import "fmt"
 // happened second by second is in the segments. It is not safe for concurrent use.
 type Aggregate struct {
 	Run string
-	// Total is all seconds in one, with index 0. Pauses and arrivals in flight are left out: they are
+	// Total is all seconds in one, with index 0. Pauses and what is in flight are left out: they are
 	// no sums over time.
 	Total Second
 	Parts map[Source]*Part
@@ -35,7 +35,7 @@ func (a *Aggregate) Merge(o *Aggregate) {
 
 func (a *Aggregate) total(s Second) {
 	a.Total.Merge(s)
-	a.Total.Paused = 0
+	a.Total.Paused, a.Total.Peaks = 0, nil
 	for _, row := range a.Total.Arrivals {
 		row.InFlight, row.Oldest = 0, nil
 	}

@@ -118,6 +118,11 @@ func (e *encoder) second(s Second) {
 		e.text(key.Flow)
 		e.arrivals(*s.Arrivals[key])
 	}
+	e.uint(uint64(len(s.Peaks)))
+	for _, phase := range slices.Sorted(maps.Keys(s.Peaks)) {
+		e.text(phase)
+		e.int(s.Peaks[phase])
+	}
 }
 
 // health writes what nobody vouched for as invalid.

@@ -160,6 +160,11 @@ func (d *decoder) second() Second {
 		s.Arrivals[key] = d.arrivals()
 		return key
 	})
+	list(d, 2, strings.Compare, func() string {
+		phase := d.text()
+		s.peak(phase, d.total())
+		return phase
+	})
 	return s
 }
 

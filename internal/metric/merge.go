@@ -39,6 +39,9 @@ func (s *Second) Merge(o Second) {
 		}
 		mine.Merge(*a)
 	}
+	for phase, n := range o.Peaks {
+		s.peak(phase, s.Peaks[phase]+n)
+	}
 	s.Paused = max(s.Paused, o.Paused)
 	s.Health = max(s.Health, o.Health)
 	for _, c := range o.Causes {

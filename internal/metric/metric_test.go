@@ -49,6 +49,9 @@ func drawSecond(t *rapid.T, index int64) Second {
 			NotSent: map[Cause]int64{CauseLate: n.Draw(t, "late")}, InFlight: n.Draw(t, "in flight"), Oldest: map[string]time.Duration{values.Draw(t, "step"): time.Duration(n.Draw(t, "oldest"))},
 		}
 	}
+	for _, phase := range rapid.SliceOfN(values, 0, 2).Draw(t, "capped") {
+		s.peak(phase, rapid.Int64Range(0, 100).Draw(t, "peak"))
+	}
 	for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"revenue", "cpu"}), 0, 2).Draw(t, "described") {
 		s.Infos[name] = Info{values.Draw(t, "category"), values.Draw(t, "unit")}
 	}

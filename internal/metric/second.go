@@ -75,6 +75,9 @@ type Cause string
 const (
 	// CauseMaxInFlight is the target's: the phase's in-flight cap over the fleet was reached.
 	CauseMaxInFlight Cause = "max_in_flight"
+	// CauseNoPermit is nobody's yet: this worker had no permit of the phase's cap left, and cannot know
+	// how the fleet stands. It is in what a worker reports only; Charge turns it into one of the two.
+	CauseNoPermit Cause = "no_permit"
 	// CauseCapShare is the generator's: this worker's share of the cap was used up while the fleet was below it.
 	CauseCapShare Cause = "cap_share"
 	// CauseLate is the generator's: the arrival was further behind than the phase's late bound.
@@ -131,6 +134,9 @@ type Second struct {
 	Series   map[Key]Value
 	Infos    map[string]Info // by metric, for the metrics that are not the engine's own
 	Arrivals map[ArrivalKey]*Arrivals
-	Health   Health
-	Causes   []string // why Health is not valid; sorted, without repetition; generator causes only
+	// Peaks is how many iterations were in flight at most, by phase with a cap. Merged over workers: the
+	// sum.
+	Peaks  map[string]int64
+	Health Health
+	Causes []string // why Health is not valid; sorted, without repetition; generator causes only
 }

@@ -23,6 +23,9 @@ type Options struct {
 	Seed        *uint64  // instead of the file's
 	// Getenv returns the value of ${env.NAME}; nil: there are none.
 	Getenv func(name string) (string, bool)
+	// Rows returns how many rows of data the poisson arrivals of a phase need, which depends on what the
+	// seed draws; nil refuses them where the number of rows matters.
+	Rows func(seed uint64, p *Phase) int64
 	// AnyTarget skips the check against allow_targets; only for looking at a plan that is not run.
 	AnyTarget bool
 }

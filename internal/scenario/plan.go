@@ -194,6 +194,8 @@ type Phase struct {
 	Rate        []Segment     `json:"rate,omitempty"`
 	Users       []Segment     `json:"users,omitempty"`
 	Length      time.Duration `json:"length"` // sum of the segments
+	// Deals is the rows of each data set with order: unique that are this phase's.
+	Deals map[string]Deal `json:"deals,omitempty"`
 }
 
 // Weight is one flow of a phase's mix; weights are positive and relative.

@@ -197,6 +197,7 @@ func (r *runner) owners() []metric.Source {
 // observe judges a second that is whole.
 func (r *runner) observe(s metric.Second) {
 	r.lastWhole = s.Index
+	s.Charge(charging(r.plan))
 	r.judge.SetSchedule(r.run.History, r.stoppedAt())
 	r.judge.Observe(s)
 	r.view.whole(s)

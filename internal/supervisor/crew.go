@@ -22,10 +22,8 @@ type hand struct {
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
 
-	// In-flight permits by phase: what it was told last, the most that it may believe to have, and
-	// whether it was told that the fleet is at the cap.
+	// In-flight permits by phase: what it was told last, and the most that it may believe to have.
 	permits, held map[string]int64
-	atCap         map[string]bool
 }
 
 // received takes a message of a worker.

@@ -140,11 +140,6 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 		r.allot(h)
 	}
 	a.Permits = maps.Clone(h.permits)
-	for _, p := range r.plan.Phases {
-		if h.atCap[p.Name] {
-			a.AtCap = append(a.AtCap, p.Name)
-		}
-	}
 	return a
 }
 

@@ -66,7 +66,9 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 	b := books{stop: *in.Stop, fold: report.NewFold()}
 	j := judge.New(r.plan)
 	j.SetSchedule(a.history, stopped)
+	charging := charging(r.plan)
 	b.err = inTurn(r.m.opts.Repository.SegmentsByStart(ctx, r.id), func(s *metric.Second) error {
+		s.Charge(charging)
 		j.Observe(*s)
 		return b.fold.Add(s)
 	})

@@ -4,8 +4,19 @@ import (
 	"maps"
 	"time"
 
+	"proofload/internal/metric"
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 )
+
+// charging is what the plan says about arrivals for which there was no permit.
+func charging(plan *scenario.Plan) metric.Charging {
+	c := metric.Charging{Caps: map[string]int64{}, Sent: plan.Validity.Sent}
+	for _, p := range plan.Phases {
+		c.Caps[p.Name] = p.MaxInFlight
+	}
+	return c
+}
 
 // redivideEvery is how often unused permits go to those who need them.
 const redivideEvery = time.Second
@@ -48,8 +59,7 @@ func redivide(limit int64, all []allotment) []int64 {
 	return out
 }
 
-// shareCaps divides the in-flight caps among the workers again, and tells them which phases are at
-// their cap over the whole fleet: only what is dropped then is charged to the target.
+// shareCaps divides the in-flight caps among the workers again.
 func (r *runner) shareCaps() {
 	now := r.m.opts.Clock()
 	hands := r.active()
@@ -71,11 +81,10 @@ func (r *runner) shareCaps() {
 		for i, h := range hands {
 			all[i] = allotment{weight: r.positions(h), used: r.view.inFlightOf(p.Name, h.worker.Name), held: h.held[p.Name]}
 		}
-		atCap := len(hands) == 1 || r.view.atCap(p.Name, p.MaxInFlight)
 		for i, n := range redivide(p.MaxInFlight, all) {
 			h := hands[i]
-			if n != h.permits[p.Name] || atCap != h.atCap[p.Name] {
-				h.permits[p.Name], h.atCap[p.Name], changed[h] = n, atCap, true
+			if n != h.permits[p.Name] {
+				h.permits[p.Name], changed[h] = n, true
 				h.held[p.Name] = max(h.held[p.Name], n)
 			}
 		}
@@ -91,14 +100,12 @@ func (r *runner) shareCaps() {
 
 // allot gives a worker its first part of the caps.
 func (r *runner) allot(h *hand) {
-	h.permits, h.held, h.atCap = map[string]int64{}, map[string]int64{}, map[string]bool{}
+	h.permits = map[string]int64{}
 	for _, p := range r.plan.Phases {
 		if p.MaxInFlight <= 0 {
 			continue
 		}
 		h.permits[p.Name] = permits(r.run.Shards, p.MaxInFlight)[h.member]
-		// The only worker's share is the whole cap: at its limit the fleet is.
-		h.atCap[p.Name] = len(r.run.Shards.Owners) == 1
 	}
 	h.held = maps.Clone(h.permits)
 }

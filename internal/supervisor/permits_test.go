@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"proofload/internal/metric"
 	"proofload/internal/run"
 )
 
@@ -84,8 +84,7 @@ func TestRedivide(t *testing.T) {
 	})
 }
 
-// TestUnusedPermitsMove: a worker that is at its part gets what another does not use, and both are told
-// when the fleet is at its cap.
+// TestUnusedPermitsMove: a worker that is at its part gets what another does not use.
 func TestUnusedPermitsMove(t *testing.T) {
 	text := strings.Replace(shop, "    rate:", "    max_in_flight: 11\n    rate:", 1)
 	bubble(t, text, func(r *rig) {
@@ -105,15 +104,58 @@ func TestUnusedPermitsMove(t *testing.T) {
 		}
 		r.load("r1", 4500*time.Millisecond)
 		x, y := a.state(), b.state()
-		if x.Permits["hold"] < 8 || x.Permits["hold"]+y.Permits["hold"] != 11 || len(x.AtCap)+len(y.AtCap) != 0 {
-			t.Errorf("one is busy with 6, the other idle: %v, %v, at cap %v %v", x.Permits, y.Permits, x.AtCap, y.AtCap)
-		}
-		busy(9, 2)
-		r.load("r1", 7500*time.Millisecond)
-		if x, y := a.state(), b.state(); !slices.Contains(x.AtCap, "hold") || !slices.Contains(y.AtCap, "hold") {
-			t.Errorf("11 of 11 are in flight: at cap %v %v", x.AtCap, y.AtCap)
+		if x.Permits["hold"] < 8 || x.Permits["hold"]+y.Permits["hold"] != 11 {
+			t.Errorf("one is busy with 6, the other idle: %v, %v", x.Permits, y.Permits)
 		}
 		busy(0, 0)
 		r.ended2("r1")
 	})
+}
+
+// TestRefusalsAreChargedOverTheFleet: whether arrivals without a permit are the target's or the
+// generator's depends on what the whole fleet had in flight in that second, and what is shown live and
+// what is reported agree about it.
+func TestRefusalsAreChargedOverTheFleet(t *testing.T) {
+	text := strings.Replace(shop, "    rate:", "    max_in_flight: 11\n    rate:", 1)
+	for _, tt := range []struct {
+		name    string
+		onA     int64
+		cause   metric.Cause
+		verdict run.Result
+	}{
+		{"all were full", 6, metric.CauseMaxInFlight, run.Pass},
+		{"one had permits left", 3, metric.CauseCapShare, run.Invalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, text, func(r *rig) {
+				a, b := r.fleet.join("a", 10), r.fleet.join("b", 11)
+				b.mu.Lock()
+				b.refuses = 3
+				b.mu.Unlock()
+				for w, n := range map[*robot]int64{a: tt.onA, b: 5} {
+					w.mu.Lock()
+					w.peak = n
+					w.mu.Unlock()
+				}
+				r.create("r1", 0)
+				r.load("r1", 9*time.Second)
+				live, err := r.manager.Live("r1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for cause, n := range live.Progress.Load.NotSent {
+					if (n > 0) != (cause == string(tt.cause)) {
+						t.Errorf("live: %d %s", n, cause)
+					}
+				}
+				rec, d := r.ended2("r1")
+				if d.Load.NotSent[string(tt.cause)] != 30 || d.Load.NotSentTotal() != 30 {
+					t.Errorf("not sent %v, want 30 for %s", d.Load.NotSent, tt.cause)
+				}
+				if rec.Verdict.Result != tt.verdict {
+					t.Errorf("verdict %+v", rec.Verdict)
+				}
+			})
+		})
+	}
 }

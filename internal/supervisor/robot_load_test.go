@@ -167,8 +167,13 @@ func (x *executed) seal() {
 	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
 	x.mu.Lock()
 	mute := x.mute
-	for _, row := range x.open.Arrivals {
+	for key, row := range x.open.Arrivals {
 		row.InFlight = x.busy
+		if n := min(x.refuses, row.Sent); n > 0 {
+			row.Merge(metric.Arrivals{Planned: n, NotSent: map[metric.Cause]int64{metric.CauseNoPermit: n}})
+			x.totals.Planned += n
+		}
+		x.open.Peaks = map[string]int64{key.Phase: x.peak}
 	}
 	x.mu.Unlock()
 	if mute {

@@ -153,10 +153,10 @@ func (v *view) batch(b metric.Batch) {
 	v.live = nil
 	v.note(b.Second)
 	for key, a := range b.Second.Arrivals {
-		if p := v.phases[key.Phase]; p != nil {
-			count(p, *a)
-		}
-		count(&v.totals, *a)
+		told := *a
+		told.NotSent = maps.Clone(a.NotSent)
+		delete(told.NotSent, metric.CauseNoPermit) // whose they are is known when the second is whole
+		v.count(key, told)
 	}
 	for name, by := range v.inFlight {
 		by[b.Source.Worker] = inFlight(b.Second, name)
@@ -196,6 +196,13 @@ func (v *view) requests(s metric.Second) {
 	}
 }
 
+func (v *view) count(key metric.ArrivalKey, a metric.Arrivals) {
+	if p := v.phases[key.Phase]; p != nil {
+		count(p, a)
+	}
+	count(&v.totals, a)
+}
+
 func count(c *wire.Counts, a metric.Arrivals) {
 	c.Planned += a.Planned
 	c.Sent += a.Sent
@@ -223,13 +230,6 @@ func (v *view) inFlightOf(phase, worker string) int64 {
 	return v.inFlight[phase][worker]
 }
 
-// atCap reports whether a phase was at its cap over the fleet when the workers last told.
-func (v *view) atCap(phase string, limit int64) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return sum(v.inFlight[phase]) >= limit
-}
-
 func sum(m map[string]int64) int64 {
 	var n int64
 	for _, v := range m {
@@ -238,11 +238,20 @@ func sum(m map[string]int64) int64 {
 	return n
 }
 
-// whole notes a second that is committed and judged.
+// whole notes a second that is committed and judged, and to whom it charges the arrivals for which there
+// was no permit.
 func (v *view) whole(s metric.Second) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.through = s.Index
+	v.note(metric.Second{Index: s.Index, Health: s.Health, Causes: s.Causes})
+	for key, a := range s.Arrivals {
+		charged := map[metric.Cause]int64{}
+		for _, cause := range []metric.Cause{metric.CauseMaxInFlight, metric.CauseCapShare} {
+			charged[cause] = a.NotSent[cause]
+		}
+		v.count(key, metric.Arrivals{NotSent: charged})
+	}
 }
 
 // judged takes the live judgement of the criteria.

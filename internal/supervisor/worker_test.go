@@ -37,6 +37,8 @@ type robot struct {
 	tasks    []wire.Task
 	mute     bool  // seals no batches
 	busy     int64 // iterations in flight that it tells of
+	peak     int64 // how many were in flight at most in each second
+	refuses  int64 // arrivals for which it has no permit in each second
 	lies     bool  // its totals are not what it did
 	taskErr  string
 	saved    string         // what setup saves

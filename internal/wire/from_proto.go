@@ -17,7 +17,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	a := Assignment{
 		Revision: m.GetRevision(), Run: m.GetRunId(), PlanDigest: m.GetPlanDigest(), Secrets: m.GetSecrets(),
 		Setup: m.GetSetupJson(), T0: m.T0Nanos, ShardRevision: m.GetShardRevision(),
-		Permits: m.GetPermits(), AtCap: m.GetPhasesAtCap(), Drain: m.GetDrain().AsDuration(),
+		Permits: m.GetPermits(), Drain: m.GetDrain().AsDuration(),
 	}
 	if a.Run == "" {
 		return a, nil

@@ -43,7 +43,6 @@ type Assignment struct {
 	ShardRevision uint64
 	History       run.History
 	Permits       map[string]int64 // in-flight permits of this worker by phase
-	AtCap         []string         // phases that are at their cap over the whole fleet
 	Drain         time.Duration    // how long work in flight may take once Goal is GoalStop
 }
 

@@ -25,7 +25,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 	m := &pb.Assignment{
 		Revision: a.Revision, RunId: a.Run, PlanDigest: a.PlanDigest, Secrets: a.Secrets,
 		SetupJson: a.Setup, Goal: goals[a.Goal], T0Nanos: a.T0, ShardRevision: a.ShardRevision,
-		Permits: a.Permits, PhasesAtCap: a.AtCap, Drain: durationpb.New(a.Drain),
+		Permits: a.Permits, Drain: durationpb.New(a.Drain),
 	}
 	for _, r := range a.Ranges {
 		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since)})

@@ -21,10 +21,14 @@ var ErrExhausted = errors.New("data is exhausted")
 
 // Identity says which row an iteration gets.
 type Identity struct {
-	Arrival int64         // index of the arrival within its phase; among users, a number that no other iteration of them has
+	// Arrival is the index of the arrival within its phase; among users, a number that no other iteration
+	// of them has. It is negative when there is none left that would not be another's as well.
+	Arrival int64
 	User    int64         // number of the user; negative in an open phase
 	Draw    schedule.Draw // of the iteration
 	Owner   schedule.Draw // of the user, or of the iteration in an open phase
+	// Deals is the rows of its phase, by data set; of a set that is not named, all are.
+	Deals map[string]scenario.Deal
 }
 
 // Set is one data set. It is immutable and may be used concurrently.
@@ -84,10 +88,17 @@ func (s *Set) Row(id Identity) (int64, error) {
 		}
 		return int64(d.Named(s.name).Uint64(0) % uint64(s.rows)), nil
 	}
-	if n >= s.rows && s.data.OnEnd == "stop" {
-		return 0, fmt.Errorf("data %s has %d rows: %w", s.name, s.rows, ErrExhausted)
+	deal, ok := id.Deals[s.name]
+	if !ok {
+		deal = scenario.Deal{Rows: s.rows}
 	}
-	return n % s.rows, nil
+	if s.data.OnEnd != "stop" {
+		return deal.First + (n%deal.Rows+deal.Rows)%deal.Rows, nil
+	}
+	if n < 0 || n >= deal.Rows || deal.First+n >= s.rows {
+		return 0, fmt.Errorf("data %s has %d rows here: %w", s.name, deal.Rows, ErrExhausted)
+	}
+	return deal.First + n, nil
 }
 
 // Cell returns a column of a row: the text of a file, or a value generated for the iteration.

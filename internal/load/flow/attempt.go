@@ -33,6 +33,12 @@ type Report struct {
 	Ended     time.Duration
 }
 
+// Unsent reports whether there was no request: nothing was written, and not because the target could
+// not be reached.
+func (r *Report) Unsent() bool {
+	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == string(httpload.KindRequest))
+}
+
 // Sink is told what happens in an iteration, by the goroutine that executes it.
 type Sink interface {
 	// Began says that the answer to a step is awaited from the run time at on, which lies ahead while the

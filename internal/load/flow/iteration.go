@@ -158,6 +158,21 @@ func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) 
 	}
 }
 
+// keptSize is how large a buffer may be that is kept while it is not needed.
+const keptSize = 16 << 10
+
+// Trim gives back large buffers, between two iterations.
+func (it *Iteration) Trim() {
+	it.resp.Trim()
+	it.response, it.req.Body = expression.Response{}, nil
+	clear(it.vars)
+	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
+		if cap(*buffer) > keptSize {
+			*buffer = nil
+		}
+	}
+}
+
 // Once returns the identity of an iteration that belongs to no phase: of setup and teardown.
 func Once(seed uint64, name string) feed.Identity {
 	d := schedule.NewDraw(seed, name)

@@ -156,6 +156,9 @@ func (b *body) chunkSize() (int64, *Error) {
 	}
 	number, extension, _ := bytes.Cut(line, []byte{';'})
 	number = bytes.TrimRight(number, " \t")
+	for len(number) > 1 && number[0] == '0' {
+		number = number[1:]
+	}
 	if len(number) == 0 || len(number) > maxChunkDigits || !allIn(extension, inValue) {
 		return 0, protocolError(opBody, errChunkSize)
 	}

@@ -47,7 +47,7 @@ type Options struct {
 	KeepBody int
 	// MaxHeader is the size in bytes from which a response head, or a body's trailer, is refused.
 	MaxHeader int
-	// UserAgent is sent unless a request has its own; the program passes proofload/VERSION.
+	// UserAgent is sent unless a request has its own.
 	UserAgent string
 }
 

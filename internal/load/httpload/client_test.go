@@ -35,6 +35,10 @@ func TestWellFormedResponse(t *testing.T) {
 	}{
 		{"length", "GET", ok200 + "Content-Length: 5\r\n\r\nhello", false, 200, "hello", true},
 		{"empty", "GET", ok200 + "Content-Length: 0\r\n\r\n", false, 200, "", true},
+		{"length given twice", "GET", ok200 + "Content-Length: 1\r\nContent-Length: 01\r\n\r\nx", false, 200, "x", true},
+		{"list of equal lengths", "GET", ok200 + "Content-Length: 1, 1\t,1\r\n\r\nx", false, 200, "x", true},
+		{"zeros before a length", "GET", ok200 + "Content-Length: 00000000000000000000001\r\n\r\nx", false, 200, "x", true},
+		{"zeros before a chunk size", "GET", ok200 + "Transfer-Encoding: chunked\r\n\r\n00000000000000000001\r\nx\r\n000\r\n\r\n", false, 200, "x", true},
 		{"no reason", "GET", "HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", false, 200, "x", true},
 		{"line feeds only", "GET", "HTTP/1.1 200 OK\nContent-Length: 1\n\nx", false, 200, "x", true},
 		{"chunks", "GET", chunks("3\r\nabc\r\n002;ext=\"1\"\r\nde\r\n0\r\n\r\n"), false, 200, "abcde", true},

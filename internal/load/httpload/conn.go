@@ -190,14 +190,18 @@ func (c *conn) arm(now time.Time) {
 	c.extend()
 }
 
+// extend sets the deadline to the request's limit. The watch may have struck just before, and its
+// deadline must not be lost; if it strikes later, its deadline stays.
 func (c *conn) extend() {
 	c.deadline = c.limit
 	_ = c.net.SetDeadline(c.limit) // fails only on a closed connection; the next read says so
+	if c.ended() {
+		_ = c.net.SetDeadline(longAgo)
+	}
 }
 
 // early reports whether err came from a deadline that stood before the request's limit; then the
-// deadline has been moved and the operation can go on. The context is looked at after moving it:
-// if it ends later than that, its watch sets a deadline that stays.
+// deadline has been moved and the operation can go on.
 func (c *conn) early(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || c.ended() || !time.Now().Before(c.limit) {
 		return false

@@ -289,3 +289,53 @@ func TestEarlyResponse(t *testing.T) {
 		}
 	}
 }
+
+// strikingConn ends the context while the client is setting the deadline of a request, and lets the
+// client's watch over the context strike before that deadline is set.
+type strikingConn struct {
+	net.Conn
+	cancel context.CancelFunc
+	once   sync.Once
+	struck chan struct{} // closed when the watch has set its deadline
+}
+
+func (c *strikingConn) SetDeadline(at time.Time) error {
+	if at.After(time.Now()) {
+		c.once.Do(func() {
+			c.cancel()
+			<-c.struck
+		})
+		return c.Conn.SetDeadline(at)
+	}
+	err := c.Conn.SetDeadline(at)
+	select {
+	case <-c.struck:
+	default:
+		close(c.struck)
+	}
+	return err
+}
+
+// TestCancelledBetweenWatchAndDeadline: a context that ends after the watch over it was set, and before
+// the request's own deadline is, ends the request all the same.
+func TestCancelledBetweenWatchAndDeadline(t *testing.T) {
+	s := serveRaw(t, hang)
+	for name, body := range map[string][]byte{"small": nil, "large": make([]byte, 1<<20)} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c := newClient(t, s.url(), func(o *httpload.Options) {
+				o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+					nc, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					return &strikingConn{Conn: nc, cancel: cancel, struck: make(chan struct{})}, err
+				}
+			})
+			var resp httpload.Response
+			begin := time.Now()
+			wantKind(t, c.Do(ctx, &httpload.Request{Method: "POST", Body: body, Timeout: 10 * time.Second}, &resp), httpload.KindCancelled)
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}

@@ -50,7 +50,7 @@ var (
 	errFieldName   = errors.New("header field without a valid name")
 	errFieldValue  = errors.New("header field value has a control character")
 	errFieldCount  = fmt.Errorf("more than %d header fields", maxFields)
-	errTwoLengths  = errors.New("content-length is given twice")
+	errTwoLengths  = errors.New("content-length is given twice, and differently")
 	errEncoding    = errors.New("transfer-encoding is not chunked")
 	errOldChunked  = errors.New("transfer-encoding in an HTTP/1.0 response")
 	errInform      = fmt.Errorf("more than %d informational responses", maxInformational)
@@ -210,15 +210,21 @@ func (p *headParser) field(line []byte, start int) error {
 	return nil
 }
 
+// setLength takes a Content-Length, which may be given several times, also as a list, as long as it is
+// the same each time (RFC 9110, 8.6).
 func (p *headParser) setLength(value []byte) error {
-	if p.length >= 0 {
-		return errTwoLengths
+	for rest, more := value, true; more; {
+		var item []byte
+		item, rest, more = bytes.Cut(rest, []byte{','})
+		n, err := parseLength(bytes.Trim(item, " \t"))
+		if err != nil {
+			return fmt.Errorf("%w: %.40q", err, value)
+		}
+		if p.length >= 0 && p.length != n {
+			return errTwoLengths
+		}
+		p.length = n
 	}
-	n, err := parseLength(value)
-	if err != nil {
-		return fmt.Errorf("%w: %.40q", err, value)
-	}
-	p.length = n
 	return nil
 }
 

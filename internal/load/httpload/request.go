@@ -210,6 +210,9 @@ const maxLengthDigits = 18
 
 // parseLength reads a Content-Length: digits and nothing else.
 func parseLength[T string | []byte](s T) (int64, error) {
+	for len(s) > 1 && s[0] == '0' {
+		s = s[1:]
+	}
 	if len(s) == 0 || len(s) > maxLengthDigits {
 		return 0, errLength
 	}

@@ -44,6 +44,17 @@ func (r *Response) reset() {
 	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
 }
 
+// Trim gives back the memory of a large body or head. What the last Do has put there is gone.
+func (r *Response) Trim() {
+	r.reset()
+	if cap(r.Body) > keptSize {
+		r.Body = nil
+	}
+	if cap(r.head) > keptSize {
+		r.head = nil
+	}
+}
+
 // Header returns the value of the first field with that name, without regard to case, and whether
 // there is one. The bytes must not be changed.
 func (r *Response) Header(name string) (value []byte, ok bool) {

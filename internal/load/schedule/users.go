@@ -40,6 +40,18 @@ func (u *Users) Active(t time.Duration) int64 {
 	return 0
 }
 
+// Most returns the largest number of users that are active at once in [from, to) of phase time.
+func (u *Users) Most(from, to time.Duration) int64 {
+	most := int64(0)
+	for i := range u.cuts {
+		c := &u.cuts[i]
+		if first, last := max(c.from, from), min(c.to, to)-1; first <= last {
+			most = max(most, c.active(first), c.active(last))
+		}
+	}
+	return most
+}
+
 // Next returns the first instant after t at which the number of active users is another than at t;
 // false when it stays the same.
 func (u *Users) Next(t time.Duration) (time.Duration, bool) {

@@ -146,7 +146,7 @@ func (b *builder) load(phase string) Load {
 
 // totals sums the phases.
 func (b *builder) totals(d *Document) {
-	d.Load = Load{NotSent: notSent()}
+	d.Load, d.Requests.Unsent = Load{NotSent: notSent()}, map[string]int64{}
 	lag := hist.New()
 	for i, p := range d.Phases {
 		d.Load.Planned += p.Load.Planned
@@ -162,6 +162,7 @@ func (b *builder) totals(d *Document) {
 		d.Requests.Failed += p.Requests.Failed
 		d.Requests.Retried += p.Requests.Retried
 		d.Requests.Redirects += p.Requests.Redirects
+		add(d.Requests.Unsent, p.Requests.Unsent)
 		if h := b.Fold.lag[p.Name]; h != nil {
 			lag.Merge(h)
 		}

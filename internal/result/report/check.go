@@ -11,13 +11,15 @@ func (d *Document) Check() error {
 	c := &checker{}
 	c.load("load", d.Load)
 	c.equal("requests.sent", d.Requests.Sent, "succeeded + failed", d.Requests.Succeeded+d.Requests.Failed)
-	var planned, sent int64
+	var planned, sent, unsent int64
 	for _, p := range d.Phases {
 		c.load("phase "+p.Name, p.Load)
 		c.equal("phase "+p.Name+": requests.sent", p.Requests.Sent, "succeeded + failed", p.Requests.Succeeded+p.Requests.Failed)
 		planned += p.Load.Planned
 		sent += p.Requests.Sent
+		unsent += sum(p.Requests.Unsent)
 	}
+	c.equal("requests.unsent", sum(d.Requests.Unsent), "sum over the phases", unsent)
 	c.equal("load.planned", d.Load.Planned, "sum over the phases", planned)
 	c.equal("requests.sent", d.Requests.Sent, "sum over the phases", sent)
 	c.series(d)

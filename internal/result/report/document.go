@@ -143,16 +143,18 @@ func (l Load) NotSentTotal() int64 {
 	return sum
 }
 
-// Requests are what an independent server counts. sent = succeeded + failed, setup and teardown
-// apart, which no phase has; retried and redirects are contained in sent. Redirects are not followed yet.
+// Requests are what an independent server counts, and those that the target refused. sent = succeeded +
+// failed, setup and teardown apart, which no phase has; retried and redirects are contained in sent, unsent
+// is not. Redirects are not followed yet.
 type Requests struct {
-	Sent      int64 `json:"sent"`
-	Succeeded int64 `json:"succeeded"`
-	Failed    int64 `json:"failed"`
-	Retried   int64 `json:"retried"`
-	Redirects int64 `json:"redirects"`
-	Setup     int64 `json:"setup"`
-	Teardown  int64 `json:"teardown"`
+	Sent      int64            `json:"sent"`
+	Succeeded int64            `json:"succeeded"`
+	Failed    int64            `json:"failed"`
+	Unsent    map[string]int64 `json:"unsent"` // by kind of error
+	Retried   int64            `json:"retried"`
+	Redirects int64            `json:"redirects"`
+	Setup     int64            `json:"setup"`
+	Teardown  int64            `json:"teardown"`
 }
 
 // Phase is one stretch of load. Offered and achieved are arrivals per second of its schedule,
@@ -178,6 +180,7 @@ type Series struct {
 	RatePerS           *float64          `json:"rate_per_s"`
 	ErrorsByKind       map[string]int64  `json:"errors_by_kind"`
 	ErrorsByStatus     map[string]int64  `json:"errors_by_status"`
+	Unsent             map[string]int64  `json:"unsent"`        // by kind of error; no requests and no errors
 	ResponseTime       Dist              `json:"response_time"` // of all requests, from their intended start
 	ResponseTimeFailed Dist              `json:"response_time_failed"`
 	ServiceTime        Dist              `json:"service_time"` // of all requests, from their actual send

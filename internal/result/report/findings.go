@@ -134,18 +134,29 @@ func errorRows(d *Document) []errorRow {
 		return nil
 	}
 	total := d.Series[0]
-	rows := make([]errorRow, 0, len(total.ErrorsByKind))
-	for _, kind := range mostFirst(total.ErrorsByKind) {
-		row := errorRow{kind: kind, count: total.ErrorsByKind[kind], share: share(total.ErrorsByKind[kind], total.Requests)}
+	counts := total.allErrors()
+	rows := make([]errorRow, 0, len(counts))
+	for _, kind := range mostFirst(counts) {
+		row := errorRow{kind: kind, count: counts[kind], share: share(counts[kind], total.Requests+sum(total.Unsent))}
 		var most int64
 		for _, s := range d.Series[1:] {
-			if n := s.ErrorsByKind[kind]; !s.Warmup && n > most {
+			if n := s.allErrors()[kind]; !s.Warmup && n > most {
 				most, row.where = n, stepName(s.Labels)
 			}
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// allErrors counts by kind the requests that failed and those that were never sent.
+func (s Series) allErrors() map[string]int64 {
+	all := maps.Clone(s.ErrorsByKind)
+	if all == nil {
+		all = map[string]int64{}
+	}
+	add(all, s.Unsent)
+	return all
 }
 
 // stepName names a row of series in one word.

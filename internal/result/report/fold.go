@@ -34,13 +34,13 @@ type rowKey struct {
 // row is one row of series.
 type row struct {
 	response, failed, service *hist.Histogram
-	kinds, statuses           map[string]int64
+	kinds, statuses, unsent   map[string]int64
 }
 
 func newRow() *row {
 	return &row{
 		response: hist.New(), failed: hist.New(), service: hist.New(),
-		kinds: map[string]int64{}, statuses: map[string]int64{},
+		kinds: map[string]int64{}, statuses: map[string]int64{}, unsent: map[string]int64{},
 	}
 }
 
@@ -136,7 +136,7 @@ func (f *Fold) addArrivals(point *second, key metric.ArrivalKey, a *metric.Arriv
 func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
 	phase := key.Labels.Get("phase")
 	switch key.Metric {
-	case metric.ResponseTime, metric.ServiceTime:
+	case metric.ResponseTime, metric.ServiceTime, metric.Unsent:
 		if value.Hist != nil {
 			f.row(key.Labels).add(key, value.Hist)
 		}
@@ -173,8 +173,12 @@ func (f *Fold) row(labels metric.Labels) *row {
 }
 
 func (r *row) add(key metric.Key, h *hist.Histogram) {
-	if key.Metric == metric.ServiceTime {
+	switch key.Metric {
+	case metric.ServiceTime:
 		r.service.Merge(h)
+		return
+	case metric.Unsent:
+		r.unsent[key.Labels.Get("error")] += count(h)
 		return
 	}
 	r.response.Merge(h)
@@ -197,11 +201,15 @@ func (r *row) merge(o *row) {
 	r.response.Merge(o.response)
 	r.failed.Merge(o.failed)
 	r.service.Merge(o.service)
-	for kind, n := range o.kinds {
-		r.kinds[kind] += n
-	}
-	for status, n := range o.statuses {
-		r.statuses[status] += n
+	add(r.kinds, o.kinds)
+	add(r.statuses, o.statuses)
+	add(r.unsent, o.unsent)
+}
+
+// add adds counts to those of into.
+func add(into, counts map[string]int64) {
+	for key, n := range counts {
+		into[key] += n
 	}
 }
 

@@ -53,18 +53,19 @@ func (r *row) series(labels map[string]string, active time.Duration) Series {
 	n := count(r.response)
 	return Series{
 		Labels: labels, Requests: n, Errors: count(r.failed), RatePerS: per(n, active),
-		ErrorsByKind: maps.Clone(r.kinds), ErrorsByStatus: maps.Clone(r.statuses),
+		ErrorsByKind: maps.Clone(r.kinds), ErrorsByStatus: maps.Clone(r.statuses), Unsent: maps.Clone(r.unsent),
 		ResponseTime: dist(r.response), ResponseTimeFailed: dist(r.failed), ServiceTime: dist(r.service),
 	}
 }
 
 // requests counts those of one phase.
 func (f *Fold) requests(phase string) Requests {
-	p := Requests{Retried: f.retried[phase]}
+	p := Requests{Unsent: map[string]int64{}, Retried: f.retried[phase]}
 	for key, r := range f.rows {
 		if key.phase == phase {
 			p.Sent += count(r.response)
 			p.Failed += count(r.failed)
+			add(p.Unsent, r.unsent)
 		}
 	}
 	p.Succeeded = p.Sent - p.Failed

@@ -69,6 +69,9 @@ func (s *summary) numbers(d *Document) {
 	for _, kind := range mostFirst(total.ErrorsByKind) {
 		line("", "%s %s: %s", integer(total.ErrorsByKind[kind]), plain(kind), plain(kindText(kind)))
 	}
+	for _, kind := range mostFirst(total.Unsent) {
+		line("", "%s never sent, %s: %s", integer(total.Unsent[kind]), plain(kind), plain(kindText(kind)))
+	}
 	for _, row := range []struct {
 		name string
 		d    Dist

@@ -1397,8 +1397,6 @@ type Assignment struct {
 	History []*Change `protobuf:"bytes,10,rep,name=history,proto3" json:"history,omitempty"`
 	// In-flight permits of this worker by phase.
 	Permits map[string]int64 `protobuf:"bytes,11,rep,name=permits,proto3" json:"permits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Phases that are at their in-flight cap over the whole fleet.
-	PhasesAtCap []string `protobuf:"bytes,12,rep,name=phases_at_cap,json=phasesAtCap,proto3" json:"phases_at_cap,omitempty"`
 	// How long work in flight may still take once the goal is stop.
 	Drain         *durationpb.Duration `protobuf:"bytes,13,opt,name=drain,proto3" json:"drain,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1508,13 +1506,6 @@ func (x *Assignment) GetHistory() []*Change {
 func (x *Assignment) GetPermits() map[string]int64 {
 	if x != nil {
 		return x.Permits
-	}
-	return nil
-}
-
-func (x *Assignment) GetPhasesAtCap() []string {
-	if x != nil {
-		return x.PhasesAtCap
 	}
 	return nil
 }
@@ -2530,7 +2521,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\bat_nanos\x18\x03 \x01(\x03R\aatNanos\x12\x16\n" +
 	"\x06factor\x18\x04 \x01(\x01R\x06factor\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x8f\x06\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x80\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
@@ -2546,8 +2537,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x0eshard_revision\x18\t \x01(\x04R\rshardRevision\x12.\n" +
 	"\ahistory\x18\n" +
 	" \x03(\v2\x14.proofload.v1.ChangeR\ahistory\x12?\n" +
-	"\apermits\x18\v \x03(\v2%.proofload.v1.Assignment.PermitsEntryR\apermits\x12\"\n" +
-	"\rphases_at_cap\x18\f \x03(\tR\vphasesAtCap\x12/\n" +
+	"\apermits\x18\v \x03(\v2%.proofload.v1.Assignment.PermitsEntryR\apermits\x12/\n" +
 	"\x05drain\x18\r \x01(\v2\x19.google.protobuf.DurationR\x05drain\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -2560,7 +2550,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanos\"\x99\x02\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\x99\x02\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
