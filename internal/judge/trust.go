@@ -19,6 +19,7 @@ type trust struct {
 	sent       int64
 	notSent    map[metric.Cause]int64
 	requests   uint64
+	failed     uint64 // of the requests
 	unsent     uint64 // requests that never left, and not because of the target
 	lag        *hist.Histogram
 	seconds    secondCount
@@ -69,6 +70,9 @@ func (t *trust) observe(s instant) {
 			t.lag.Merge(v.Hist)
 		case metric.ResponseTime:
 			t.requests += v.Hist.Count()
+			if key.Labels.Get("outcome") == "failed" {
+				t.failed += v.Hist.Count()
+			}
 		case metric.Unsent:
 			t.unsent += v.Hist.Count()
 		}
@@ -107,7 +111,8 @@ func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
 			t.unsent, tried, percent(1-plan.Validity.Sent))
 	}
 	if bound := plan.Validity.ScheduleLagP99; bound > 0 && !t.lag.Empty() && t.lag.Quantile(0.99) > bound {
-		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %v; at most %v can be trusted", t.lag.Quantile(0.99), bound)
+		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %s; at most %s can be trusted",
+			scenario.FormatValue(t.lag.Quantile(0.99).Seconds(), scenario.UnitSeconds), scenario.FormatLimit(bound.Seconds(), scenario.UnitSeconds))
 	}
 	if t.seconds.invalid() {
 		add(CodeGenerator, "only %d of %d seconds are valid; 95 %% are needed%s", t.seconds.valid, t.seconds.active, t.worstCauses())

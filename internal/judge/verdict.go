@@ -2,9 +2,12 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 )
 
 // Codes of the reasons of a verdict. They are public: they stand in reports.
@@ -22,7 +25,8 @@ const (
 	CodeBreached    = "criterion_breached"
 	CodeNotJudged   = "criterion_invalid"
 	CodeAllMet      = "criteria_met"
-	CodeNoCriteria  = "no_criteria" // it measured, and there was nothing to judge
+	CodeNoCriteria  = "no_criteria"       // it measured, and there was nothing to judge
+	CodeAllFailed   = "nothing_succeeded" // and there was nothing to say whether that is right
 )
 
 // verdict puts everything in the order of the rules: stopped by a person, by a rule, untrustworthy,
@@ -43,6 +47,10 @@ func (j *Judge) verdict(in Input, rows []Criterion) run.Verdict {
 		return run.Verdict{Result: run.Fail, ExitCode: run.ExitFail, Reasons: slices.Concat(breached, unjudged)}
 	case len(unjudged) > 0:
 		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: unjudged}
+	case len(rows) == 0 && j.trust.failed == j.trust.requests:
+		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: []run.Reason{{
+			Code: CodeAllFailed, Message: "no request succeeded, and the scenario has no criterion that would allow that",
+		}}}
 	}
 	reason := run.Reason{Code: CodeAllMet, Message: "every critical criterion holds"}
 	if len(rows) == 0 {
@@ -96,9 +104,24 @@ func deciding(rows []Criterion) (breached, unjudged []run.Reason) {
 	return breached, unjudged
 }
 
-// sentence says what is with a row.
+// sentence says what is with a row: which of its criterion's rows it is, the check unless that is the
+// name, and the value that decided.
 func (r Criterion) sentence(what string) string {
-	s := fmt.Sprintf("%s: %s %s", r.Name, r.Check, what)
+	s := r.Name
+	if len(r.Labels) > 0 {
+		var which []string
+		for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
+			which = append(which, label+" "+r.Labels[label])
+		}
+		s += " (" + strings.Join(which, ", ") + ")"
+	}
+	if r.Check != r.Name {
+		s += ": " + r.Check
+	}
+	s += " " + what
+	if r.Observed != nil {
+		s += ", observed " + scenario.FormatValue(*r.Observed, r.Unit)
+	}
 	if r.Reason != "" {
 		s += ": " + r.Reason
 	}

@@ -36,6 +36,10 @@ func TestVerdict(t *testing.T) {
 		return every(5, 30, func(i int64) *sec { return quiet(i).withheld(cause, 1) })
 	}
 	silent := every(0, 30, at0)
+	failing := every(0, 30, func(i int64) *sec {
+		s := at0(i).arrivals(10)
+		return s.add(metric.ResponseTime, s.labels("login", "outcome", "failed", "error", "connect"), 10, time.Millisecond)
+	})
 	stop := func(k run.StopKind, exit int) Input {
 		return Input{Run: "r1", Completeness: 1, Stop: &run.Stop{Kind: k, Reason: "because", ExitCode: exit}}
 	}
@@ -55,6 +59,8 @@ func TestVerdict(t *testing.T) {
 		{"not judged", crit(holds, unknown), nil, whole, run.Invalid, 5, "", []string{CodeNotJudged}},
 		{"a failure comes before what is not judged", crit(unknown, fails), nil, whole, run.Fail, 1, "", []string{CodeBreached, CodeNotJudged}},
 		{"no criteria", nil, nil, whole, run.Pass, 0, "", []string{CodeNoCriteria}},
+		{"no criteria and nothing succeeded", nil, failing, whole, run.Invalid, 5, "", []string{CodeAllFailed}},
+		{"a criterion that allows failures", crit("error_ratio(requests) <= 100%"), failing, whole, run.Pass, 0, "", []string{CodeAllMet}},
 		{"no criteria and nothing measured", nil, silent, whole, run.Invalid, 5, "", []string{CodeNothing}},
 		{"no seconds at all", nil, every(0, 30, func(int64) *sec { return nil }), whole, run.Invalid, 5, "", []string{CodeNothing, CodeGenerator}},
 		{"only warm-up measured", nil, every(5, 30, at0), whole, run.Invalid, 5, "", []string{CodeNothing}},
@@ -147,6 +153,23 @@ func TestVerdictFitsTheStateMachine(t *testing.T) {
 			if err != nil || !next.State.Final() || (next.State == run.Failed) != kind.Fails() {
 				t.Errorf("%s with %s: %s, %v", kind, v.Result, next.State, err)
 			}
+		}
+	}
+}
+
+// TestSentence proves that the reason of a verdict tells rows of one criterion apart, and the value.
+func TestSentence(t *testing.T) {
+	observed := 0.0316
+	for _, c := range []struct {
+		row  Criterion
+		want string
+	}{
+		{Criterion{Name: "few", Check: "error_ratio(requests) < 1%", Observed: &observed, Unit: scenario.UnitRatio}, "few: error_ratio(requests) < 1% does not hold, observed 3.16%"},
+		{Criterion{Name: "c < 1", Check: "c < 1", Labels: map[string]string{"step": "add", "flow": "buy"}}, "c < 1 (flow buy, step add) does not hold"},
+		{Criterion{Name: "few", Check: "c < 1", Reason: "why"}, "few: c < 1 does not hold: why"},
+	} {
+		if got := c.row.sentence("does not hold"); got != c.want {
+			t.Errorf("sentence = %q, want %q", got, c.want)
 		}
 	}
 }
