@@ -37,7 +37,11 @@ func (b *builder) events(d *Document) []Event {
 	}
 	events = append(events, fleetEvents(d.Integrity)...)
 	for _, v := range d.Violations {
-		events = append(events, Event{AtS: v.FromS, Kind: "breach", Detail: breach(v)})
+		at := v.FromS
+		if slices.ContainsFunc(d.Criteria, func(c Criterion) bool { return c.Name == v.Criterion && c.Met == nil }) {
+			at = v.ToS // without windows it is judged at the end, and then known to be breached
+		}
+		events = append(events, Event{AtS: at, Kind: "breach", Detail: breach(v)})
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.AtS, b.AtS) })
 	return events

@@ -129,7 +129,7 @@ func criterionCase(d *Document, c Criterion, names map[string]int) junitCase {
 		name += " #" + strconv.Itoa(names[name])
 	}
 	out := junitCase{Class: "proofload." + d.Run.Name, Name: name, Time: junitTime(d.Run.ElapsedS)}
-	message := fmt.Sprintf("%s: observed %s, limit %s", c.Check, optional(c.Observed, c.Unit), value(c.Limit, c.Unit))
+	message := fmt.Sprintf("%s: observed %s, limit %s", c.Check, optional(c.Observed, c.Unit), limit(c))
 	if c.Reason != "" {
 		message += ": " + c.Reason
 	}
@@ -157,7 +157,7 @@ func violationText(d *Document, c Criterion, message string) string {
 		for _, id := range c.Violations {
 			if id == v.ID {
 				lines = append(lines, fmt.Sprintf("from %s to %s: worst %s (%s failed of %s)",
-					clock(v.FromS), clock(v.ToS), worst(v), integer(v.Impact.Failed), plural(v.Impact.Requests, "request")))
+					instant(v.FromS), instant(v.ToS), worst(v), integer(v.Impact.Failed), plural(v.Impact.Requests, "request")))
 			}
 		}
 	}

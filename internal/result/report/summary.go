@@ -94,7 +94,7 @@ func (s *summary) criteria(d *Document) {
 		if c.Severity != "critical" {
 			name += " [" + c.Severity + "]"
 		}
-		rows = append(rows, []string{plain(name), plain(c.Result), optional(c.Observed, plain(c.Unit)), operator(c.Check) + value(c.Limit, plain(c.Unit))})
+		rows = append(rows, []string{plain(name), plain(c.Result), optional(c.Observed, plain(c.Unit)), plain(limit(c))})
 	}
 	var widths [4]int
 	for _, row := range rows {

@@ -13,7 +13,7 @@ func phaseTable(d *Document) table {
 		number("Offered"), number("Achieved"), number("Lag p99"),
 	}}
 	for _, p := range d.Phases {
-		t.add(p.Name, clock(p.FromS), clock(p.ToS), integer(p.Load.Planned), integer(p.Load.Sent),
+		t.add(p.Name, instant(p.FromS), instant(p.ToS), integer(p.Load.Planned), integer(p.Load.Sent),
 			integer(p.Load.NotSentTotal()+p.Load.Unknown), optional(p.OfferedPerS, "1/s"), optional(p.AchievedPerS, "1/s"),
 			p.Load.ScheduleLag.of(p.Load.ScheduleLag.P99))
 		if p.Warmup {
@@ -46,13 +46,16 @@ func criteriaTable(d *Document) table {
 			{Text: rowName(c.Name, c.Labels), Sub: c.Check + during(c.During)},
 			{Text: c.Result, Tone: toneOf(c.Result), Sub: c.Reason},
 			{Text: optional(c.Observed, c.Unit)},
-			{Text: value(c.Limit, c.Unit)},
+			{Text: limit(c)},
 			{Text: optional(c.Met, "ratio")},
 			{Text: c.Severity},
 		})
 	}
 	return t
 }
+
+// limit is what a criterion holds the observed value against.
+func limit(c Criterion) string { return operator(c.Check) + value(c.Limit, c.Unit) }
 
 // rowName names one of the rows of a criterion.
 func rowName(name string, labels map[string]string) string {
@@ -82,7 +85,7 @@ func violationTable(d *Document) table {
 		text("Criterion"), text("Severity"), number("From"), number("To"), number("Worst"), number("Limit"), number("Requests"), number("Failed"),
 	}}
 	for _, v := range d.Violations {
-		t.add(rowName(v.Criterion, v.Labels), v.Severity, clock(v.FromS), clock(v.ToS), worst(v), value(v.Limit, v.Unit),
+		t.add(rowName(v.Criterion, v.Labels), v.Severity, instant(v.FromS), instant(v.ToS), worst(v), value(v.Limit, v.Unit),
 			integer(v.Impact.Requests), integer(v.Impact.Failed))
 		t.Rows[len(t.Rows)-1][0].Sub = v.Series
 	}
@@ -158,7 +161,7 @@ func measureTable(d *Document, category string) table {
 			trend = &perMinute
 		}
 		sum := m.Sum
-		if m.Category == "system" {
+		if m.Category == "system" || strings.HasPrefix(m.Name, "worker_") {
 			sum = nil // of readings of a gauge it means nothing
 		}
 		events, rate := integer(m.Count), optional(m.RatePerS, "1/s")
@@ -194,9 +197,9 @@ func workerTable(d *Document) table {
 	for _, w := range d.Integrity.Workers {
 		lost := none
 		if w.LostS != nil {
-			lost = clock(*w.LostS)
+			lost = instant(*w.LostS)
 		}
-		t.add(w.ID, pairs(w.Labels), digits(w.Capacity), integer(w.Samples), clock(w.JoinedS), lost)
+		t.add(w.ID, pairs(w.Labels), digits(w.Capacity), integer(w.Samples), instant(w.JoinedS), lost)
 	}
 	return t
 }
