@@ -108,6 +108,8 @@ func exitCodeOf(err error) int {
 	switch st.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return run.ExitUnreachable
+	case codes.Canceled:
+		return run.ExitInterrupted
 	case codes.InvalidArgument, codes.NotFound:
 		return run.ExitUsage
 	case codes.PermissionDenied, codes.Unauthenticated:

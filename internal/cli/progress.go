@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,14 @@ type progress interface {
 	update(m *pb.WatchRunResponse)
 	note(text string)
 	close()
+}
+
+// validProgress refuses a kind of progress that there is not.
+func validProgress(kind string) error {
+	if !slices.Contains([]string{"auto", "tui", "plain", "none"}, kind) {
+		return usage("--progress %q: it is auto, tui, plain or none", kind)
+	}
+	return nil
 }
 
 // newProgress chooses how progress is shown.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,8 +107,8 @@ func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, 
 	if _, err := o.formats(); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"auto", "tui", "plain", "none"}, o.progress) {
-		return usage("--progress %q: it is auto, tui, plain or none", o.progress)
+	if err := validProgress(o.progress); err != nil {
+		return err
 	}
 	if o.workers < 1 || o.workers > 64 {
 		return usage("--workers %d: from 1 to 64 fit into one process", o.workers)
@@ -247,7 +246,7 @@ func (a *app) drive(ctx, pieces context.Context, cl *client, fsys fsDir, name st
 		return nil
 	}
 	show := a.newProgress(o.progress)
-	last, err := a.follow(ctx, pieces, cl, created.GetId(), show, true)
+	last, err := a.follow(ctx, pieces, watched{client: cl, run: created, show: show, stop: true})
 	show.close()
 	if err != nil {
 		return err

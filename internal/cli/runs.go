@@ -157,14 +157,7 @@ func (a *app) runsWatch() *cobra.Command {
 		Use: "watch RUN", Short: "Follow a run to its end", Args: cobra.ExactArgs(1), Example: "  coordinator runs watch last",
 		Long: "watch follows a run and exits with its verdict. A signal detaches (exit code 130); the run goes on.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := r.client()
-			if err != nil {
-				return err
-			}
-			defer cl.close()
-			show := a.newProgress(kind)
-			last, err := a.follow(cmd.Context(), context.WithoutCancel(cmd.Context()), cl, args[0], show, false)
-			show.close()
+			last, err := a.watchRun(cmd.Context(), r, args[0], kind)
 			if err != nil {
 				return err
 			}
@@ -178,6 +171,33 @@ func (a *app) runsWatch() *cobra.Command {
 	r.flags(cmd, false)
 	cmd.Flags().StringVar(&kind, "progress", "auto", "auto, tui, plain or none")
 	return cmd
+}
+
+// watchRun follows a run that must be there: only a coordinator that has answered is waited for when
+// it goes away.
+func (a *app) watchRun(ctx context.Context, r *remote, id, kind string) (*pb.Run, error) {
+	if err := validProgress(kind); err != nil {
+		return nil, err
+	}
+	cl, err := r.client()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.close()
+	var found *pb.Run
+	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		resp, err := runs.GetRun(callCtx, &pb.GetRunRequest{RunId: id})
+		found = resp.GetRun()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	show := a.newProgress(kind)
+	defer show.close()
+	return a.follow(ctx, context.WithoutCancel(ctx), watched{client: cl, run: found, show: show})
 }
 
 // mutation builds a command that changes a run.
