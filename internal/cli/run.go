@@ -2,27 +2,18 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"proofload/internal/coordinator"
-	"proofload/internal/lease/embedded"
 	"proofload/internal/load/schedule"
-	"proofload/internal/result/blob"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
-	"proofload/internal/telemetry"
 	"proofload/internal/worker"
 	pb "proofload/proto/proofload/v1"
 )
@@ -49,9 +40,10 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a scenario here, with everything it needs, and return its verdict",
-		Long: "run starts a coordinator with an embedded etcd, a file store and an in-process worker, runs the\n" +
+		Long: "run starts a coordinator with an embedded etcd, a file store and in-process workers, runs the\n" +
 			"scenario, writes the reports below --out and exits with the verdict: 0 PASS, 1 FAIL, 3 or 4\n" +
-			"ABORTED, 5 INVALID. With --coordinator it runs there instead.",
+			"ABORTED, 5 INVALID. The workers are as many as the scenario's workers.min asks for, and carry\n" +
+			"the labels of its workers.match. With --coordinator it runs there instead.",
 		Example: "  coordinator run examples/quickstart.yaml\n" +
 			"  coordinator run checkout.yaml -e staging --set peak=800/s --report json,junit\n" +
 			"  coordinator run checkout.yaml --coordinator loadlab:7470",
@@ -66,7 +58,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVar(&o.confirm, "confirm", "", "the environment's name again, where it asks for that")
 	f.StringArrayVar(&o.set, "set", nil, "override a param: name=value; may be given several times")
 	f.StringVar(&o.out, "out", "./proofload", "directory for results, reports and metrics")
-	f.IntVar(&o.workers, "workers", 1, "number of in-process workers")
+	f.IntVar(&o.workers, "workers", 1, "number of in-process workers, at least the scenario's workers.min")
 	f.StringVar(&o.progress, "progress", "auto", "auto, tui, plain or none")
 	f.StringVar(&o.reports, "report", "json,md,html,junit", "reports to copy to --out in a remote run, and to name at the end")
 	f.StringVar(&o.http, "http", "-", "address for /metrics and health while the run lasts; - for none")
@@ -110,8 +102,8 @@ func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, 
 	if err := validProgress(o.progress); err != nil {
 		return err
 	}
-	if o.workers < 1 || o.workers > 64 {
-		return usage("--workers %d: from 1 to 64 fit into one process", o.workers)
+	if o.workers < 1 || o.workers > maxLocalWorkers {
+		return usage("--workers %d: from 1 to %d fit into one process", o.workers, maxLocalWorkers)
 	}
 	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
 	if len(o.coordinator) > 0 {
@@ -124,84 +116,15 @@ func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, 
 		return usage("--detach needs --coordinator: a run on this machine ends with this command")
 	}
 	// What is wrong with the scenario is said before anything is started.
-	if _, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
-		return err
-	}
-	return a.runLocal(ctx, fsys, name, o)
-}
-
-// localDir is the folder below --out that holds what is not a result.
-const localDir = ".coordinator"
-
-// runLocal starts a coordinator and workers in this process and drives them through the public API,
-// as a client anywhere would.
-func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOptions) error {
-	log, err := a.logger()
+	plan, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows})
 	if err != nil {
 		return err
 	}
-	base := context.WithoutCancel(ctx) // a signal drains the run; it does not tear its pieces down
-	local, endLocal := context.WithCancel(base)
-	defer endLocal()
-	tel := telemetry.Start(base, telemetry.Options{Service: "proofload", Version: Version, Logger: log})
-	defer tel.Close()
-	c, err := coordinator.New(local, coordinator.Options{
-		Name: "local", Listen: "127.0.0.1:0", HTTP: o.http, DataDir: filepath.Join(o.out, localDir), Store: o.out,
-		Secret: a.secret, Version: Version, Logger: log, Telemetry: tel,
-	})
-	if err != nil {
-		return startError(err)
-	}
-	group, groupCtx := errgroup.WithContext(local)
-	group.Go(func() error { return c.Run(groupCtx) })
-	err = a.driveLocal(ctx, groupCtx, group, c, tel, fsys, name, o)
-	endLocal()
-	if werr := group.Wait(); err == nil && werr != nil && !errors.Is(werr, context.Canceled) {
-		err = werr
-	}
-	if cerr := c.Close(); err == nil && cerr != nil {
-		err = cerr
-	}
-	return err
-}
-
-// startError gives the reasons for which a coordinator or a worker does not start their exit codes:
-// what another process holds may be free later, what cannot be written was the wrong choice.
-func startError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, embedded.ErrInUse), errors.Is(err, syscall.EADDRINUSE):
-		return exit(run.ExitNotStarted, err)
-	case errors.Is(err, blob.ErrNotWritable), errors.Is(err, embedded.ErrNotWritable):
-		return exit(run.ExitUsage, err)
-	}
-	return exit(run.ExitInternal, err)
-}
-
-func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *coordinator.Coordinator, tel *telemetry.Telemetry, fsys fsDir, name string, o runOptions) error {
-	select {
-	case <-c.Leading():
-	case <-pieces.Done():
-		return context.Cause(pieces)
-	case <-ctx.Done():
-		return exit(run.ExitStopped, errors.New("stopped by a signal before the run began: nothing was started"))
-	}
-	log, err := a.logger()
-	if err != nil {
+	l := localRun{app: a, options: o, fsys: fsys, file: name, labels: plan.Workers.Match}
+	if l.options.workers, err = localWorkers(o.workers, workersGiven, plan.Workers.Min); err != nil {
 		return err
 	}
-	for i := range o.workers {
-		id := "local-" + strconv.Itoa(i+1)
-		group.Go(func() error {
-			return worker.Run(pieces, worker.Options{
-				Name: id, Join: []string{c.Address()}, DataDir: filepath.Join(o.out, localDir, id), Version: Version, Logger: log, Telemetry: tel,
-			})
-		})
-	}
-	cl := newClient([]string{c.Address()}, insecure.NewCredentials())
-	defer cl.close()
-	return a.drive(ctx, pieces, cl, fsys, name, o)
+	return l.run(ctx)
 }
 
 // runRemote drives a run on a coordinator elsewhere.
