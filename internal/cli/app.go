@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -59,14 +61,21 @@ func (a *app) common(root *cobra.Command) {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := a.fromEnvironment(cmd.Flags()); err != nil {
 			return err
 		}
-		return fromFile(cmd.Flags())
+		if err := fromFile(cmd.Flags()); err != nil {
+			return err
+		}
+		if err := checkTexts(cmd, args); err != nil {
+			return err
+		}
+		_, err := a.logger() // a level or format that there is not is bad usage of every command
+		return err
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see `%s --help`", err, cmd.CommandPath())
+		return usage("%w; see `%s --help`", flagError(err), cmd.CommandPath())
 	})
 }
 
@@ -144,11 +153,36 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 		}
 		if v, ok := a.getenv(name); ok {
 			if err := flags.Set(f.Name, v); err != nil {
-				errs = append(errs, usage("%s: %w", name, err))
+				errs = append(errs, fmt.Errorf("%s %w", name, wrongValue(f, v)))
+			} else if slices.Contains(travelling, f.Name) {
+				errs = append(errs, utf8Text(name, v))
 			}
 		}
 	})
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return usage("%w", err)
+	}
+	return nil
+}
+
+// flagError is the parser's error as it is meant for people.
+func flagError(err error) error {
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("--%s %w", wrong.GetFlag().Name, wrongValue(wrong.GetFlag(), wrong.GetValue()))
+	}
+	return err
+}
+
+// wrongValue says what a flag takes.
+func wrongValue(f *pflag.Flag, value string) error {
+	takes := map[string]string{
+		"bool": "true or false", "int": "a whole number", "uint64": "a whole number, 0 or more", "float64": "a number",
+		"duration": "a duration such as 90s or 5m", "stringToString": "pairs of the form name=value",
+	}[f.Value.Type()]
+	if takes == "" {
+		takes = "a value of the kind that --help shows"
+	}
+	return fmt.Errorf("%q: it takes %s", value, takes)
 }
 
 // flagsOnly marks flags that the environment does not set.

@@ -96,6 +96,9 @@ func problemsOf(st *status.Status) scenario.Problems {
 func exitCodeOf(err error) int {
 	var problems scenario.Problems
 	if errors.As(err, &problems) {
+		if problems.Refused() {
+			return run.ExitRefused
+		}
 		return run.ExitUsage
 	}
 	if errors.Is(err, context.Canceled) {
@@ -114,8 +117,11 @@ func exitCodeOf(err error) int {
 		return run.ExitUsage
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return run.ExitRefused
-	case codes.FailedPrecondition:
-		return run.ExitRefused
+	case codes.FailedPrecondition: // also a command that the state of the run does not allow
+		if hasLeaderInfo(err) {
+			return run.ExitUnreachable
+		}
+		return run.ExitUsage
 	}
 	return run.ExitInternal
 }

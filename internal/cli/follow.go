@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -18,9 +17,6 @@ import (
 	"proofload/internal/worker"
 	pb "proofload/proto/proofload/v1"
 )
-
-// fsDir is the directory of a scenario.
-type fsDir = fs.FS
 
 // watched is what follow needs: a run that the coordinator has shown to be there.
 type watched struct {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -15,8 +14,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"proofload/internal/coordinator"
-	"proofload/internal/lease/embedded"
-	"proofload/internal/result/blob"
 	"proofload/internal/run"
 	"proofload/internal/telemetry"
 	"proofload/internal/worker"
@@ -47,9 +44,8 @@ func localWorkers(asked int, given bool, least int) (int, error) {
 // the public API as a client anywhere would.
 type localRun struct {
 	app     *app
-	options runOptions
-	fsys    fsDir
-	file    string
+	job     job
+	workers int
 	labels  map[string]string // of the workers
 
 	log         hclog.Logger
@@ -68,12 +64,15 @@ func (l *localRun) run(ctx context.Context) (err error) {
 	defer endLocal()
 	l.telemetry = telemetry.Start(base, telemetry.Options{Service: "proofload", Version: Version, Logger: l.log})
 	defer l.telemetry.Close()
-	l.coordinator, err = coordinator.New(local, coordinator.Options{
-		Name: "local", Listen: "127.0.0.1:0", HTTP: l.options.http, DataDir: filepath.Join(l.options.out, localDir), Store: l.options.out,
+	options := coordinator.Options{
+		Name: "local", Listen: "127.0.0.1:0", HTTP: l.job.options.http, DataDir: filepath.Join(l.job.options.out, localDir), Store: l.job.options.out,
 		Secret: l.app.secret, Version: Version, Logger: l.log, Telemetry: l.telemetry,
-	})
-	if err != nil {
-		return startError(err)
+	}
+	if err := options.Validate(); err != nil {
+		return exit(run.ExitUsage, err)
+	}
+	if l.coordinator, err = coordinator.New(local, options); err != nil {
+		return startError(err, "--out", "--out")
 	}
 	var groupCtx context.Context
 	l.group, groupCtx = errgroup.WithContext(local)
@@ -105,7 +104,7 @@ func (l *localRun) drive(ctx, pieces context.Context) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer endWorkers()
-	for i := range l.options.workers {
+	for i := range l.workers {
 		workers.Add(1)
 		l.group.Go(func() error {
 			defer workers.Done()
@@ -117,13 +116,13 @@ func (l *localRun) drive(ctx, pieces context.Context) error {
 	if err := l.awaitWorkers(ctx, pieces, cl); err != nil {
 		return err
 	}
-	return l.app.drive(ctx, pieces, cl, l.fsys, l.file, l.options)
+	return l.app.drive(ctx, pieces, cl, l.job)
 }
 
 // work is one worker.
 func (l *localRun) work(ctx context.Context, name string) error {
 	return worker.Run(ctx, worker.Options{
-		Name: name, Join: []string{l.coordinator.Address()}, Labels: l.labels, DataDir: filepath.Join(l.options.out, localDir, name),
+		Name: name, Join: []string{l.coordinator.Address()}, Labels: l.labels, DataDir: filepath.Join(l.job.options.out, localDir, name),
 		Version: Version, Logger: l.log, Telemetry: l.telemetry,
 	})
 }
@@ -147,7 +146,7 @@ func (l *localRun) awaitWorkers(ctx, pieces context.Context, cl *client) error {
 			return context.Cause(pieces)
 		case err != nil:
 			return err
-		case attached >= l.options.workers:
+		case attached >= l.workers:
 			return nil
 		}
 		select {
@@ -158,18 +157,4 @@ func (l *localRun) awaitWorkers(ctx, pieces context.Context, cl *client) error {
 			return exit(run.ExitStopped, errNothingStarted)
 		}
 	}
-}
-
-// startError gives the reasons for which a coordinator or a worker does not start their exit codes:
-// what another process holds may be free later, what cannot be written was the wrong choice.
-func startError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, embedded.ErrInUse), errors.Is(err, syscall.EADDRINUSE):
-		return exit(run.ExitNotStarted, err)
-	case errors.Is(err, blob.ErrNotWritable), errors.Is(err, embedded.ErrNotWritable):
-		return exit(run.ExitUsage, err)
-	}
-	return exit(run.ExitInternal, err)
 }

@@ -28,11 +28,11 @@ type runOptions struct {
 	reports              string
 	http                 string
 	seed                 uint64
-	seedGiven            bool
 	coordinator          []string
 	detach               bool
 	queueTimeout         time.Duration
 	tls                  worker.TLSOptions
+	given                func(flag string) bool // by the command line or the environment
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -49,8 +49,8 @@ func (a *app) runCommand() *cobra.Command {
 			"  coordinator run checkout.yaml --coordinator loadlab:7470",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.seedGiven = cmd.Flags().Changed("seed")
-			return a.run(cmd.Context(), args[0], o, cmd.Flags().Changed("workers"), cmd.Flags().Changed("http"))
+			o.given = cmd.Flags().Changed
+			return a.run(cmd.Context(), args[0], o)
 		},
 	}
 	f := cmd.Flags()
@@ -95,65 +95,90 @@ func (o runOptions) formats() ([]string, error) {
 	return out, nil
 }
 
-func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, httpGiven bool) error {
+func (a *app) run(ctx context.Context, file string, o runOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
+	// What is wrong with a local scenario is said before anything is started.
+	var plan *scenario.Plan
+	var err error
+	if !o.remote() {
+		if plan, err = scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
+			return err
+		}
+	}
+	j := job{options: o}
+	if j.source, j.content, err = a.source(fsys, name, o); err != nil {
+		return err
+	}
+	if o.remote() {
+		return a.runRemote(ctx, j)
+	}
+	l := localRun{app: a, job: j, labels: plan.Workers.Match}
+	if l.workers, err = localWorkers(o.workers, o.given("workers"), plan.Workers.Min); err != nil {
+		return err
+	}
+	return l.run(ctx)
+}
+
+// remote tells whether the run goes elsewhere.
+func (o runOptions) remote() bool { return o.given("coordinator") }
+
+// validate refuses what cannot be meant.
+func (o runOptions) validate() error {
 	if _, err := o.formats(); err != nil {
 		return err
 	}
 	if err := validProgress(o.progress); err != nil {
 		return err
 	}
-	if o.workers < 1 || o.workers > maxLocalWorkers {
+	switch {
+	case o.workers < 1 || o.workers > maxLocalWorkers:
 		return usage("--workers %d: from 1 to %d fit into one process", o.workers, maxLocalWorkers)
-	}
-	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
-	if len(o.coordinator) > 0 {
-		if workersGiven || httpGiven {
-			return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
-		}
-		return a.runRemote(ctx, fsys, name, o)
-	}
-	if o.detach {
+	case o.queueTimeout < 0:
+		return usage("--queue-timeout %s: it must not be negative", o.queueTimeout)
+	case o.remote() && (o.given("workers") || o.given("http")):
+		return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
+	case o.remote():
+		return checkAddresses(o.coordinator)
+	case o.detach:
 		return usage("--detach needs --coordinator: a run on this machine ends with this command")
 	}
-	// What is wrong with the scenario is said before anything is started.
-	plan, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows})
-	if err != nil {
-		return err
-	}
-	l := localRun{app: a, options: o, fsys: fsys, file: name, labels: plan.Workers.Match}
-	if l.options.workers, err = localWorkers(o.workers, workersGiven, plan.Workers.Min); err != nil {
-		return err
-	}
-	return l.run(ctx)
+	return nil
+}
+
+// job is a scenario with all that has to come along with it, and what was asked for.
+type job struct {
+	source  *pb.ScenarioSource
+	content map[string][]byte // of the data files, by digest
+	options runOptions
 }
 
 // runRemote drives a run on a coordinator elsewhere.
-func (a *app) runRemote(ctx context.Context, fsys fsDir, name string, o runOptions) error {
-	creds, err := worker.Credentials(o.tls)
+func (a *app) runRemote(ctx context.Context, j job) error {
+	creds, err := worker.Credentials(j.options.tls)
 	if err != nil {
 		return exit(run.ExitUsage, err)
 	}
-	cl := newClient(o.coordinator, creds)
+	cl := newClient(j.options.coordinator, creds)
 	defer cl.close()
-	return a.drive(ctx, context.WithoutCancel(ctx), cl, fsys, name, o)
+	return a.drive(ctx, context.WithoutCancel(ctx), cl, j)
 }
 
 // drive ships the scenario, creates the run, follows it to its end and returns its exit code. When
 // ctx ends, the run is stopped and followed on; pieces is the life of what the run needs.
-func (a *app) drive(ctx, pieces context.Context, cl *client, fsys fsDir, name string, o runOptions) error {
-	src, content, err := a.source(fsys, name, o)
-	if err != nil {
-		return err
-	}
+func (a *app) drive(ctx, pieces context.Context, cl *client, j job) error {
+	o := j.options
 	var created *pb.Run
 	id := requestID()
-	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+	err := cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 		callCtx, cancel := context.WithTimeout(pieces, time.Minute)
 		defer cancel()
-		if err := upload(callCtx, runs, content); err != nil {
+		if err := upload(callCtx, runs, j.content); err != nil {
 			return err
 		}
-		req := &pb.CreateRunRequest{RequestId: id, Source: src}
+		req := &pb.CreateRunRequest{RequestId: id, Source: j.source}
 		if o.queueTimeout > 0 {
 			req.QueueTimeout = durationpb.New(o.queueTimeout)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,6 +35,9 @@ func (r *remote) flags(cmd *cobra.Command, output bool) {
 }
 
 func (r *remote) client() (*client, error) {
+	if err := checkAddresses(r.addresses); err != nil {
+		return nil, err
+	}
 	creds, err := worker.Credentials(r.tls)
 	if err != nil {
 		return nil, exit(run.ExitUsage, err)
@@ -200,77 +202,6 @@ func (a *app) watchRun(ctx context.Context, r *remote, id, kind string) (*pb.Run
 	return a.follow(ctx, context.WithoutCancel(ctx), watched{client: cl, run: found, show: show})
 }
 
-// mutation builds a command that changes a run.
-func (a *app) mutation(use, short, example string, args int, fn func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error)) *cobra.Command {
-	r := &remote{}
-	reason := ""
-	cmd := &cobra.Command{
-		Use: use, Short: short, Example: "  " + example, Args: cobra.ExactArgs(args),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-				m, err := fn(ctx, runs, args, reason)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(a.stdout, "run %s %s\n", m.GetId(), because(stateName(m.GetState()), m.GetReason()))
-				return err
-			})
-		},
-	}
-	r.flags(cmd, false)
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
-	return cmd
-}
-
-// because puts a reason behind what it is the reason of, where there is one.
-func because(what, reason string) string {
-	if reason == "" {
-		return what
-	}
-	return what + ": " + reason
-}
-
-func (a *app) runsPause() *cobra.Command {
-	id := requestID() // one command is one request, however often it is sent
-	return a.mutation("pause RUN", "Freeze a run's timeline", "coordinator runs pause last --reason 'looking at the logs'", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.PauseRun(ctx, &pb.PauseRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsResume() *cobra.Command {
-	id := requestID()
-	return a.mutation("resume RUN", "Let a paused run go on", "coordinator runs resume last", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.ResumeRun(ctx, &pb.ResumeRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsScale() *cobra.Command {
-	id := requestID()
-	return a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			number, ok := strings.CutSuffix(args[1], "%")
-			percent, err := strconv.ParseFloat(number, 64)
-			if !ok || err != nil || percent < 0 {
-				return nil, usage("%q is not a share of the plan: write 150%%", args[1])
-			}
-			resp, err := runs.ScaleRun(ctx, &pb.ScaleRunRequest{RequestId: id, RunId: args[0], Factor: percent / 100, Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsStop() *cobra.Command {
-	id := requestID()
-	return a.mutation("stop RUN", "End a run early, with its report", "coordinator runs stop last --reason 'wrong build'", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.StopRun(ctx, &pb.StopRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
 func (a *app) runsReport() *cobra.Command {
 	r := &remote{}
 	format, file := "md", ""
@@ -334,58 +265,6 @@ func (a *app) runsDelete() *cobra.Command {
 	}
 	r.flags(cmd, false)
 	cmd.Flags().StringVar(&r.store, "store", "", "work on this store's directory instead of asking a coordinator")
-	return cmd
-}
-
-func (a *app) workersList() *cobra.Command {
-	r := &remote{}
-	cmd := &cobra.Command{
-		Use: "list", Short: "List workers by name", Args: cobra.NoArgs, Example: "  coordinator workers list -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var views []workerView
-			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
-				resp, err := fleet.ListWorkers(ctx, &pb.ListWorkersRequest{})
-				views = nil
-				for _, w := range resp.GetWorkers() {
-					views = append(views, workerViewOf(w))
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.print(r.output, map[string]any{"workers": notNil(views)}, func(t *tabwriter.Writer) {
-				fmt.Fprintln(t, "WORKER\tSTATE\tRUN\tHOST\tCPUS\tCAPACITY\tLABELS\tVERSION")
-				for _, v := range views {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%g\t%s\t%s\n", v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
-				}
-			})
-		},
-	}
-	r.flags(cmd, true)
-	return cmd
-}
-
-func (a *app) statusCommand() *cobra.Command {
-	r := &remote{}
-	cmd := &cobra.Command{
-		Use: "status", Short: "Show the leader, the workers and what is running", Args: cobra.NoArgs, Example: "  coordinator status -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var v statusView
-			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
-				resp, err := fleet.GetStatus(ctx, &pb.GetStatusRequest{})
-				if err == nil {
-					v = statusViewOf(resp)
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.print(r.output, v, func(t *tabwriter.Writer) { v.table(t) })
-		},
-	}
-	r.flags(cmd, true)
 	return cmd
 }
 

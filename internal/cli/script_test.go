@@ -68,6 +68,7 @@ func setup(env *testscript.Env) error {
 	env.Values[targetKey{}] = s
 	env.Setenv("TARGET", server.URL)
 	env.Setenv("TOKEN", token)
+	env.Setenv("LATIN1", "zone=\xfc") // what a script file, which is UTF-8, cannot hold
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		six := httptest.NewUnstartedServer(s)
 		_ = six.Listener.Close() // its own, which is not needed

@@ -65,7 +65,8 @@ func (a *app) serve(ctx context.Context, o coordinator.Options) error {
 	o.Telemetry = telemetry.Start(ctx, telemetry.Options{Service: "proofload-coordinator", Version: Version, Instance: o.Name, Logger: log})
 	defer o.Telemetry.Close()
 	o.Logger, o.Version, o.Secret = log, Version, a.secret
-	if o.Store == "" {
+	separate := o.Store
+	if separate == "" {
 		o.Store = o.DataDir
 		o.DataDir = filepath.Join(o.DataDir, localDir)
 	}
@@ -82,7 +83,11 @@ func (a *app) serve(ctx context.Context, o coordinator.Options) error {
 		return nil // what was opened has been closed
 	}
 	if err != nil {
-		return startError(err)
+		storeFlag := "--store"
+		if separate == "" {
+			storeFlag = "--data-dir"
+		}
+		return startError(err, "--data-dir", storeFlag)
 	}
 	log.Info("serving", "address", c.Address(), "http", c.HTTPAddress(), "version", Version)
 	err = c.Run(ctx)
@@ -131,12 +136,18 @@ func (a *app) work(ctx context.Context, o worker.Options) error {
 	if len(o.Join) == 0 {
 		return usage("a worker needs a coordinator: give --join ADDR")
 	}
+	if o.Capacity == 0 {
+		return usage("--capacity 0: it must be above 0") // as an option it would be the default
+	}
+	if err := o.Validate(); err != nil {
+		return exit(run.ExitUsage, err)
+	}
 	tel := telemetry.Start(ctx, telemetry.Options{Service: "proofload-worker", Version: Version, Instance: o.Name, Logger: log})
 	defer tel.Close()
 	tel.GatherProcess()
 	o.Telemetry = tel
 	o.Logger, o.Version = log, Version
-	return startError(worker.Run(ctx, o))
+	return startError(worker.Run(ctx, o), "--data-dir", "--data-dir")
 }
 
 func (a *app) versionCommand(name string) *cobra.Command {
