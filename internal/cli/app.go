@@ -15,7 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"proofload/internal/run"
 )
@@ -211,18 +210,6 @@ func (a *app) logger() (hclog.Logger, error) {
 	}
 	return hclog.New(&hclog.LoggerOptions{
 		Name: "proofload", Level: level, Output: a.stderr, JSONFormat: a.logFormat == "json",
-		Color: colour(a.stderr),
+		Color: a.logColour(),
 	}), nil
-}
-
-func colour(w io.Writer) hclog.ColorOption {
-	if isTerminal(w) {
-		return hclog.ForceColor
-	}
-	return hclog.ColorOff
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -154,7 +154,7 @@ func (a *app) summary(document []byte) error {
 	if err != nil {
 		return err
 	}
-	return reports.WriteSummary(a.stdout, d, reports.SummaryOptions{Color: isTerminal(a.stdout)})
+	return reports.WriteSummary(a.stdout, d, reports.SummaryOptions{Color: a.colourful(a.stdout)})
 }
 
 // tlsFlags adds the flags by which a client or a worker trusts a coordinator.

@@ -56,7 +56,7 @@ func TestRunLeavesNothing(t *testing.T) {
 
 func TestClockText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Nanosecond: "-", 0: "0:00", 1800 * time.Millisecond: "0:01", 59999 * time.Millisecond: "0:59",
+		-time.Nanosecond: "0:00", 0: "0:00", 1800 * time.Millisecond: "0:01", 59999 * time.Millisecond: "0:59",
 		time.Minute: "1:00", 61*time.Minute + 5*time.Second: "61:05",
 	} {
 		if got := clockText(d); got != want {
