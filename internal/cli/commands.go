@@ -59,14 +59,22 @@ func (a *app) runsResume() *cobra.Command {
 		})
 }
 
+// maxPercent is the largest factor that the API takes.
+const maxPercent = 100_000
+
 func (a *app) runsScale() *cobra.Command {
 	id := requestID()
 	return a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
 		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
 			number, ok := strings.CutSuffix(args[1], "%")
 			percent, err := strconv.ParseFloat(number, 64)
-			if !ok || err != nil || percent < 0 {
+			switch {
+			case !ok || err != nil || !(percent >= 0): // also not a number
 				return nil, usage("%q is not a share of the plan: write 150%%", args[1])
+			case percent == 0:
+				return nil, usage("0%% is no load: to hold it back, use `runs pause`")
+			case percent > maxPercent:
+				return nil, usage("%s is more than a run can be scaled to, %d%%", args[1], maxPercent)
 			}
 			resp, err := runs.ScaleRun(ctx, &pb.ScaleRunRequest{RequestId: id, RunId: args[0], Factor: percent / 100, Reason: reason})
 			return resp.GetRun(), err

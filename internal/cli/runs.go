@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -32,6 +31,13 @@ func (r *remote) flags(cmd *cobra.Command, output bool) {
 	if output {
 		f.StringVarP(&r.output, "output", "o", "table", "table, json or yaml")
 	}
+}
+
+// storeFlag adds the flag for work without a coordinator. A variable does not set it: PROOFLOAD_STORE,
+// which is meant for serve, must not keep clients from asking the coordinator.
+func (r *remote) storeFlag(cmd *cobra.Command, what string) {
+	cmd.Flags().StringVar(&r.store, "store", "", what)
+	flagsOnly(cmd.Flags(), "store")
 }
 
 func (r *remote) client() (*client, error) {
@@ -77,6 +83,9 @@ func group(use, short, example string) *cobra.Command {
 	}
 }
 
+// maxLimit is the largest page of the API.
+const maxLimit = 1000
+
 func (a *app) runsList() *cobra.Command {
 	r := &remote{}
 	limit := 0
@@ -84,6 +93,9 @@ func (a *app) runsList() *cobra.Command {
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
 		Example: "  coordinator runs list\n  coordinator runs list --store ./proofload -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 || limit > maxLimit {
+				return usage("--limit %d: from 1 to %d runs can be listed", limit, maxLimit)
+			}
 			var views []runView
 			var err error
 			if r.store != "" {
@@ -111,7 +123,7 @@ func (a *app) runsList() *cobra.Command {
 		},
 	}
 	r.flags(cmd, true)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	cmd.Flags().IntVar(&limit, "limit", 50, "most runs to list")
 	return cmd
 }
@@ -148,7 +160,7 @@ func (a *app) runsShow() *cobra.Command {
 		},
 	}
 	r.flags(cmd, true)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	return cmd
 }
 
@@ -234,7 +246,7 @@ func (a *app) runsReport() *cobra.Command {
 		},
 	}
 	r.flags(cmd, false)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	cmd.Flags().StringVar(&format, "format", "md", "json, md, html or junit")
 	cmd.Flags().StringVar(&file, "file", "", "write it there instead of printing it")
 	return cmd
@@ -247,25 +259,31 @@ func (a *app) runsDelete() *cobra.Command {
 		Use: "delete RUN", Short: "Remove a run that has ended, with its samples and reports", Args: cobra.ExactArgs(1),
 		Example: "  coordinator runs delete 01J0000000000000000000000",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			full := ""
 			var err error
 			if r.store != "" {
-				err = offlineDelete(cmd.Context(), r.store, args[0])
+				full, err = offlineDelete(cmd.Context(), r.store, args[0])
 			} else {
 				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-					_, err := runs.DeleteRun(ctx, &pb.DeleteRunRequest{RequestId: id, RunId: args[0]})
+					if full == "" { // another attempt must not delete what is the last one by then
+						found, err := runs.GetRun(ctx, &pb.GetRunRequest{RunId: args[0]})
+						if err != nil {
+							return err
+						}
+						full = found.GetRun().GetId()
+					}
+					_, err := runs.DeleteRun(ctx, &pb.DeleteRunRequest{RequestId: id, RunId: full})
 					return err
 				})
 			}
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "run %s deleted\n", args[0])
+			_, err = fmt.Fprintf(a.stdout, "run %s deleted\n", full)
 			return err
 		},
 	}
 	r.flags(cmd, false)
-	cmd.Flags().StringVar(&r.store, "store", "", "work on this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "work on this store's directory, which no coordinator may use meanwhile")
 	return cmd
 }
-
-var errNoRun = errors.New("no such run")

@@ -87,6 +87,7 @@ func (v runView) table(t *tabwriter.Writer) {
 	row("elapsed", fmt.Sprintf("%.3f s", v.ElapsedS))
 	row("paused", fmt.Sprintf("%.3f s", v.PausedS))
 	row("scale", fmt.Sprintf("%g %%", v.Scale*100))
+	row("seed", fmt.Sprint(v.Seed))
 	row("workers", strings.Join(v.Workers, ", "))
 	if v.Provisional != nil {
 		row("provisional since", v.Provisional.Local().Format(time.RFC3339))
