@@ -43,6 +43,7 @@ func Coordinator(args []string, stdout, stderr io.Writer) int {
 	a.common(root)
 	root.AddCommand(a.runCommand(), a.serveCommand(), a.validateCommand(), a.planCommand(), a.versionCommand("coordinator"))
 	root.AddCommand(a.clientCommands()...)
+	root.AddCommand(later("halt"), later("unhalt"))
 	return a.execute(root, args)
 }
 
@@ -67,6 +68,9 @@ func (a *app) common(root *cobra.Command) {
 		if err := fromFile(cmd.Flags()); err != nil {
 			return err
 		}
+		if err := refuseLater(cmd); err != nil {
+			return err
+		}
 		if err := checkTexts(cmd, args); err != nil {
 			return err
 		}
@@ -82,12 +86,27 @@ func (a *app) execute(root *cobra.Command, args []string) int {
 	ctx, stop := a.signals()
 	defer stop()
 	root.SetArgs(args)
+	root.InitDefaultCompletionCmd(args...)
+	exampleOfCompletion(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	var e *exitError
 	if err != nil && !errors.As(err, &e) && unusable(err) {
 		err = misused(cmd, err)
 	}
 	return finish(err, a.stderr)
+}
+
+// exampleOfCompletion adds what cobra's own commands lack.
+func exampleOfCompletion(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  " + root.Name() + " completion bash > /etc/bash_completion.d/" + root.Name()
+		for _, shell := range c.Commands() {
+			shell.Example = "  " + root.Name() + " completion " + shell.Name()
+		}
+	}
 }
 
 // misused turns an error of the command line's parser into one line that shows what would be right.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -28,9 +27,9 @@ func (a *app) workersList() *cobra.Command {
 				return err
 			}
 			return a.print(r.output, map[string]any{"workers": notNil(views)}, func(t *tabwriter.Writer) {
-				fmt.Fprintln(t, "WORKER\tSTATE\tRUN\tHOST\tCPUS\tCAPACITY\tLABELS\tVERSION")
+				row(t, "WORKER", "STATE", "RUN", "HOST", "CPUS", "CAPACITY", "LABELS", "VERSION")
 				for _, v := range views {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%g\t%s\t%s\n", v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
+					row(t, v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
 				}
 			})
 		},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	reports "proofload/internal/result/report"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -23,7 +24,7 @@ func (a *app) mutation(use, short, example string, args int, fn func(ctx context
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(a.stdout, "run %s %s\n", m.GetId(), because(stateName(m.GetState()), m.GetReason()))
+				_, err = fmt.Fprintf(a.stdout, "run %s %s\n", m.GetId(), reports.Plain(because(stateName(m.GetState()), m.GetReason())))
 				return err
 			})
 		},

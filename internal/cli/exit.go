@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	reports "proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
 	pb "proofload/proto/proofload/v1"
@@ -50,7 +51,9 @@ func finish(err error, stderr io.Writer) int {
 		code = mapped
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "error: "+message(err))
+		for line := range strings.SplitSeq("error: "+message(err), "\n") {
+			fmt.Fprintln(stderr, reports.Plain(line))
+		}
 	}
 	return code
 }

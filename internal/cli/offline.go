@@ -84,7 +84,7 @@ func missing(id string, err error) error {
 
 func offlineView(rec run.Run) runView {
 	v := runView{
-		ID: rec.ID, Name: rec.Name, Environment: rec.Environment, Labels: rec.Labels, State: string(rec.State), Reason: rec.Reason,
+		ID: rec.ID, Name: rec.Name, Environment: rec.Environment, Labels: notNilMap(rec.Labels), State: string(rec.State), Reason: rec.Reason,
 		CreatedAt: rec.CreatedAt, T0At: rec.T0, EndedAt: rec.EndedAt, ElapsedS: rec.Elapsed.Seconds(), PausedS: rec.Paused.Seconds(),
 		Scale: rec.Factor, Seed: rec.Seed, Workers: []string{}, Reasons: []string{},
 	}

@@ -68,6 +68,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.DurationVar(&o.queueTimeout, "queue-timeout", 0, "give up when no workers are free for so long; 0 waits for ever")
 	tlsFlags(f, &o.tls)
 	flagsOnly(f, "environment", "confirm", "coordinator")
+	addLater(cmd)
 	return cmd
 }
 

@@ -68,9 +68,9 @@ func (r *remote) with(ctx context.Context, fn func(ctx context.Context, runs pb.
 
 func (a *app) clientCommands() []*cobra.Command {
 	runs := group("runs", "List, watch and command runs", "  coordinator runs list\n  coordinator runs watch last")
-	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete())
+	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete(), later("compare"), later("export"))
 	workers := group("workers", "Show the workers of a fleet", "  coordinator workers list")
-	workers.AddCommand(a.workersList())
+	workers.AddCommand(a.workersList(), later("drain"))
 	return []*cobra.Command{runs, workers, a.statusCommand()}
 }
 
@@ -114,9 +114,9 @@ func (a *app) runsList() *cobra.Command {
 				return err
 			}
 			return a.print(r.output, map[string]any{"runs": notNil(views)}, func(t *tabwriter.Writer) {
-				fmt.Fprintln(t, "RUN\tSCENARIO\tENVIRONMENT\tSTATE\tVERDICT\tCREATED\tELAPSED\tREASON")
+				row(t, "RUN", "SCENARIO", "ENVIRONMENT", "STATE", "VERDICT", "CREATED", "ELAPSED", "REASON")
 				for _, v := range views {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Name, v.Environment, v.State, v.Verdict,
+					row(t, v.ID, v.Name, v.Environment, v.State, v.Verdict,
 						v.CreatedAt.Local().Format("2006-01-02 15:04:05"), time.Duration(v.ElapsedS*float64(time.Second)).Round(time.Second), v.Reason)
 				}
 			})
@@ -126,6 +126,13 @@ func (a *app) runsList() *cobra.Command {
 	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	cmd.Flags().IntVar(&limit, "limit", 50, "most runs to list")
 	return cmd
+}
+
+func notNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 func notNil[T any](s []T) []T {

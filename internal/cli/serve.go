@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"proofload/internal/coordinator"
 	"proofload/internal/load/schedule"
+	reports "proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
 	"proofload/internal/telemetry"
@@ -124,7 +126,8 @@ func (a *app) workerCommand() *cobra.Command {
 	f.StringVar(&o.HTTP, "http", "-", "address to serve /metrics, /healthz and /readyz on; - for none")
 	f.BoolVar(&o.Insecure, "insecure", false, "allow --http beyond this machine without TLS")
 	tlsFlags(f, &o.TLS)
-	cmd.AddCommand(a.versionCommand("worker"))
+	addLater(cmd)
+	cmd.AddCommand(a.versionCommand("worker"), later("faults"))
 	return cmd
 }
 
@@ -204,7 +207,14 @@ func (a *app) planCommand() *cobra.Command {
 				return err
 			}
 			if output == "table" {
-				return plan.Render(a.stdout, workers)
+				var b strings.Builder
+				if err := plan.Render(&b, workers); err != nil {
+					return err
+				}
+				for line := range strings.Lines(b.String()) {
+					fmt.Fprintln(a.stdout, reports.Plain(strings.TrimSuffix(line, "\n")))
+				}
+				return nil
 			}
 			return a.print(output, plan, nil)
 		},

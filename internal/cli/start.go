@@ -23,6 +23,8 @@ func startError(err error, dataFlag, storeFlag string) error {
 		return nil
 	case errors.Is(err, embedded.ErrInUse):
 		return exit(run.ExitNotStarted, fmt.Errorf("%w: stop that one or choose another directory with %s", err, dataFlag))
+	case errors.Is(err, blob.ErrInUse):
+		return exit(run.ExitNotStarted, fmt.Errorf("%w: try again, or choose another directory with %s", err, storeFlag))
 	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, agent.ErrDirInUse), errors.Is(err, agent.ErrNameTaken):
 		return exit(run.ExitNotStarted, err)
 	case errors.Is(err, embedded.ErrNotWritable):
