@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"sync"
 
@@ -259,8 +260,22 @@ func (o Options) Validate() error {
 	if o.DataDir == "" {
 		errs = append(errs, errors.New("a worker needs a data directory: give --data-dir"))
 	}
-	if o.Capacity < 0 {
-		errs = append(errs, fmt.Errorf("capacity %v is not above 0", o.Capacity))
+	if o.Name != "" && !nameRule.MatchString(o.Name) {
+		errs = append(errs, fmt.Errorf("--name %q: a name is at most 128 letters, digits, dots, dashes and underscores, and begins with a letter or a digit", o.Name))
+	}
+	if !(o.Capacity >= 0) || o.Capacity > maxCapacity { // also not a number
+		errs = append(errs, fmt.Errorf("--capacity %v: it must be above 0, and %d at most", o.Capacity, maxCapacity))
+	}
+	if len(o.Labels) > maxLabels {
+		errs = append(errs, fmt.Errorf("%d labels: %d are the most", len(o.Labels), maxLabels))
 	}
 	return errors.Join(errs...)
 }
+
+// What a coordinator takes in a hello, as worker_service.proto says.
+const (
+	maxCapacity = 1_000_000
+	maxLabels   = 64
+)
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)

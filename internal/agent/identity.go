@@ -22,15 +22,18 @@ type identity struct {
 // ErrDirInUse says that another process works with the data directory.
 var ErrDirInUse = errors.New("data directory is in use by another worker: stop that one or give this one another --data-dir")
 
+// ErrDirNotWritable says that the data directory cannot be made or written.
+var ErrDirNotWritable = errors.New("data directory cannot be written: make it writable for this user or choose another one with --data-dir")
+
 // openIdentity makes or reads the data directory and locks it for this process. The lock is the
 // proof that an earlier process with the same directory is gone; the kernel releases it at death.
 func openIdentity(dir string) (*identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("worker data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("worker %w: %w", ErrDirNotWritable, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("worker data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("worker %w: %w", ErrDirNotWritable, err)
 	}
 	if err := tryLock(lock); err != nil {
 		_ = lock.Close()
@@ -56,7 +59,7 @@ func readInstance(path string) (string, error) {
 	}
 	id := uuid.NewString()
 	if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", ErrDirNotWritable, err)
 	}
 	return id, nil
 }

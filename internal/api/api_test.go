@@ -59,10 +59,10 @@ func (m *memory) Create(_ context.Context, n NewRun) (wire.RunView, error) {
 	if !known {
 		id = "run-" + strconv.Itoa(len(m.runs)+100)
 		m.requests[n.RequestID] = id
-		m.runs[id] = run.New(run.Options{ID: id, Name: n.Plan.Name, RequestID: n.RequestID, Time: time.Now()})
+		m.runs[id] = run.New(run.Options{ID: id, Name: n.Plan.Name, RequestID: n.RequestID, Seed: n.Plan.Seed, Time: time.Now()})
 		m.order = append(m.order, id)
 	}
-	return wire.RunView{Run: m.runs[id], Seed: n.Plan.Seed}, nil
+	return wire.RunView{Run: m.runs[id]}, nil
 }
 
 func (m *memory) Command(_ context.Context, id string, ev run.Event) (wire.RunView, error) {

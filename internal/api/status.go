@@ -39,6 +39,8 @@ func statusOf(err error) error {
 		})
 	case errors.As(err, &limit), errors.As(err, &wrong):
 		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.As(err, &problems) && problems.Refused():
+		return detailed(codes.PermissionDenied, err, problemsToProto(problems))
 	case errors.As(err, &problems):
 		return detailed(codes.InvalidArgument, err, problemsToProto(problems))
 	case errors.Is(err, ErrNotFound):

@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,7 +15,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"proofload/internal/run"
 )
@@ -42,6 +43,7 @@ func Coordinator(args []string, stdout, stderr io.Writer) int {
 	a.common(root)
 	root.AddCommand(a.runCommand(), a.serveCommand(), a.validateCommand(), a.planCommand(), a.versionCommand("coordinator"))
 	root.AddCommand(a.clientCommands()...)
+	root.AddCommand(later("halt"), later("unhalt"))
 	return a.execute(root, args)
 }
 
@@ -59,14 +61,24 @@ func (a *app) common(root *cobra.Command) {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if err := a.fromEnvironment(cmd.Flags()); err != nil {
 			return err
 		}
-		return fromFile(cmd.Flags())
+		if err := fromFile(cmd.Flags()); err != nil {
+			return err
+		}
+		if err := refuseLater(cmd); err != nil {
+			return err
+		}
+		if err := checkTexts(cmd, args); err != nil {
+			return err
+		}
+		_, err := a.logger() // a level or format that there is not is bad usage of every command
+		return err
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see `%s --help`", err, cmd.CommandPath())
+		return usage("%w; see `%s --help`", flagError(err), cmd.CommandPath())
 	})
 }
 
@@ -74,12 +86,27 @@ func (a *app) execute(root *cobra.Command, args []string) int {
 	ctx, stop := a.signals()
 	defer stop()
 	root.SetArgs(args)
+	root.InitDefaultCompletionCmd(args...)
+	exampleOfCompletion(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	var e *exitError
 	if err != nil && !errors.As(err, &e) && unusable(err) {
 		err = misused(cmd, err)
 	}
 	return finish(err, a.stderr)
+}
+
+// exampleOfCompletion adds what cobra's own commands lack.
+func exampleOfCompletion(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Example = "  " + root.Name() + " completion bash > /etc/bash_completion.d/" + root.Name()
+		for _, shell := range c.Commands() {
+			shell.Example = "  " + root.Name() + " completion " + shell.Name()
+		}
+	}
 }
 
 // misused turns an error of the command line's parser into one line that shows what would be right.
@@ -144,11 +171,36 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 		}
 		if v, ok := a.getenv(name); ok {
 			if err := flags.Set(f.Name, v); err != nil {
-				errs = append(errs, usage("%s: %w", name, err))
+				errs = append(errs, fmt.Errorf("%s %w", name, wrongValue(f, v)))
+			} else if slices.Contains(travelling, f.Name) {
+				errs = append(errs, utf8Text(name, v))
 			}
 		}
 	})
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return usage("%w", err)
+	}
+	return nil
+}
+
+// flagError is the parser's error as it is meant for people.
+func flagError(err error) error {
+	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("--%s %w", wrong.GetFlag().Name, wrongValue(wrong.GetFlag(), wrong.GetValue()))
+	}
+	return err
+}
+
+// wrongValue says what a flag takes.
+func wrongValue(f *pflag.Flag, value string) error {
+	takes := map[string]string{
+		"bool": "true or false", "int": "a whole number", "uint64": "a whole number, 0 or more", "float64": "a number",
+		"duration": "a duration such as 90s or 5m", "stringToString": "pairs of the form name=value",
+	}[f.Value.Type()]
+	if takes == "" {
+		takes = "a value of the kind that --help shows"
+	}
+	return fmt.Errorf("%q: it takes %s", value, takes)
 }
 
 // flagsOnly marks flags that the environment does not set.
@@ -177,18 +229,6 @@ func (a *app) logger() (hclog.Logger, error) {
 	}
 	return hclog.New(&hclog.LoggerOptions{
 		Name: "proofload", Level: level, Output: a.stderr, JSONFormat: a.logFormat == "json",
-		Color: colour(a.stderr),
+		Color: a.logColour(),
 	}), nil
-}
-
-func colour(w io.Writer) hclog.ColorOption {
-	if isTerminal(w) {
-		return hclog.ForceColor
-	}
-	return hclog.ColorOff
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +94,14 @@ func (c *client) call(fn func(runs pb.RunServiceClient, fleet pb.FleetServiceCli
 	return last
 }
 
+// checkAddresses refuses an empty address: it would be taken for this machine.
+func checkAddresses(addresses []string) error {
+	if len(addresses) == 0 || slices.Contains(addresses, "") {
+		return usage("--coordinator: an address is missing: give ADDR[,ADDR]")
+	}
+	return nil
+}
+
 // elsewhere reports whether another coordinator may answer better.
 func elsewhere(err error) bool {
 	return status.Code(err) == codes.Unavailable || hasLeaderInfo(err)
@@ -139,11 +148,19 @@ func (a *app) source(fsys fs.FS, name string, o runOptions) (*pb.ScenarioSource,
 	if err != nil {
 		return nil, nil, usage("scenario: %w", err)
 	}
+	if err := utf8Text("the name of the scenario file", name); err != nil {
+		return nil, nil, usage("%w", err)
+	}
+	for name, value := range needed.Env {
+		if err := utf8Text("the value of "+name+", which ${env."+name+"} reads,", value); err != nil {
+			return nil, nil, usage("%w", err)
+		}
+	}
 	src := &pb.ScenarioSource{
 		FileName: name, Scenario: text, Environment: o.environment, Set: o.set, Confirm: o.confirm,
 		Files: map[string]string{}, Env: needed.Env,
 	}
-	if o.seedGiven {
+	if o.given("seed") {
 		src.Seed = &o.seed
 	}
 	content := map[string][]byte{}

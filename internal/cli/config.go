@@ -84,7 +84,10 @@ func configurable(flags *pflag.FlagSet) map[string]*pflag.Flag {
 // fill sets a flag from a scalar, a list of scalars, or a map of scalars.
 func fill(f *pflag.Flag, value *yaml.Node) error {
 	if value.Kind == yaml.ScalarNode {
-		return named(f, f.Value.Set(value.Value))
+		if err := f.Value.Set(value.Value); err != nil {
+			return fmt.Errorf("%s %w", f.Name, wrongValue(f, value.Value))
+		}
+		return nil
 	}
 	for _, n := range value.Content {
 		if n.Kind != yaml.ScalarNode {

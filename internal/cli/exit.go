@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	reports "proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
 	pb "proofload/proto/proofload/v1"
@@ -50,7 +51,9 @@ func finish(err error, stderr io.Writer) int {
 		code = mapped
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "error: "+message(err))
+		for line := range strings.SplitSeq("error: "+message(err), "\n") {
+			fmt.Fprintln(stderr, reports.Plain(line))
+		}
 	}
 	return code
 }
@@ -96,6 +99,9 @@ func problemsOf(st *status.Status) scenario.Problems {
 func exitCodeOf(err error) int {
 	var problems scenario.Problems
 	if errors.As(err, &problems) {
+		if problems.Refused() {
+			return run.ExitRefused
+		}
 		return run.ExitUsage
 	}
 	if errors.Is(err, context.Canceled) {
@@ -108,12 +114,17 @@ func exitCodeOf(err error) int {
 	switch st.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return run.ExitUnreachable
+	case codes.Canceled:
+		return run.ExitInterrupted
 	case codes.InvalidArgument, codes.NotFound:
 		return run.ExitUsage
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return run.ExitRefused
-	case codes.FailedPrecondition:
-		return run.ExitRefused
+	case codes.FailedPrecondition: // also a command that the state of the run does not allow
+		if hasLeaderInfo(err) {
+			return run.ExitUnreachable
+		}
+		return run.ExitUsage
 	}
 	return run.ExitInternal
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -19,13 +18,19 @@ import (
 	pb "proofload/proto/proofload/v1"
 )
 
-// fsDir is the directory of a scenario.
-type fsDir = fs.FS
+// watched is what follow needs: a run that the coordinator has shown to be there.
+type watched struct {
+	client *client
+	run    *pb.Run
+	show   progress
+	// stop makes the end of the command's context stop the run; without it following ends.
+	stop bool
+}
 
-// follow watches a run to its end and returns it. When ctx ends the run is stopped, if stop is set,
+// follow watches a run to its end and returns it. When ctx ends the run is stopped, if that is wanted,
 // and followed on; else following ends with exit code 130. A coordinator that goes away is waited
-// for.
-func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show progress, stop bool) (*pb.Run, error) {
+// for; pieces is the life of what the run needs.
+func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 	watchCtx, cancel := context.WithCancel(pieces)
 	var stopping sync.WaitGroup
 	defer stopping.Wait()
@@ -36,26 +41,27 @@ func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show pr
 		case <-watchCtx.Done():
 			return
 		}
-		if !stop {
+		if !w.stop {
 			cancel()
 			return
 		}
-		show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
-		if err := cl.clone().stop(watchCtx, id); err != nil && watchCtx.Err() == nil {
-			show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
+		w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
+		if err := w.client.clone().stop(watchCtx, w.run.GetId()); err != nil && watchCtx.Err() == nil && !takesNone(err) {
+			w.show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
 		}
 	})
-	var last *pb.Run
+	last, told := w.run, false
 	for {
-		err := cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-			r, err := watch(watchCtx, runs, id, show)
+		err := w.client.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+			// Always by the id: what `last` means may change while the coordinator is away.
+			r, err := watch(watchCtx, runs, w.run.GetId(), w.show)
 			if r != nil {
-				last = r
+				last, told = r, false
 			}
 			return err
 		})
 		switch {
-		case err == nil && last != nil && final(last.GetState()):
+		case err == nil && final(last.GetState()):
 			return last, nil
 		case watchCtx.Err() != nil && pieces.Err() == nil:
 			return last, exit(run.ExitInterrupted, nil)
@@ -64,13 +70,19 @@ func (a *app) follow(ctx, pieces context.Context, cl *client, id string, show pr
 		case err != nil && !again(err):
 			return last, err
 		}
-		show.note("the coordinator does not answer; the run goes on, trying again")
+		if !told {
+			told = true
+			w.show.note("the coordinator does not answer; the run goes on, trying again")
+		}
 		select {
 		case <-time.After(time.Second):
-		case <-pieces.Done():
+		case <-watchCtx.Done():
 		}
 	}
 }
+
+// takesNone reports whether an error says that the run takes no such command, any more or yet.
+func takesNone(err error) bool { return status.Code(err) == codes.FailedPrecondition }
 
 // clone returns a client of the same coordinators with a connection of its own.
 func (c *client) clone() *client {
@@ -142,7 +154,7 @@ func (a *app) summary(document []byte) error {
 	if err != nil {
 		return err
 	}
-	return reports.WriteSummary(a.stdout, d, reports.SummaryOptions{Color: isTerminal(a.stdout)})
+	return reports.WriteSummary(a.stdout, d, reports.SummaryOptions{Color: a.colourful(a.stdout)})
 }
 
 // tlsFlags adds the flags by which a client or a worker trusts a coordinator.

@@ -143,7 +143,7 @@ func following(t *testing.T, fn func(f *followed), refusals ...error) {
 			wg.Wait()
 		}()
 		wg.Go(func() {
-			last, err := (&app{}).follow(ctx, pieces, cl, "r", f.notes, true)
+			last, err := (&app{}).follow(ctx, pieces, watched{client: cl, run: &pb.Run{Id: "r"}, show: f.notes, stop: true})
 			cl.close()
 			if err != nil && pieces.Err() == nil {
 				t.Errorf("follow: %v", err)

@@ -7,13 +7,19 @@ import (
 
 	"proofload/internal/coordinator"
 	"proofload/internal/result"
+	"proofload/internal/result/blob"
 	"proofload/internal/run"
 )
 
 // withStore opens a store without a coordinator: it knows the runs that have ended.
 func withStore(location string, write bool, fn func(*result.Repository) error) error {
 	repository, closeStore, err := coordinator.OpenStore(location, write)
-	if err != nil {
+	switch {
+	case errors.Is(err, coordinator.ErrNoStore):
+		return usage("--store %s: %w: name the --data-dir or --store of a coordinator, or the --out of a run", location, err)
+	case errors.Is(err, blob.ErrInUse):
+		return exit(run.ExitNotStarted, fmt.Errorf("%w: leave out --store and ask the coordinator that runs there, or end it first", err))
+	case err != nil:
 		return exit(run.ExitUsage, err)
 	}
 	return errors.Join(fn(repository), closeStore())
@@ -58,28 +64,29 @@ func offlineReport(ctx context.Context, location, id, ext string) (data []byte, 
 	return data, err
 }
 
-func offlineDelete(ctx context.Context, location, id string) error {
-	return withStore(location, true, func(r *result.Repository) error {
-		full, err := coordinator.Resolve(ctx, r, id)
-		if err != nil {
+// offlineDelete returns the id of the run that it has deleted.
+func offlineDelete(ctx context.Context, location, id string) (full string, err error) {
+	err = withStore(location, true, func(r *result.Repository) error {
+		if full, err = coordinator.Resolve(ctx, r, id); err != nil {
 			return missing(id, err)
 		}
 		return missing(id, r.Delete(ctx, nil, full))
 	})
+	return full, err
 }
 
 func missing(id string, err error) error {
 	if errors.Is(err, result.ErrNotFound) {
-		return usage("run %s: %w in this store", id, errNoRun)
+		return usage("run %s: not found in this store: `runs list --store DIR` shows which there are", id)
 	}
 	return err
 }
 
 func offlineView(rec run.Run) runView {
 	v := runView{
-		ID: rec.ID, Name: rec.Name, Environment: rec.Environment, Labels: rec.Labels, State: string(rec.State), Reason: rec.Reason,
+		ID: rec.ID, Name: rec.Name, Environment: rec.Environment, Labels: notNilMap(rec.Labels), State: string(rec.State), Reason: rec.Reason,
 		CreatedAt: rec.CreatedAt, T0At: rec.T0, EndedAt: rec.EndedAt, ElapsedS: rec.Elapsed.Seconds(), PausedS: rec.Paused.Seconds(),
-		Scale: rec.Factor, Workers: []string{}, Reasons: []string{},
+		Scale: rec.Factor, Seed: rec.Seed, Workers: []string{}, Reasons: []string{},
 	}
 	for _, m := range rec.Owed {
 		v.Workers = append(v.Workers, m.Worker)

@@ -6,7 +6,21 @@ import (
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v4"
+
+	reports "proofload/internal/result/report"
 )
+
+// row writes the cells of one row of a table. What comes from a scenario or a machine cannot steer the
+// terminal.
+func row(t *tabwriter.Writer, cells ...any) {
+	for i, c := range cells {
+		if i > 0 {
+			fmt.Fprint(t, "\t")
+		}
+		fmt.Fprint(t, reports.Plain(fmt.Sprint(c)))
+	}
+	fmt.Fprintln(t)
+}
 
 // print writes a value as -o says: table by the function, json or yaml.
 func (a *app) print(output string, v any, table func(*tabwriter.Writer)) error {

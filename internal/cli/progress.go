@@ -3,10 +3,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	reports "proofload/internal/result/report"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -17,13 +19,21 @@ type progress interface {
 	close()
 }
 
+// validProgress refuses a kind of progress that there is not.
+func validProgress(kind string) error {
+	if !slices.Contains([]string{"auto", "tui", "plain", "none"}, kind) {
+		return usage("--progress %q: it is auto, tui, plain or none", kind)
+	}
+	return nil
+}
+
 // newProgress chooses how progress is shown.
 func (a *app) newProgress(kind string) progress {
 	if kind == "none" {
 		return silent{}
 	}
-	if kind == "tui" || kind == "auto" && isTerminal(a.stderr) {
-		return newTUI(a.stderr)
+	if kind == "tui" || kind == "auto" && a.capable(a.stderr) {
+		return newTUI(a.stderr, a.colourful(a.stderr))
 	}
 	return &plainProgress{out: a.stderr}
 }
@@ -57,22 +67,22 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 	defer p.mu.Unlock()
 	r := m.GetRun()
 	if !p.known {
-		fmt.Fprintf(p.out, "run %s  %s\n", r.GetId(), r.GetName())
+		fmt.Fprintf(p.out, "run %s  %s\n", r.GetId(), reports.Plain(r.GetName()))
 		p.known = true
 	}
 	if r.GetState() != p.state || r.GetReason() != p.reason {
 		p.state, p.reason = r.GetState(), r.GetReason()
-		fmt.Fprintln(p.out, because(stateName(p.state), p.reason))
+		fmt.Fprintln(p.out, reports.Plain(because(stateName(p.state), p.reason)))
 	}
 	for _, e := range m.GetEvents() {
 		if e.GetKind() != "state" {
-			fmt.Fprintf(p.out, "%8s  %s\n", clockText(time.Duration(e.GetRunTimeNanos())), because(e.GetKind(), e.GetDetail()))
+			fmt.Fprintf(p.out, "%8s  %s\n", clockText(time.Duration(e.GetRunTimeNanos())), reports.Plain(because(e.GetKind(), e.GetDetail())))
 		}
 	}
 	if pr := m.GetProgress(); pr != nil {
 		if second := pr.GetRunTimeNanos() / int64(time.Second); second > p.second {
 			p.second = second
-			fmt.Fprintln(p.out, progressLine(r, pr))
+			fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
 		}
 	}
 }
@@ -81,8 +91,8 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 func progressLine(r *pb.Run, p *pb.Progress) string {
 	w, l := p.GetWindow(), p.GetLoad()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f%%  in flight %d  sent %d of %d",
-		clockText(time.Duration(p.GetRunTimeNanos())), w.GetRequestsPerSecond(), millis(w.GetP50().AsDuration()), millis(w.GetP99().AsDuration()),
+	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f %%  in flight %d  sent %d of %d",
+		clockText(time.Duration(p.GetRunTimeNanos())), w.GetRequestsPerSecond(), latency(w.GetP50().AsDuration()), latency(w.GetP99().AsDuration()),
 		w.GetErrorRatio()*100, l.GetInFlight(), l.GetSent(), l.GetPlanned())
 	if v := p.GetValidity(); v != "" && v != "VALID" {
 		fmt.Fprintf(&b, "  %s: %s", v, strings.Join(p.GetValidityCauses(), ", "))
@@ -95,22 +105,17 @@ func progressLine(r *pb.Run, p *pb.Progress) string {
 
 func stateName(s pb.RunState) string { return strings.TrimPrefix(s.String(), "RUN_STATE_") }
 
-// clockText is a run time in minutes and whole seconds; fractions are for reports.
+// clockText is a run time in minutes and whole seconds; fractions are for reports. What comes before
+// the load starts has the time of its start.
 func clockText(d time.Duration) string {
-	if d < 0 {
-		return "-"
-	}
+	d = max(d, 0)
 	return fmt.Sprintf("%d:%02d", d/time.Minute, d%time.Minute/time.Second)
 }
 
-func millis(d time.Duration) string {
-	switch {
-	case d <= 0:
+// latency is a percentile as reports write it; there is none without samples.
+func latency(d time.Duration) string {
+	if d <= 0 {
 		return "-"
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.2fms", float64(d)/1e6)
-	case d < time.Second:
-		return fmt.Sprintf("%.0fms", float64(d)/1e6)
 	}
-	return fmt.Sprintf("%.2fs", d.Seconds())
+	return reports.DurationText(d)
 }

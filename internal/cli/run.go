@@ -2,28 +2,18 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"proofload/internal/coordinator"
-	"proofload/internal/lease/embedded"
 	"proofload/internal/load/schedule"
-	"proofload/internal/result/blob"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
-	"proofload/internal/telemetry"
 	"proofload/internal/worker"
 	pb "proofload/proto/proofload/v1"
 )
@@ -38,11 +28,11 @@ type runOptions struct {
 	reports              string
 	http                 string
 	seed                 uint64
-	seedGiven            bool
 	coordinator          []string
 	detach               bool
 	queueTimeout         time.Duration
 	tls                  worker.TLSOptions
+	given                func(flag string) bool // by the command line or the environment
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -50,16 +40,17 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run a scenario here, with everything it needs, and return its verdict",
-		Long: "run starts a coordinator with an embedded etcd, a file store and an in-process worker, runs the\n" +
+		Long: "run starts a coordinator with an embedded etcd, a file store and in-process workers, runs the\n" +
 			"scenario, writes the reports below --out and exits with the verdict: 0 PASS, 1 FAIL, 3 or 4\n" +
-			"ABORTED, 5 INVALID. With --coordinator it runs there instead.",
+			"ABORTED, 5 INVALID. The workers are as many as the scenario's workers.min asks for, and carry\n" +
+			"the labels of its workers.match. With --coordinator it runs there instead.",
 		Example: "  coordinator run examples/quickstart.yaml\n" +
 			"  coordinator run checkout.yaml -e staging --set peak=800/s --report json,junit\n" +
 			"  coordinator run checkout.yaml --coordinator loadlab:7470",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.seedGiven = cmd.Flags().Changed("seed")
-			return a.run(cmd.Context(), args[0], o, cmd.Flags().Changed("workers"), cmd.Flags().Changed("http"))
+			o.given = cmd.Flags().Changed
+			return a.run(cmd.Context(), args[0], o)
 		},
 	}
 	f := cmd.Flags()
@@ -67,7 +58,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVar(&o.confirm, "confirm", "", "the environment's name again, where it asks for that")
 	f.StringArrayVar(&o.set, "set", nil, "override a param: name=value; may be given several times")
 	f.StringVar(&o.out, "out", "./proofload", "directory for results, reports and metrics")
-	f.IntVar(&o.workers, "workers", 1, "number of in-process workers")
+	f.IntVar(&o.workers, "workers", 1, "number of in-process workers, at least the scenario's workers.min")
 	f.StringVar(&o.progress, "progress", "auto", "auto, tui, plain or none")
 	f.StringVar(&o.reports, "report", "json,md,html,junit", "reports to copy to --out in a remote run, and to name at the end")
 	f.StringVar(&o.http, "http", "-", "address for /metrics and health while the run lasts; - for none")
@@ -77,6 +68,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.DurationVar(&o.queueTimeout, "queue-timeout", 0, "give up when no workers are free for so long; 0 waits for ever")
 	tlsFlags(f, &o.tls)
 	flagsOnly(f, "environment", "confirm", "coordinator")
+	addLater(cmd)
 	return cmd
 }
 
@@ -104,134 +96,90 @@ func (o runOptions) formats() ([]string, error) {
 	return out, nil
 }
 
-func (a *app) run(ctx context.Context, file string, o runOptions, workersGiven, httpGiven bool) error {
+func (a *app) run(ctx context.Context, file string, o runOptions) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
+	// What is wrong with a local scenario is said before anything is started.
+	var plan *scenario.Plan
+	var err error
+	if !o.remote() {
+		if plan, err = scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
+			return err
+		}
+	}
+	j := job{options: o}
+	if j.source, j.content, err = a.source(fsys, name, o); err != nil {
+		return err
+	}
+	if o.remote() {
+		return a.runRemote(ctx, j)
+	}
+	l := localRun{app: a, job: j, labels: plan.Workers.Match}
+	if l.workers, err = localWorkers(o.workers, o.given("workers"), plan.Workers.Min); err != nil {
+		return err
+	}
+	return l.run(ctx)
+}
+
+// remote tells whether the run goes elsewhere.
+func (o runOptions) remote() bool { return o.given("coordinator") }
+
+// validate refuses what cannot be meant.
+func (o runOptions) validate() error {
 	if _, err := o.formats(); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"auto", "tui", "plain", "none"}, o.progress) {
-		return usage("--progress %q: it is auto, tui, plain or none", o.progress)
+	if err := validProgress(o.progress); err != nil {
+		return err
 	}
-	if o.workers < 1 || o.workers > 64 {
-		return usage("--workers %d: from 1 to 64 fit into one process", o.workers)
-	}
-	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
-	if len(o.coordinator) > 0 {
-		if workersGiven || httpGiven {
-			return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
-		}
-		return a.runRemote(ctx, fsys, name, o)
-	}
-	if o.detach {
+	switch {
+	case o.workers < 1 || o.workers > maxLocalWorkers:
+		return usage("--workers %d: from 1 to %d fit into one process", o.workers, maxLocalWorkers)
+	case o.queueTimeout < 0:
+		return usage("--queue-timeout %s: it must not be negative", o.queueTimeout)
+	case o.remote() && (o.given("workers") || o.given("http")):
+		return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
+	case o.remote():
+		return checkAddresses(o.coordinator)
+	case o.detach:
 		return usage("--detach needs --coordinator: a run on this machine ends with this command")
 	}
-	// What is wrong with the scenario is said before anything is started.
-	if _, err := scenario.Load(fsys, name, scenario.Options{Environment: o.environment, Set: o.set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
-		return err
-	}
-	return a.runLocal(ctx, fsys, name, o)
+	return nil
 }
 
-// localDir is the folder below --out that holds what is not a result.
-const localDir = ".coordinator"
-
-// runLocal starts a coordinator and workers in this process and drives them through the public API,
-// as a client anywhere would.
-func (a *app) runLocal(ctx context.Context, fsys fsDir, name string, o runOptions) error {
-	log, err := a.logger()
-	if err != nil {
-		return err
-	}
-	base := context.WithoutCancel(ctx) // a signal drains the run; it does not tear its pieces down
-	local, endLocal := context.WithCancel(base)
-	defer endLocal()
-	tel := telemetry.Start(base, telemetry.Options{Service: "proofload", Version: Version, Logger: log})
-	defer tel.Close()
-	c, err := coordinator.New(local, coordinator.Options{
-		Name: "local", Listen: "127.0.0.1:0", HTTP: o.http, DataDir: filepath.Join(o.out, localDir), Store: o.out,
-		Secret: a.secret, Version: Version, Logger: log, Telemetry: tel,
-	})
-	if err != nil {
-		return startError(err)
-	}
-	group, groupCtx := errgroup.WithContext(local)
-	group.Go(func() error { return c.Run(groupCtx) })
-	err = a.driveLocal(ctx, groupCtx, group, c, tel, fsys, name, o)
-	endLocal()
-	if werr := group.Wait(); err == nil && werr != nil && !errors.Is(werr, context.Canceled) {
-		err = werr
-	}
-	if cerr := c.Close(); err == nil && cerr != nil {
-		err = cerr
-	}
-	return err
-}
-
-// startError gives the reasons for which a coordinator or a worker does not start their exit codes:
-// what another process holds may be free later, what cannot be written was the wrong choice.
-func startError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, embedded.ErrInUse), errors.Is(err, syscall.EADDRINUSE):
-		return exit(run.ExitNotStarted, err)
-	case errors.Is(err, blob.ErrNotWritable), errors.Is(err, embedded.ErrNotWritable):
-		return exit(run.ExitUsage, err)
-	}
-	return exit(run.ExitInternal, err)
-}
-
-func (a *app) driveLocal(ctx, pieces context.Context, group *errgroup.Group, c *coordinator.Coordinator, tel *telemetry.Telemetry, fsys fsDir, name string, o runOptions) error {
-	select {
-	case <-c.Leading():
-	case <-pieces.Done():
-		return context.Cause(pieces)
-	case <-ctx.Done():
-		return exit(run.ExitStopped, errors.New("stopped by a signal before the run began: nothing was started"))
-	}
-	log, err := a.logger()
-	if err != nil {
-		return err
-	}
-	for i := range o.workers {
-		id := "local-" + strconv.Itoa(i+1)
-		group.Go(func() error {
-			return worker.Run(pieces, worker.Options{
-				Name: id, Join: []string{c.Address()}, DataDir: filepath.Join(o.out, localDir, id), Version: Version, Logger: log, Telemetry: tel,
-			})
-		})
-	}
-	cl := newClient([]string{c.Address()}, insecure.NewCredentials())
-	defer cl.close()
-	return a.drive(ctx, pieces, cl, fsys, name, o)
+// job is a scenario with all that has to come along with it, and what was asked for.
+type job struct {
+	source  *pb.ScenarioSource
+	content map[string][]byte // of the data files, by digest
+	options runOptions
 }
 
 // runRemote drives a run on a coordinator elsewhere.
-func (a *app) runRemote(ctx context.Context, fsys fsDir, name string, o runOptions) error {
-	creds, err := worker.Credentials(o.tls)
+func (a *app) runRemote(ctx context.Context, j job) error {
+	creds, err := worker.Credentials(j.options.tls)
 	if err != nil {
 		return exit(run.ExitUsage, err)
 	}
-	cl := newClient(o.coordinator, creds)
+	cl := newClient(j.options.coordinator, creds)
 	defer cl.close()
-	return a.drive(ctx, context.WithoutCancel(ctx), cl, fsys, name, o)
+	return a.drive(ctx, context.WithoutCancel(ctx), cl, j)
 }
 
 // drive ships the scenario, creates the run, follows it to its end and returns its exit code. When
 // ctx ends, the run is stopped and followed on; pieces is the life of what the run needs.
-func (a *app) drive(ctx, pieces context.Context, cl *client, fsys fsDir, name string, o runOptions) error {
-	src, content, err := a.source(fsys, name, o)
-	if err != nil {
-		return err
-	}
+func (a *app) drive(ctx, pieces context.Context, cl *client, j job) error {
+	o := j.options
 	var created *pb.Run
 	id := requestID()
-	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+	err := cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 		callCtx, cancel := context.WithTimeout(pieces, time.Minute)
 		defer cancel()
-		if err := upload(callCtx, runs, content); err != nil {
+		if err := upload(callCtx, runs, j.content); err != nil {
 			return err
 		}
-		req := &pb.CreateRunRequest{RequestId: id, Source: src}
+		req := &pb.CreateRunRequest{RequestId: id, Source: j.source}
 		if o.queueTimeout > 0 {
 			req.QueueTimeout = durationpb.New(o.queueTimeout)
 		}
@@ -247,7 +195,7 @@ func (a *app) drive(ctx, pieces context.Context, cl *client, fsys fsDir, name st
 		return nil
 	}
 	show := a.newProgress(o.progress)
-	last, err := a.follow(ctx, pieces, cl, created.GetId(), show, true)
+	last, err := a.follow(ctx, pieces, watched{client: cl, run: created, show: show, stop: true})
 	show.close()
 	if err != nil {
 		return err

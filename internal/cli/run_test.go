@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"proofload/internal/run"
 )
 
 const tiny = `version: 1
@@ -53,11 +56,39 @@ func TestRunLeavesNothing(t *testing.T) {
 
 func TestClockText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Nanosecond: "-", 0: "0:00", 1800 * time.Millisecond: "0:01", 59999 * time.Millisecond: "0:59",
+		-time.Nanosecond: "0:00", 0: "0:00", 1800 * time.Millisecond: "0:01", 59999 * time.Millisecond: "0:59",
 		time.Minute: "1:00", 61*time.Minute + 5*time.Second: "61:05",
 	} {
 		if got := clockText(d); got != want {
 			t.Errorf("clockText(%s) = %q, want %q", d, got, want)
 		}
+	}
+}
+
+func TestLocalWorkers(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked       int
+		given       bool
+		least, want int
+		err         string
+	}{
+		"nothing asked":        {asked: 1, least: 0, want: 1},
+		"scenario needs more":  {asked: 1, least: 3, want: 3},
+		"more than needed":     {asked: 4, given: true, least: 3, want: 4},
+		"fewer than needed":    {asked: 2, given: true, least: 3, err: "the scenario needs 3 workers, not 2: give --workers 3"},
+		"one, said out loud":   {asked: 1, given: true, least: 2, err: "the scenario needs 2 workers, not 1: give --workers 2"},
+		"more than ever fit":   {asked: 1, least: 65, err: "the scenario needs 65 workers, and 64 fit into one process: run it on a fleet, with --coordinator ADDR"},
+		"as many as ever fit":  {asked: 1, least: 64, want: 64},
+		"asked as many as fit": {asked: 64, given: true, least: 64, want: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := localWorkers(c.asked, c.given, c.least)
+			if got != c.want || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
+				t.Errorf("localWorkers(%d, %t, %d) = %d, %v, want %d, %q", c.asked, c.given, c.least, got, err, c.want, c.err)
+			}
+			if err != nil && finish(err, io.Discard) != run.ExitNotStarted {
+				t.Errorf("exit code %d, want %d", finish(err, io.Discard), run.ExitNotStarted)
+			}
+		})
 	}
 }

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,7 +33,17 @@ func (r *remote) flags(cmd *cobra.Command, output bool) {
 	}
 }
 
+// storeFlag adds the flag for work without a coordinator. A variable does not set it: PROOFLOAD_STORE,
+// which is meant for serve, must not keep clients from asking the coordinator.
+func (r *remote) storeFlag(cmd *cobra.Command, what string) {
+	cmd.Flags().StringVar(&r.store, "store", "", what)
+	flagsOnly(cmd.Flags(), "store")
+}
+
 func (r *remote) client() (*client, error) {
+	if err := checkAddresses(r.addresses); err != nil {
+		return nil, err
+	}
 	creds, err := worker.Credentials(r.tls)
 	if err != nil {
 		return nil, exit(run.ExitUsage, err)
@@ -60,9 +68,9 @@ func (r *remote) with(ctx context.Context, fn func(ctx context.Context, runs pb.
 
 func (a *app) clientCommands() []*cobra.Command {
 	runs := group("runs", "List, watch and command runs", "  coordinator runs list\n  coordinator runs watch last")
-	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete())
+	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete(), later("compare"), later("export"))
 	workers := group("workers", "Show the workers of a fleet", "  coordinator workers list")
-	workers.AddCommand(a.workersList())
+	workers.AddCommand(a.workersList(), later("drain"))
 	return []*cobra.Command{runs, workers, a.statusCommand()}
 }
 
@@ -75,6 +83,9 @@ func group(use, short, example string) *cobra.Command {
 	}
 }
 
+// maxLimit is the largest page of the API.
+const maxLimit = 1000
+
 func (a *app) runsList() *cobra.Command {
 	r := &remote{}
 	limit := 0
@@ -82,6 +93,9 @@ func (a *app) runsList() *cobra.Command {
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
 		Example: "  coordinator runs list\n  coordinator runs list --store ./proofload -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 || limit > maxLimit {
+				return usage("--limit %d: from 1 to %d runs can be listed", limit, maxLimit)
+			}
 			var views []runView
 			var err error
 			if r.store != "" {
@@ -100,18 +114,25 @@ func (a *app) runsList() *cobra.Command {
 				return err
 			}
 			return a.print(r.output, map[string]any{"runs": notNil(views)}, func(t *tabwriter.Writer) {
-				fmt.Fprintln(t, "RUN\tSCENARIO\tENVIRONMENT\tSTATE\tVERDICT\tCREATED\tELAPSED\tREASON")
+				row(t, "RUN", "SCENARIO", "ENVIRONMENT", "STATE", "VERDICT", "CREATED", "ELAPSED", "REASON")
 				for _, v := range views {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Name, v.Environment, v.State, v.Verdict,
+					row(t, v.ID, v.Name, v.Environment, v.State, v.Verdict,
 						v.CreatedAt.Local().Format("2006-01-02 15:04:05"), time.Duration(v.ElapsedS*float64(time.Second)).Round(time.Second), v.Reason)
 				}
 			})
 		},
 	}
 	r.flags(cmd, true)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	cmd.Flags().IntVar(&limit, "limit", 50, "most runs to list")
 	return cmd
+}
+
+func notNilMap(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 func notNil[T any](s []T) []T {
@@ -146,7 +167,7 @@ func (a *app) runsShow() *cobra.Command {
 		},
 	}
 	r.flags(cmd, true)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	return cmd
 }
 
@@ -157,14 +178,7 @@ func (a *app) runsWatch() *cobra.Command {
 		Use: "watch RUN", Short: "Follow a run to its end", Args: cobra.ExactArgs(1), Example: "  coordinator runs watch last",
 		Long: "watch follows a run and exits with its verdict. A signal detaches (exit code 130); the run goes on.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := r.client()
-			if err != nil {
-				return err
-			}
-			defer cl.close()
-			show := a.newProgress(kind)
-			last, err := a.follow(cmd.Context(), context.WithoutCancel(cmd.Context()), cl, args[0], show, false)
-			show.close()
+			last, err := a.watchRun(cmd.Context(), r, args[0], kind)
 			if err != nil {
 				return err
 			}
@@ -180,75 +194,31 @@ func (a *app) runsWatch() *cobra.Command {
 	return cmd
 }
 
-// mutation builds a command that changes a run.
-func (a *app) mutation(use, short, example string, args int, fn func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error)) *cobra.Command {
-	r := &remote{}
-	reason := ""
-	cmd := &cobra.Command{
-		Use: use, Short: short, Example: "  " + example, Args: cobra.ExactArgs(args),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-				m, err := fn(ctx, runs, args, reason)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(a.stdout, "run %s %s\n", m.GetId(), because(stateName(m.GetState()), m.GetReason()))
-				return err
-			})
-		},
+// watchRun follows a run that must be there: only a coordinator that has answered is waited for when
+// it goes away.
+func (a *app) watchRun(ctx context.Context, r *remote, id, kind string) (*pb.Run, error) {
+	if err := validProgress(kind); err != nil {
+		return nil, err
 	}
-	r.flags(cmd, false)
-	cmd.Flags().StringVar(&reason, "reason", "", "why; it is recorded")
-	return cmd
-}
-
-// because puts a reason behind what it is the reason of, where there is one.
-func because(what, reason string) string {
-	if reason == "" {
-		return what
+	cl, err := r.client()
+	if err != nil {
+		return nil, err
 	}
-	return what + ": " + reason
-}
-
-func (a *app) runsPause() *cobra.Command {
-	id := requestID() // one command is one request, however often it is sent
-	return a.mutation("pause RUN", "Freeze a run's timeline", "coordinator runs pause last --reason 'looking at the logs'", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.PauseRun(ctx, &pb.PauseRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsResume() *cobra.Command {
-	id := requestID()
-	return a.mutation("resume RUN", "Let a paused run go on", "coordinator runs resume last", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.ResumeRun(ctx, &pb.ResumeRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsScale() *cobra.Command {
-	id := requestID()
-	return a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			number, ok := strings.CutSuffix(args[1], "%")
-			percent, err := strconv.ParseFloat(number, 64)
-			if !ok || err != nil || percent < 0 {
-				return nil, usage("%q is not a share of the plan: write 150%%", args[1])
-			}
-			resp, err := runs.ScaleRun(ctx, &pb.ScaleRunRequest{RequestId: id, RunId: args[0], Factor: percent / 100, Reason: reason})
-			return resp.GetRun(), err
-		})
-}
-
-func (a *app) runsStop() *cobra.Command {
-	id := requestID()
-	return a.mutation("stop RUN", "End a run early, with its report", "coordinator runs stop last --reason 'wrong build'", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.StopRun(ctx, &pb.StopRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
+	defer cl.close()
+	var found *pb.Run
+	err = cl.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		resp, err := runs.GetRun(callCtx, &pb.GetRunRequest{RunId: id})
+		found = resp.GetRun()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	show := a.newProgress(kind)
+	defer show.close()
+	return a.follow(ctx, context.WithoutCancel(ctx), watched{client: cl, run: found, show: show})
 }
 
 func (a *app) runsReport() *cobra.Command {
@@ -283,7 +253,7 @@ func (a *app) runsReport() *cobra.Command {
 		},
 	}
 	r.flags(cmd, false)
-	cmd.Flags().StringVar(&r.store, "store", "", "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
 	cmd.Flags().StringVar(&format, "format", "md", "json, md, html or junit")
 	cmd.Flags().StringVar(&file, "file", "", "write it there instead of printing it")
 	return cmd
@@ -296,77 +266,31 @@ func (a *app) runsDelete() *cobra.Command {
 		Use: "delete RUN", Short: "Remove a run that has ended, with its samples and reports", Args: cobra.ExactArgs(1),
 		Example: "  coordinator runs delete 01J0000000000000000000000",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			full := ""
 			var err error
 			if r.store != "" {
-				err = offlineDelete(cmd.Context(), r.store, args[0])
+				full, err = offlineDelete(cmd.Context(), r.store, args[0])
 			} else {
 				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
-					_, err := runs.DeleteRun(ctx, &pb.DeleteRunRequest{RequestId: id, RunId: args[0]})
+					if full == "" { // another attempt must not delete what is the last one by then
+						found, err := runs.GetRun(ctx, &pb.GetRunRequest{RunId: args[0]})
+						if err != nil {
+							return err
+						}
+						full = found.GetRun().GetId()
+					}
+					_, err := runs.DeleteRun(ctx, &pb.DeleteRunRequest{RequestId: id, RunId: full})
 					return err
 				})
 			}
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "run %s deleted\n", args[0])
+			_, err = fmt.Fprintf(a.stdout, "run %s deleted\n", full)
 			return err
 		},
 	}
 	r.flags(cmd, false)
-	cmd.Flags().StringVar(&r.store, "store", "", "work on this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "work on this store's directory, which no coordinator may use meanwhile")
 	return cmd
 }
-
-func (a *app) workersList() *cobra.Command {
-	r := &remote{}
-	cmd := &cobra.Command{
-		Use: "list", Short: "List workers by name", Args: cobra.NoArgs, Example: "  coordinator workers list -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var views []workerView
-			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
-				resp, err := fleet.ListWorkers(ctx, &pb.ListWorkersRequest{})
-				views = nil
-				for _, w := range resp.GetWorkers() {
-					views = append(views, workerViewOf(w))
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.print(r.output, map[string]any{"workers": notNil(views)}, func(t *tabwriter.Writer) {
-				fmt.Fprintln(t, "WORKER\tSTATE\tRUN\tHOST\tCPUS\tCAPACITY\tLABELS\tVERSION")
-				for _, v := range views {
-					fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%g\t%s\t%s\n", v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
-				}
-			})
-		},
-	}
-	r.flags(cmd, true)
-	return cmd
-}
-
-func (a *app) statusCommand() *cobra.Command {
-	r := &remote{}
-	cmd := &cobra.Command{
-		Use: "status", Short: "Show the leader, the workers and what is running", Args: cobra.NoArgs, Example: "  coordinator status -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var v statusView
-			err := r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
-				resp, err := fleet.GetStatus(ctx, &pb.GetStatusRequest{})
-				if err == nil {
-					v = statusViewOf(resp)
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return a.print(r.output, v, func(t *tabwriter.Writer) { v.table(t) })
-		},
-	}
-	r.flags(cmd, true)
-	return cmd
-}
-
-var errNoRun = errors.New("no such run")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"tmpfs":  tmpfs,
 			"fill":   fillDisk,
 			"secret": noSecret,
+			"readme": readme,
 		},
 	})
 }
@@ -68,6 +70,7 @@ func setup(env *testscript.Env) error {
 	env.Values[targetKey{}] = s
 	env.Setenv("TARGET", server.URL)
 	env.Setenv("TOKEN", token)
+	env.Setenv("LATIN1", "zone=\xfc") // what a script file, which is UTF-8, cannot hold
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		six := httptest.NewUnstartedServer(s)
 		_ = six.Listener.Close() // its own, which is not needed
@@ -143,6 +146,25 @@ func tmpfs(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Logf("unmount %s: %v", dir, err)
 		}
 	})
+}
+
+// readme is `readme SECTION FILE`: it writes the commands of a section of the README into a file, beside
+// which it puts the examples. They ask the coordinator at $AT.
+func readme(ts *testscript.TestScript, _ bool, args []string) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	ts.Check(err)
+	_, section, found := strings.Cut(string(text), "\n## "+args[0]+"\n")
+	if !found {
+		ts.Fatalf("the README has no section %q", args[0])
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var commands strings.Builder
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		commands.WriteString(strings.ReplaceAll(block[1], "127.0.0.1:7470", "$AT"))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(commands.String()), 0o600))
+	ts.Check(os.CopyFS(ts.MkAbs("examples"), os.DirFS(filepath.Join(root, "examples"))))
 }
 
 // fillDisk is `fill FILE`: it takes all the room that is left on the file's disk.

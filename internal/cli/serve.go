@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"proofload/internal/coordinator"
 	"proofload/internal/load/schedule"
+	reports "proofload/internal/result/report"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
 	"proofload/internal/telemetry"
@@ -65,7 +67,8 @@ func (a *app) serve(ctx context.Context, o coordinator.Options) error {
 	o.Telemetry = telemetry.Start(ctx, telemetry.Options{Service: "proofload-coordinator", Version: Version, Instance: o.Name, Logger: log})
 	defer o.Telemetry.Close()
 	o.Logger, o.Version, o.Secret = log, Version, a.secret
-	if o.Store == "" {
+	separate := o.Store
+	if separate == "" {
 		o.Store = o.DataDir
 		o.DataDir = filepath.Join(o.DataDir, localDir)
 	}
@@ -82,7 +85,11 @@ func (a *app) serve(ctx context.Context, o coordinator.Options) error {
 		return nil // what was opened has been closed
 	}
 	if err != nil {
-		return startError(err)
+		storeFlag := "--store"
+		if separate == "" {
+			storeFlag = "--data-dir"
+		}
+		return startError(err, "--data-dir", storeFlag)
 	}
 	log.Info("serving", "address", c.Address(), "http", c.HTTPAddress(), "version", Version)
 	err = c.Run(ctx)
@@ -119,7 +126,8 @@ func (a *app) workerCommand() *cobra.Command {
 	f.StringVar(&o.HTTP, "http", "-", "address to serve /metrics, /healthz and /readyz on; - for none")
 	f.BoolVar(&o.Insecure, "insecure", false, "allow --http beyond this machine without TLS")
 	tlsFlags(f, &o.TLS)
-	cmd.AddCommand(a.versionCommand("worker"))
+	addLater(cmd)
+	cmd.AddCommand(a.versionCommand("worker"), later("faults"))
 	return cmd
 }
 
@@ -131,12 +139,18 @@ func (a *app) work(ctx context.Context, o worker.Options) error {
 	if len(o.Join) == 0 {
 		return usage("a worker needs a coordinator: give --join ADDR")
 	}
+	if o.Capacity == 0 {
+		return usage("--capacity 0: it must be above 0") // as an option it would be the default
+	}
+	if err := o.Validate(); err != nil {
+		return exit(run.ExitUsage, err)
+	}
 	tel := telemetry.Start(ctx, telemetry.Options{Service: "proofload-worker", Version: Version, Instance: o.Name, Logger: log})
 	defer tel.Close()
 	tel.GatherProcess()
 	o.Telemetry = tel
 	o.Logger, o.Version = log, Version
-	return startError(worker.Run(ctx, o))
+	return startError(worker.Run(ctx, o), "--data-dir", "--data-dir")
 }
 
 func (a *app) versionCommand(name string) *cobra.Command {
@@ -193,7 +207,14 @@ func (a *app) planCommand() *cobra.Command {
 				return err
 			}
 			if output == "table" {
-				return plan.Render(a.stdout, workers)
+				var b strings.Builder
+				if err := plan.Render(&b, workers); err != nil {
+					return err
+				}
+				for line := range strings.Lines(b.String()) {
+					fmt.Fprintln(a.stdout, reports.Plain(strings.TrimSuffix(line, "\n")))
+				}
+				return nil
 			}
 			return a.print(output, plan, nil)
 		},

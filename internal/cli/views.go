@@ -35,7 +35,7 @@ type runView struct {
 
 func viewOf(m *pb.Run) runView {
 	v := runView{
-		ID: m.GetId(), Name: m.GetName(), Environment: m.GetEnvironment(), Labels: m.GetLabels(), State: stateName(m.GetState()),
+		ID: m.GetId(), Name: m.GetName(), Environment: m.GetEnvironment(), Labels: notNilMap(m.GetLabels()), State: stateName(m.GetState()),
 		ExitCode: int(m.GetExitCode()), Reason: m.GetReason(), CreatedAt: m.GetCreateTime().AsTime(),
 		ElapsedS: m.GetElapsed().AsDuration().Seconds(), PausedS: m.GetPaused().AsDuration().Seconds(), Scale: m.GetScale(),
 		Seed: m.GetSeed(), Workers: notNil(m.GetWorkers()), Reasons: []string{},
@@ -62,34 +62,35 @@ func viewOf(m *pb.Run) runView {
 }
 
 func (v runView) table(t *tabwriter.Writer) {
-	row := func(name, value string) {
+	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", name, value)
+			row(t, name, value)
 		}
 	}
-	row("run", v.ID)
-	row("scenario", v.Name)
-	row("environment", v.Environment)
-	row("labels", pairs(v.Labels))
-	row("state", v.State)
-	row("reason", v.Reason)
-	row("verdict", v.Verdict)
+	line("run", v.ID)
+	line("scenario", v.Name)
+	line("environment", v.Environment)
+	line("labels", pairs(v.Labels))
+	line("state", v.State)
+	line("reason", v.Reason)
+	line("verdict", v.Verdict)
 	for _, r := range v.Reasons {
-		row("", r)
+		line("", r)
 	}
-	row("created", v.CreatedAt.Local().Format(time.RFC3339))
+	line("created", v.CreatedAt.Local().Format(time.RFC3339))
 	if v.T0At != nil {
-		row("started", v.T0At.Local().Format(time.RFC3339))
+		line("started", v.T0At.Local().Format(time.RFC3339))
 	}
 	if v.EndedAt != nil {
-		row("ended", v.EndedAt.Local().Format(time.RFC3339))
+		line("ended", v.EndedAt.Local().Format(time.RFC3339))
 	}
-	row("elapsed", fmt.Sprintf("%.3f s", v.ElapsedS))
-	row("paused", fmt.Sprintf("%.3f s", v.PausedS))
-	row("scale", fmt.Sprintf("%g %%", v.Scale*100))
-	row("workers", strings.Join(v.Workers, ", "))
+	line("elapsed", fmt.Sprintf("%.3f s", v.ElapsedS))
+	line("paused", fmt.Sprintf("%.3f s", v.PausedS))
+	line("scale", fmt.Sprintf("%g %%", v.Scale*100))
+	line("seed", fmt.Sprint(v.Seed))
+	line("workers", strings.Join(v.Workers, ", "))
 	if v.Provisional != nil {
-		row("provisional since", v.Provisional.Local().Format(time.RFC3339))
+		line("provisional since", v.Provisional.Local().Format(time.RFC3339))
 	}
 }
 
@@ -111,7 +112,7 @@ type workerView struct {
 
 func workerViewOf(w *pb.Worker) workerView {
 	v := workerView{
-		Name: w.GetName(), State: strings.TrimPrefix(w.GetState().String(), "WORKER_STATE_"), Run: w.GetRunId(), Labels: w.GetLabels(),
+		Name: w.GetName(), State: strings.TrimPrefix(w.GetState().String(), "WORKER_STATE_"), Run: w.GetRunId(), Labels: notNilMap(w.GetLabels()),
 		Capacity: w.GetCapacity(), Version: w.GetVersion(), Hostname: w.GetHostname(), Platform: w.GetPlatform(),
 		CPUs: w.GetCpus(), MemoryBytes: w.GetMemoryBytes(), LastHeardAt: w.GetLastHeardTime().AsTime(),
 	}
@@ -160,7 +161,7 @@ func statusViewOf(m *pb.GetStatusResponse) statusView {
 }
 
 func (v statusView) table(t *tabwriter.Writer) {
-	fmt.Fprintf(t, "leader\t%s at %s, epoch %d\n", v.Leader.Name, v.Leader.Address, v.Leader.Epoch)
+	row(t, "leader", fmt.Sprintf("%s at %s, epoch %d", v.Leader.Name, v.Leader.Address, v.Leader.Epoch))
 	var workers []string
 	for _, s := range slices.Sorted(maps.Keys(v.Workers)) {
 		workers = append(workers, fmt.Sprintf("%d %s", v.Workers[s], s))
@@ -168,12 +169,12 @@ func (v statusView) table(t *tabwriter.Writer) {
 	if len(workers) == 0 {
 		workers = []string{"none"}
 	}
-	fmt.Fprintf(t, "workers\t%s\n", strings.Join(workers, ", "))
+	row(t, "workers", strings.Join(workers, ", "))
 	for _, r := range v.Active {
-		fmt.Fprintf(t, "run\t%s %s %s: %s\n", r.ID, r.Name, r.State, r.Reason)
+		row(t, "run", fmt.Sprintf("%s %s %s", r.ID, r.Name, because(r.State, r.Reason)))
 	}
 	for _, p := range v.Problems {
-		fmt.Fprintf(t, "problem\t%s\n", p)
+		row(t, "problem", p)
 	}
 }
 

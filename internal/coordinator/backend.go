@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/oklog/ulid/v2"
 
@@ -110,7 +112,7 @@ func (b *backend) Get(ctx context.Context, id string) (wire.RunView, error) {
 	}
 	head, err := b.repository.Load(ctx, id)
 	if err != nil {
-		return wire.RunView{}, notFound(err)
+		return wire.RunView{}, notFound(id, err)
 	}
 	return view(head.Run), nil
 }
@@ -174,7 +176,7 @@ func (b *backend) Delete(ctx context.Context, id string) error {
 	if errors.Is(err, result.ErrActive) {
 		return fmt.Errorf("run %s: %w: stop it first", id, api.ErrActive)
 	}
-	return notFound(err)
+	return notFound(id, err)
 }
 
 // Report implements api.Archive.
@@ -190,12 +192,13 @@ func (b *backend) Report(ctx context.Context, id, format string) ([]byte, error)
 			return nil, fmt.Errorf("run %s: %w: its report is made at the end", id, api.ErrActive)
 		}
 	}
-	return data, notFound(err)
+	return data, notFound(id, err)
 }
 
-func notFound(err error) error {
+// notFound says what is missing once, and what to do.
+func notFound(id string, err error) error {
 	if errors.Is(err, result.ErrNotFound) {
-		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
+		return fmt.Errorf("run %s: %w: `runs list` shows which there are", id, api.ErrNotFound)
 	}
 	return err
 }
@@ -246,15 +249,32 @@ func Resolve(ctx context.Context, r *result.Repository, id string) (string, erro
 	return full, err
 }
 
-// OpenStore opens a store without a coordinator; close releases it.
+// ErrNoStore says that a directory holds no store.
+var ErrNoStore = errors.New("there is no store")
+
+// OpenStore opens a store without a coordinator; close releases it. For writing no coordinator may have
+// it open.
 func OpenStore(location string, write bool) (r *result.Repository, closeStore func() error, err error) {
 	dir, shared, err := parseStore(location)
 	if err != nil {
 		return nil, nil, err
 	}
-	blobs, err := blob.OpenFile(blob.FileOptions{Dir: dir, Shared: shared, ReadOnly: !write})
+	if !isStore(dir) {
+		return nil, nil, fmt.Errorf("%w in %s", ErrNoStore, dir)
+	}
+	blobs, err := blob.OpenFile(blob.FileOptions{Dir: dir, Shared: shared, ReadOnly: !write, Alone: write})
 	if err != nil {
 		return nil, nil, err
 	}
 	return result.NewRepository(nil, blobs), blobs.Close, nil
+}
+
+// isStore tells whether a directory has been a store: each has at least one of these.
+func isStore(dir string) bool {
+	for _, name := range []string{"results", "files", ".tmp"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.IsDir() {
+			return true
+		}
+	}
+	return false
 }

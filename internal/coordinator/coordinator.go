@@ -122,12 +122,7 @@ func (c *Coordinator) openStore(context.Context) error {
 func (c *Coordinator) openEtcd(ctx context.Context) error {
 	var err error
 	if len(c.opts.EtcdEndpoints) > 0 {
-		e := c.opts.Etcd
-		c.client, err = lease.Connect(ctx, lease.ConnectOptions{
-			Endpoints: c.opts.EtcdEndpoints, Username: e.Username, Password: e.Password,
-			CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile,
-		})
-		if err != nil {
+		if c.client, err = lease.Connect(ctx, c.opts.connect()); err != nil {
 			return err
 		}
 		c.later("etcd client", c.client.Close)

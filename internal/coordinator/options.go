@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
+	"proofload/internal/lease"
 	"proofload/internal/supervisor"
 	"proofload/internal/telemetry"
 )
@@ -85,11 +87,22 @@ func (o Options) Validate() error {
 	if o.TLS.ClientCAFile != "" && o.TLS.CertFile == "" {
 		errs = append(errs, errors.New("--tls-client-ca needs --tls-cert and --tls-key"))
 	}
-	if o.TLS.CertFile == "" && !o.Insecure {
-		errs = append(errs, loopback("--listen", o.Listen))
+	if o.TLS.CertFile != "" && o.TLS.KeyFile != "" {
+		_, err := serverCredentials(o.TLS)
+		errs = append(errs, err)
 	}
-	if o.HTTP != "-" && !o.Insecure {
-		errs = append(errs, loopback("--http", o.HTTP))
+	errs = append(errs, o.reachable("--listen", o.Listen))
+	if o.HTTP != "-" {
+		errs = append(errs, o.reachable("--http", o.HTTP))
+	}
+	if o.Store != "" {
+		_, _, err := parseStore(o.Store)
+		errs = append(errs, err)
+	}
+	if len(o.EtcdEndpoints) > 0 {
+		if err := o.connect().Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("etcd: %w", err))
+		}
 	}
 	if len(o.EtcdEndpoints) > 0 {
 		errs = append(errs, sharedStore(o.Store))
@@ -107,17 +120,32 @@ func sharedStore(location string) error {
 	return errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store 'file:///DIR?shared=true', with a directory on shared storage")
 }
 
-// loopback refuses an address beyond this machine.
-func loopback(flag, address string) error {
-	host, _, err := net.SplitHostPort(address)
+// connect is how the external etcd is reached.
+func (o Options) connect() lease.ConnectOptions {
+	return lease.ConnectOptions{
+		Endpoints: o.EtcdEndpoints, Username: o.Etcd.Username, Password: o.Etcd.Password,
+		CAFile: o.Etcd.CAFile, CertFile: o.Etcd.CertFile, KeyFile: o.Etcd.KeyFile,
+	}
+}
+
+// reachable refuses what is no address, and one beyond this machine unless that is allowed. What is
+// served over HTTP has no TLS.
+func (o Options) reachable(flag, address string) error {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%s %q: it must be HOST:PORT", flag, address)
 	}
-	if host == "localhost" {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s %q: the port must be a number from 0 to 65535", flag, address)
+	}
+	if ip := net.ParseIP(host); o.Insecure || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	switch {
+	case flag == "--listen" && o.TLS.CertFile != "":
 		return nil
+	case flag == "--listen":
+		return fmt.Errorf("%s %s is reachable from other machines without TLS: give --tls-cert and --tls-key, or --insecure to allow it", flag, address)
 	}
-	return fmt.Errorf("%s %s is reachable from other machines without TLS: give --tls-cert and --tls-key, or --insecure to allow it", flag, address)
+	return fmt.Errorf("%s %s is reachable from other machines, and has no TLS: choose an address of this one, such as 127.0.0.1:7471 (a daemon allows it with --insecure)", flag, address)
 }

@@ -33,10 +33,10 @@ func parseStore(location string) (dir string, shared bool, err error) {
 	}
 	u, err := url.Parse(location)
 	if err != nil {
-		return "", false, fmt.Errorf("store %q: %w", location, err)
+		return "", false, fmt.Errorf("--store %q: %w", location, err)
 	}
 	if u.Scheme != "file" || u.Path == "" {
-		return "", false, fmt.Errorf("store %q: this version knows directories and file:///path", location)
+		return "", false, fmt.Errorf("--store %q: this version knows directories and file:///path", location)
 	}
 	return u.Path, u.Query().Get("shared") == "true", nil
 }

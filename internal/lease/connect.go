@@ -61,9 +61,18 @@ func Connect(ctx context.Context, opts ConnectOptions) (*clientv3.Client, error)
 	return client, nil
 }
 
+// ErrNoAnswer says that no member of the cluster has answered.
+var ErrNoAnswer = errors.New("no answer: check the endpoints and that a majority of the cluster is up")
+
+// Validate reads the files of TLS.
+func (o ConnectOptions) Validate() error {
+	_, err := o.tls()
+	return err
+}
+
 func connectError(where string, err error) error {
 	if isDone(err) {
-		return fmt.Errorf("connect to etcd at %s: no answer: check the endpoints and that a majority of the cluster is up: %w", where, err)
+		return fmt.Errorf("connect to etcd at %s: %w: %w", where, ErrNoAnswer, err)
 	}
 	if say := refused(err); say != nil {
 		return fmt.Errorf("connect to etcd at %s: %w: %w", where, say, err)

@@ -74,9 +74,9 @@ func TestErrorsName(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&TransitionError{Run: "r", From: Idle, Event: PauseRequested}, "run r: pause_requested is not possible in state IDLE"},
+		{&TransitionError{Run: "r", From: Idle, Event: PauseRequested}, "run r: pause is not possible in state IDLE: a run can be paused while it is RUNNING"},
 		{&TransitionError{Run: "r", From: Idle, Event: Started, Detail: "why"}, "run r: started is not possible in state IDLE: why"},
-		{&LimitError{Run: "r", Factor: 3, Max: 2}, "run r: scale to 300 % is beyond the limit of the environment, 200 %"},
+		{&LimitError{Run: "r", Factor: 3, Max: 2, Limit: "limits.rate"}, "run r: scale to 300 % is beyond limits.rate, which allows 200 %"},
 		{&EventError{"r", Started, "T0 is missing"}, "run r: event started: T0 is missing"},
 	} {
 		if got := fmt.Sprint(c.err); got != c.want {

@@ -27,7 +27,7 @@ const (
 	Restarted EventKind = "restarted"
 	// ShardsMoved replaces the shard map [Shards].
 	ShardsMoved EventKind = "shards_moved"
-	// PauseRequested, ResumeRequested and ScaleRequested [Factor, MaxFactor] are commands.
+	// PauseRequested, ResumeRequested and ScaleRequested [Factor, MaxFactor, Limit] are commands.
 	PauseRequested  EventKind = "pause_requested"
 	ResumeRequested EventKind = "resume_requested"
 	ScaleRequested  EventKind = "scale_requested"
@@ -78,6 +78,7 @@ type Event struct {
 	T0        time.Time
 	Factor    float64 // absolute against the plan of the environment: 1.5 is 150 %
 	MaxFactor float64 // the largest that the plan's limits allow; 0: no limit
+	Limit     string  // the limit that MaxFactor comes from
 	Phase     string
 	Change    string
 	Stop      StopKind

@@ -157,7 +157,7 @@ func (s *step) scale() error {
 	case !(f > 0) || math.IsInf(f, 0): // also not a number
 		return s.wrong("factor %v is not a positive number; to hold the load back, pause", f)
 	case s.ev.MaxFactor > 0 && f > s.ev.MaxFactor:
-		return &LimitError{Run: s.run.ID, Factor: f, Max: s.ev.MaxFactor}
+		return &LimitError{Run: s.run.ID, Factor: f, Max: s.ev.MaxFactor, Limit: s.ev.Limit}
 	}
 	if err := s.room(); err != nil {
 		return err

@@ -13,6 +13,7 @@ type Run struct {
 	Scenario    string            `json:"scenario_sha256"`
 	Plan        string            `json:"plan_sha256"`
 	Files       map[string]string `json:"files,omitempty"` // sha256 by the name that the scenario uses
+	Seed        uint64            `json:"seed,omitempty"`  // of all draws
 	CreatedAt   time.Time         `json:"created_at"`
 	// QueueTimeout is how long the run may wait in IDLE from CreatedAt on; 0: for ever.
 	QueueTimeout time.Duration `json:"queue_timeout,omitempty"`
@@ -115,6 +116,7 @@ type Options struct {
 	Scenario    string // digest
 	Plan        string // digest
 	Files       map[string]string
+	Seed        uint64
 	HasSetup    bool
 	HasTeardown bool
 	// QueueTimeout is how long the run may wait for workers; 0: for ever.
@@ -128,7 +130,7 @@ func New(o Options) Run {
 	at := label(o.Time)
 	return Run{
 		ID: o.ID, Name: o.Name, Environment: o.Environment, Labels: o.Labels, RequestID: o.RequestID,
-		Scenario: o.Scenario, Plan: o.Plan, Files: o.Files, CreatedAt: at, QueueTimeout: o.QueueTimeout,
+		Scenario: o.Scenario, Plan: o.Plan, Files: o.Files, Seed: o.Seed, CreatedAt: at, QueueTimeout: o.QueueTimeout,
 		State: Idle, Since: at, Reason: o.Reason, Factor: 1,
 		Setup: task(o.ID, "setup", o.HasSetup), Teardown: task(o.ID, "teardown", o.HasTeardown),
 	}

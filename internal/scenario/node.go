@@ -92,6 +92,12 @@ func (p *parser) expressionProblem(err error, at pos) {
 	p.fail(at, "%s", err)
 }
 
+// refuse notes a problem that is no mistake of the language.
+func (p *parser) refuse(at pos, format string, args ...any) {
+	p.fail(at, format, args...)
+	p.problems[len(p.problems)-1].Refused = true
+}
+
 // parse reads one YAML document; nil when it is not one.
 func (p *parser) parse(data []byte) *node {
 	if len(data) > maxFileBytes {

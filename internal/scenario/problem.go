@@ -12,6 +12,8 @@ type Problem struct {
 	File         string
 	Line, Column int    // from 1; 0 when the problem is the whole file's
 	Message      string // what is wrong, and what would be right
+	// Refused says that it is no mistake of the language: the load may not go where it would.
+	Refused bool
 }
 
 // String renders file:line:column: message.
@@ -32,6 +34,11 @@ func (p Problems) Error() string {
 		lines[i] = one.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Refused tells whether nothing is wrong but that the load may not go where it would.
+func (p Problems) Refused() bool {
+	return len(p) > 0 && !slices.ContainsFunc(p, func(one Problem) bool { return !one.Refused })
 }
 
 // sorted returns the problems in the order of the file, each once.

@@ -56,7 +56,7 @@ func (l *loader) target(name string, t Text) {
 		}
 	}
 	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
-		l.fail(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
+		l.refuse(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
 		return
 	}
 	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}

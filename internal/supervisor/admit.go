@@ -26,7 +26,7 @@ type Accepted struct {
 func (m *Manager) Create(ctx context.Context, a Accepted) (run.Run, error) {
 	rec := run.New(run.Options{
 		ID: a.ID, Name: a.Plan.Name, Environment: a.Plan.Environment, Labels: a.Plan.Labels, RequestID: a.RequestID,
-		Scenario: a.Plan.ScenarioSHA256, Plan: a.PlanDigest, Files: a.Files,
+		Scenario: a.Plan.ScenarioSHA256, Plan: a.PlanDigest, Files: a.Files, Seed: a.Plan.Seed,
 		HasSetup: len(a.Plan.Setup) > 0, HasTeardown: len(a.Plan.Teardown) > 0,
 		QueueTimeout: a.QueueTimeout, Reason: "accepted", Time: m.opts.Wall(),
 	})

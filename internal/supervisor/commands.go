@@ -18,7 +18,7 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 		return m.repeated(ctx, id, ev)
 	}
 	if ev.Kind == run.ScaleRequested {
-		ev.MaxFactor = maxFactor(r.plan)
+		ev.MaxFactor, ev.Limit = maxFactor(r.plan)
 	}
 	type answer struct {
 		run run.Run
@@ -63,14 +63,17 @@ func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Ru
 	return rec, err
 }
 
-// maxFactor is how far the environment's limits let a plan be scaled; 0: as far as anybody likes.
-func maxFactor(p *scenario.Plan) float64 {
+// maxFactor is how far the limits of a plan let it be scaled, and which of them does not let it further;
+// 0: as far as anybody likes.
+func maxFactor(p *scenario.Plan) (most float64, limit string) {
 	rate, users := p.Peak()
-	most := 0.0
-	for _, pair := range [][2]float64{{p.Limits.Rate, rate}, {p.Limits.Users, users}} {
-		if limit, peak := pair[0], pair[1]; limit > 0 && peak > 0 && (most == 0 || limit/peak < most) {
-			most = limit / peak
+	for _, l := range []struct {
+		limit, peak float64
+		key         string
+	}{{p.Limits.Rate, rate, "limits.rate"}, {p.Limits.Users, users, "limits.users"}} {
+		if l.limit > 0 && l.peak > 0 && (most == 0 || l.limit/l.peak < most) {
+			most, limit = l.limit/l.peak, l.key
 		}
 	}
-	return most
+	return most, limit
 }

@@ -313,11 +313,11 @@ teardown:
 // TestMaxFactor: the tighter of the limits counts, and no limit is none.
 func TestMaxFactor(t *testing.T) {
 	plan := loadPlan(t, shop)
-	if got := maxFactor(plan); got != 0 {
+	if got, limit := maxFactor(plan); got != 0 || limit != "" {
 		t.Errorf("without limits: %v", got)
 	}
 	plan.Limits = scenario.Limits{Rate: 300, Users: 5}
-	if got := maxFactor(plan); got != 3 {
+	if got, limit := maxFactor(plan); got != 3 || limit != "limits.rate" {
 		t.Errorf("of 300/s and no users: %v", got)
 	}
 }

@@ -310,7 +310,7 @@ func (r *runner) hire(taken []fleet.Worker) {
 		r.crew[w.Name] = &hand{worker: w, member: shares[i].member, joined: r.now()}
 		r.view.event(r, "worker", w.Name+" assigned")
 	}
-	r.expect(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("%d workers assigned", len(r.crew))})
+	r.expect(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("workers assigned: %d", len(r.crew))})
 }
 
 // abandon ends a run that cannot go on for a reason inside this program.

@@ -52,7 +52,7 @@ func newView(plan *scenario.Plan, head result.Head) *view {
 		inFlight: map[string]map[string]int64{}, through: head.Facts.JudgedThrough,
 	}
 	v.totals.NotSent = map[string]int64{}
-	v.snap.Seed, v.snap.Planned = plan.Seed, plan.Planned()
+	v.snap.Planned = plan.Planned()
 	for _, p := range plan.Phases {
 		v.phases[p.Name] = &wire.Counts{NotSent: map[string]int64{}}
 		v.inFlight[p.Name] = map[string]int64{}

@@ -16,7 +16,6 @@ type RunView struct {
 	Progress         *Progress // nil when the run is not under load
 	Elapsed, Paused  time.Duration
 	Planned          time.Duration // length of the plan when nothing delays it
-	Seed             uint64
 	Workers          []string
 	ProvisionalSince time.Time // since when what is shown is not committed; zero: it is
 	Ended            bool      // no more will come
@@ -61,7 +60,7 @@ func RunToProto(v RunView) *pb.Run {
 		Id: r.ID, Name: r.Name, Environment: r.Environment, Labels: r.Labels,
 		State: states[r.State], Reason: r.Reason, StateTime: timestamppb.New(r.Since), CreateTime: timestamppb.New(r.CreatedAt),
 		StartTime: stamp(r.T0), EndTime: stamp(r.EndedAt), Elapsed: durationpb.New(v.Elapsed), Paused: durationpb.New(v.Paused),
-		Scale: r.Factor, ScenarioSha256: r.Scenario, Seed: v.Seed, Workers: v.Workers, Planned: durationpb.New(v.Planned),
+		Scale: r.Factor, ScenarioSha256: r.Scenario, Seed: r.Seed, Workers: v.Workers, Planned: durationpb.New(v.Planned),
 	}
 	if !v.ProvisionalSince.IsZero() {
 		m.ProvisionalSince = timestamppb.New(v.ProvisionalSince)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,9 +25,12 @@ func (o Options) validateHTTP() error {
 	if !o.servesHTTP() {
 		return nil
 	}
-	host, _, err := net.SplitHostPort(o.HTTP)
+	host, port, err := net.SplitHostPort(o.HTTP)
 	if err != nil {
 		return fmt.Errorf("--http %q: it must be HOST:PORT", o.HTTP)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("--http %q: the port must be a number from 0 to 65535", o.HTTP)
 	}
 	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) || o.Insecure {
 		return nil

@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -52,26 +53,34 @@ type TLSOptions struct {
 	CertFile, KeyFile string // of this worker
 }
 
-// Run works until ctx ends or the coordinator sends the worker away.
-func Run(ctx context.Context, opts Options) error {
+// Validate reports all that is missing or refused.
+func (o Options) Validate() error {
+	_, err := Credentials(o.TLS)
+	return errors.Join(o.agent().Validate(), o.validateHTTP(), err)
+}
+
+// agent returns the options of the agent, all but its credentials.
+func (o Options) agent() agent.Options {
 	hostname, err := os.Hostname()
 	if err != nil {
 		hostname = "unknown"
 	}
-	if opts.Name == "" {
-		opts.Name = hostname
+	return agent.Options{
+		Name: cmp.Or(o.Name, hostname), Addresses: o.Join, Labels: o.Labels, Capacity: o.Capacity, DataDir: o.DataDir,
+		Version: o.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Boot: clock.Boot(),
+		Host: &machine{read: host.New(), load: host.New()}, Fsync: o.Fsync, Logger: o.Logger,
+		Dial: append(slices.Clone(o.Dial), o.Telemetry.DialOptions()...),
 	}
-	creds, err := Credentials(opts.TLS)
-	if err != nil {
+}
+
+// Run works until ctx ends or the coordinator sends the worker away.
+func Run(ctx context.Context, opts Options) error {
+	if err := opts.Validate(); err != nil {
 		return err
 	}
-	options := agent.Options{
-		Name: opts.Name, Addresses: opts.Join, Labels: opts.Labels, Capacity: opts.Capacity, DataDir: opts.DataDir,
-		Version: opts.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Boot: clock.Boot(),
-		Host: &machine{read: host.New(), load: host.New()}, Credentials: creds, Fsync: opts.Fsync, Logger: opts.Logger,
-		Dial: append(slices.Clone(opts.Dial), opts.Telemetry.DialOptions()...),
-	}
-	if err := errors.Join(options.Validate(), opts.validateHTTP()); err != nil {
+	options := opts.agent()
+	var err error
+	if options.Credentials, err = Credentials(opts.TLS); err != nil {
 		return err
 	}
 	a, err := agent.New(options)
@@ -81,7 +90,7 @@ func Run(ctx context.Context, opts Options) error {
 	if opts.Telemetry != nil {
 		// The label tells the workers of one process apart.
 		registry := prometheus.NewRegistry()
-		prometheus.WrapRegistererWith(prometheus.Labels{"worker": opts.Name}, registry).MustRegister(gauges{a.Stats})
+		prometheus.WrapRegistererWith(prometheus.Labels{"worker": options.Name}, registry).MustRegister(gauges{a.Stats})
 		opts.Telemetry.Gather(registry)
 	}
 	return errors.Join(run(ctx, a, opts), a.Close())

@@ -24,13 +24,12 @@ type lock struct{ file *os.File }
 // acquire claims dir, creating it when missing. etcd's own lock is no substitute: a second server
 // waits for it without end and without a word.
 func acquire(dir string) (*lock, error) {
-	const advice = "make it writable for this user or choose another one with --data-dir"
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w: %s", ErrNotWritable, dir, err, advice)
+		return nil, fmt.Errorf("%w: %s: %w", ErrNotWritable, dir, err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w: %s", ErrNotWritable, dir, err, advice)
+		return nil, fmt.Errorf("%w: %s: %w", ErrNotWritable, dir, err)
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(file.Name()) // only to be helpful
@@ -38,11 +37,11 @@ func acquire(dir string) (*lock, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", dir, err)
 		}
-		return nil, fmt.Errorf("%w: %s%s: stop it or choose another directory with --data-dir", ErrInUse, dir, pid(holder))
+		return nil, fmt.Errorf("%w: %s%s", ErrInUse, dir, pid(holder))
 	}
 	l := &lock{file}
 	if err := l.sign(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s: %w: %s", ErrNotWritable, dir, err, advice), l.release())
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrNotWritable, dir, err), l.release())
 	}
 	return l, nil
 }

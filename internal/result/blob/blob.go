@@ -21,9 +21,9 @@ var (
 	ErrNotFound = errors.New("no such object")
 	// ErrNoSpace says that the store is full: a disk or a quota. Nothing was stored; the same call can
 	// be repeated once there is room.
-	ErrNoSpace = errors.New("no space left in the store: free some or choose another one with --store")
+	ErrNoSpace = errors.New("no space left in the store: free some")
 	// ErrNotWritable says that the store may not be written.
-	ErrNotWritable = errors.New("store cannot be written: check its permissions or choose another one with --store")
+	ErrNotWritable = errors.New("store cannot be written")
 	// ErrKey says that a key is not one: see CheckKey.
 	ErrKey = errors.New("invalid object key")
 	// ErrCorrupt says that an object is not what was stored under its digest.

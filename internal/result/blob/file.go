@@ -30,6 +30,7 @@ type FileOptions struct {
 	Dir      string
 	ReadOnly bool // no write is tried, not even at open
 	Shared   bool // other machines write here too
+	Alone    bool // no other process may have the store open for writing
 }
 
 // File is a Store in a directory of a local or shared file system with hard links. Objects are
@@ -40,8 +41,9 @@ type FileOptions struct {
 // one directory of the store rather than beside each object, so that cleaning up after a crash does
 // not have to walk a store of many thousand segments; it is the same file system either way.
 type File struct {
-	root *os.Root
-	dir  string
+	root  *os.Root
+	dir   string
+	claim *os.File // nil: opened for reading only
 	// dirs keeps Delete from removing an empty directory between its making and its first object.
 	dirs sync.RWMutex
 }
@@ -67,15 +69,18 @@ func OpenFile(opts FileOptions) (*File, error) {
 	if opts.ReadOnly {
 		return f, nil
 	}
-	if err := f.prepare(opts.Shared); err != nil {
-		return nil, errors.Join(err, root.Close())
+	if err := f.prepare(opts); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 // prepare makes the directory for temporary files, empties it, and proves that it can be written.
-func (f *File) prepare(shared bool) error {
+func (f *File) prepare(opts FileOptions) (err error) {
 	if err := f.root.Mkdir(tempDir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return storeError("open", f.dir, err)
+	}
+	if f.claim, err = claim(f.dir, opts.Alone); err != nil {
 		return storeError("open", f.dir, err)
 	}
 	left, err := fs.ReadDir(f.root.FS(), tempDir)
@@ -84,7 +89,7 @@ func (f *File) prepare(shared bool) error {
 	}
 	for _, entry := range left {
 		info, err := entry.Info()
-		if err != nil || shared && time.Since(info.ModTime()) < staleAfter {
+		if err != nil || opts.Shared && time.Since(info.ModTime()) < staleAfter {
 			continue // gone meanwhile, or perhaps in use
 		}
 		if err := f.root.Remove(path.Join(tempDir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +104,13 @@ func (f *File) prepare(shared bool) error {
 }
 
 // Close releases the directory. Objects stay.
-func (f *File) Close() error { return f.root.Close() }
+func (f *File) Close() error {
+	err := f.root.Close()
+	if f.claim != nil {
+		err = errors.Join(err, f.claim.Close())
+	}
+	return err
+}
 
 // PutIfAbsent implements Store.
 func (f *File) PutIfAbsent(ctx context.Context, key string, data []byte) error {
