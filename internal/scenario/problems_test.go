@@ -77,7 +77,7 @@ func TestProblems(t *testing.T) {
 		old, new string // of sound
 		want     string // after s.yaml:
 	}{
-		{"key misspelt", "name: sound", "nmae: sound", `2:1: unknown key "nmae"; did you mean "name"?`},
+		{"key misspelt", "name: sound", "nam: sound", `2:1: unknown key "nam"; did you mean "name"?`},
 		{"key of a step misspelt", "expect:", "expects:", `13:7: unknown key "expects"; did you mean "expect"?`},
 		{"no version", "version: 1\n", "", `1:1: version is missing`},
 		{"version of the future", "version: 1", "version: 2", `1:10: version 2 is not known`},
@@ -175,7 +175,7 @@ func TestProblems(t *testing.T) {
 
 // TestAllProblemsAtOnce proves that one reading tells everything, in the order of the file.
 func TestAllProblemsAtOnce(t *testing.T) {
-	text := strings.NewReplacer("name: sound", "nmae: sound", "think: 100ms", "think: soon", "with: steady", "with: stedy", "< 250ms", "< 250").Replace(sound)
+	text := strings.NewReplacer("name: sound", "nam: sound", "think: 100ms", "think: soon", "with: steady", "with: stedy", "< 250ms", "< 250").Replace(sound)
 	problems := problemsOf(t, text, Options{})
 	var lines []int
 	for _, p := range problems {

@@ -34,7 +34,7 @@ type record struct {
 }
 
 func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }
-func (r *record) Request(report *Report) { r.reports = append(r.reports, *report) }
+func (r *record) Request(report *Report)           { r.reports = append(r.reports, *report) }
 func (r *record) Measure(s *Step, i int, v float64, _ time.Duration) {
 	r.measures = append(r.measures, fmt.Sprintf("%s.%s=%v", s.Name, s.Measures()[i], v))
 }
