@@ -16,6 +16,7 @@ type table struct {
 	Rows    [][]cell
 	Left    int  // rows that were left out because there are too many
 	Quiet   bool // the heading above says what the caption says
+	Stacked bool // on a narrow screen each row is a block of its own, because every cell of it counts
 }
 
 // column is the head of a column.

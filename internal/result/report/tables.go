@@ -24,7 +24,7 @@ func phaseTable(d *Document) table {
 }
 
 func notSentTable(d *Document) table {
-	t := table{Caption: "Arrivals that were not sent, by cause", Columns: []column{
+	t := table{Caption: "Arrivals that were not sent, by cause", Stacked: true, Columns: []column{
 		text("Cause"), number("Arrivals"), number("Share"), prose("Meaning"),
 	}}
 	for _, cause := range mostFirst(d.Load.NotSent) {
@@ -38,7 +38,7 @@ func notSentTable(d *Document) table {
 }
 
 func criteriaTable(d *Document) table {
-	t := table{Caption: "Criteria", Quiet: true, Columns: []column{
+	t := table{Caption: "Criteria", Quiet: true, Stacked: true, Columns: []column{
 		text("Criterion"), text("Result"), number("Observed"), number("Limit"), number("Windows that held"), text("Severity"),
 	}}
 	for _, c := range d.Criteria {
@@ -81,7 +81,7 @@ func during(phases []string) string {
 }
 
 func violationTable(d *Document) table {
-	t := table{Caption: "Violations", Columns: []column{
+	t := table{Caption: "Violations", Stacked: true, Columns: []column{
 		text("Criterion"), text("Severity"), number("From"), number("To"), number("Worst"), number("Limit"), number("Requests"), number("Failed"),
 	}}
 	for _, v := range d.Violations {
