@@ -18,6 +18,9 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 		fmt.Fprintf(&b, " in %s", p.Environment)
 	}
 	fmt.Fprintf(&b, "   seed %d   scenario %.12s\n", p.Seed, p.ScenarioSHA256)
+	if p.Description != "" {
+		fmt.Fprintf(&b, "%s\n", strings.Join(strings.Fields(p.Description), " "))
+	}
 	rate, users := p.Peak()
 	fmt.Fprintf(&b, "lasts %s, reaches %s, needs %s", p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
 	for _, k := range slices.Sorted(maps.Keys(p.Workers.Match)) {

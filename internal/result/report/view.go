@@ -230,6 +230,9 @@ func subtitle(d *Document) string {
 	if d.Run.PausedS > 0 {
 		parts = append(parts, clock(d.Run.PausedS)+" paused")
 	}
+	if len(d.Run.Labels) > 0 {
+		parts = append(parts, pairs(d.Run.Labels))
+	}
 	return strings.Join(append(parts, "run "+d.Run.ID), " · ")
 }
 
