@@ -314,6 +314,28 @@ func spelled(s string) any {
 	return s
 }
 
+// TypedParams returns params as expressions read them, typed by their spelling: a duration is a duration,
+// a share a number with 1 for all of it, a rate a number per second, and everything else what it is. In
+// templates params are put in before the run, as they are spelled.
+func TypedParams(params map[string]any) map[string]any {
+	out := make(map[string]any, len(params))
+	for name, v := range params {
+		out[name] = v
+		text, ok := v.(string)
+		if !ok {
+			continue
+		}
+		if d, err := parseDuration(text); err == nil {
+			out[name] = d
+		} else if share, err := parseShare(text); err == nil {
+			out[name] = share
+		} else if rate, err := readRate(text); err == nil {
+			out[name] = rate
+		}
+	}
+	return out
+}
+
 // seed returns the seed of the options, of the file, or one made of the file's digest, so that a run
 // can be repeated in any case.
 func (l *loader) seed() uint64 {

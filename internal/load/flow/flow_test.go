@@ -333,3 +333,18 @@ func TestCompileErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestParamsAreTypedBySpelling proves that an expression can hold a response against a param that is
+// written as a duration, a share, a rate or a number.
+func TestParamsAreTypedBySpelling(t *testing.T) {
+	step := get("s", "/")
+	step.Expect = []string{
+		"duration < params.limit", "json.a * params.share == 0.25", "params.rate == 0.5", "json.a == params.number", `params.label == "one"`,
+	}
+	b := newBench(newShopFor(t), step)
+	b.plan.Params = map[string]any{"limit": "1m", "share": "25%", "rate": "30/m", "number": 1.0, "label": "one"}
+	r, _, ok, err := b.run(t, t.Context())
+	if err != nil || !ok {
+		t.Errorf("the iteration failed: %v, %v", err, r.outcomes())
+	}
+}

@@ -42,7 +42,7 @@ type Flow struct {
 func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
-		params: plan.Params, env: plan.Env,
+		params: scenario.TypedParams(plan.Params), env: plan.Env,
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Feeds)) {
 		p.sets[name] = len(p.feeds)
