@@ -26,6 +26,7 @@ import (
 const scenario = `version: 1
 name: short
 seed: 1
+validity: {schedule_lag_p99: 60s, worker_cpu: 100%, sent: 1%} # how busy the machine is must not matter
 target: mock://shop
 mocks:
   shop:
@@ -41,6 +42,7 @@ flows:
 phases:
   - name: steady
     flow: browse
+    late: 10s
     rate:
       - hold: {at: 500/s, for: 2s}
 criteria:
