@@ -190,6 +190,9 @@ func TestNewLifeInheritsNothing(t *testing.T) {
 	if lease := reply.GetHeartbeat().GetLease().AsDuration(); lease != 0 {
 		t.Errorf("new life was granted a lease of %v", lease)
 	}
+	if w, _ := b.fleet.Worker("w1"); w.Run != "" {
+		t.Errorf("new life is taken by run %s, which it has no part in", w.Run)
+	}
 }
 
 // TestEarlierLifeIsToldNothing proves that what is meant for the life of a worker that has ended does

@@ -290,7 +290,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	if m.info.Incarnation != 0 && m.info.Incarnation != incarnation {
 		// Another life of the worker: what the earlier one owned may have moved to others already, and
 		// must not be executed a second time.
-		m.assignment, m.lease, m.info.Draining = nil, 0, false
+		m.assignment, m.lease, m.info.Draining, m.info.Run = nil, 0, false, ""
 	}
 	m.session, m.lastHeard, m.clock = s, f.opts.Clock(), offsets{}
 	m.info = Worker{

@@ -277,3 +277,24 @@ func TestLabels(t *testing.T) {
 		}
 	}
 }
+
+// TestCoverageEndsWithTheLastBatchThatCovers proves that seconds which a worker sealed without a lease, and
+// in which it therefore covered nothing, do not count as covered: what was due in them is lost.
+func TestCoverageEndsWithTheLastBatchThatCovers(t *testing.T) {
+	g := NewSegment("r")
+	source := Source{Worker: "w", Incarnation: 1}
+	for i, to := range []time.Duration{time.Second, 2 * time.Second, 2 * time.Second, 3 * time.Second} {
+		from := time.Duration(i) * time.Second
+		b := Batch{Run: "r", Source: source, Seq: uint64(i) + 1, From: min(from, to), To: to, Second: NewSecond(int64(i))}
+		if i >= 2 {
+			b.From, b.To = from, from // nothing of this second was covered
+		}
+		g.Add(b, func(string) bool { return false })
+	}
+	if got, want := g.Parts[source].To, 2*time.Second; got != want {
+		t.Errorf("covered until %v, want %v", got, want)
+	}
+	if got := g.Parts[source].LastSeq; got != 4 {
+		t.Errorf("last batch %d, want 4", got)
+	}
+}

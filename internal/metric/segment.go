@@ -72,7 +72,10 @@ func (g *Segment) part(b Batch) {
 		p = &Part{FirstSeq: b.Seq, From: b.From, LastSecond: b.Second.Index}
 		g.Parts[b.Source] = p
 	}
-	p.LastSeq, p.To, p.ShardRevision = b.Seq, max(p.To, b.To), b.ShardRevision
+	p.LastSeq, p.ShardRevision = b.Seq, b.ShardRevision
+	if b.To > b.From { // a batch that covers nothing does not move the end of what is covered
+		p.To = max(p.To, b.To)
+	}
 	p.LastSecond = max(p.LastSecond, b.Second.Index)
 	for _, a := range b.Second.Arrivals {
 		p.Planned += a.Planned

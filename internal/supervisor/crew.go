@@ -202,7 +202,7 @@ func (r *runner) checkCrew() {
 	for _, h := range lost {
 		h.lost = &now
 		r.log.Warn("worker lost", "worker_id", h.worker.Name)
-		r.view.event(r, "worker", h.worker.Name+" lost")
+		r.view.event(r, "worker", h.worker.Name+lostSuffix)
 	}
 	if r.run.State == run.Stopping {
 		r.lose(lost, 0)

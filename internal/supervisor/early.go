@@ -37,6 +37,7 @@ func (r *runner) checkAborts() {
 	e.segment, e.looked = metric.NewSegment(r.id), now
 	e.judge.SetSchedule(r.run.History, r.stoppedAt())
 	for _, s := range e.closer.Commit(fresh, r.owners()) {
+		s.Charge(charging(r.plan))
 		e.judge.Observe(s)
 	}
 	for _, b := range e.judge.Breaches() {

@@ -10,6 +10,7 @@ import (
 
 	"proofload/internal/metric"
 	"proofload/internal/run"
+	"proofload/internal/wire"
 )
 
 // TestFirstDivisionIsExact: whatever the cap and the capacities, the first parts add up to it.
@@ -158,4 +159,37 @@ func TestRefusalsAreChargedOverTheFleet(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRefusalsAbortOnAFullDisk: arrivals that a stalled target held back breach an aborting criterion
+// also while nothing can be committed.
+func TestRefusalsAbortOnAFullDisk(t *testing.T) {
+	text := strings.Replace(shop, "    rate:", "    max_in_flight: 11\n    rate:", 1) + `criteria:
+  - name: answered
+    check: error_ratio(requests) < 5%
+    window: 2s
+    on_breach: abort
+`
+	text = strings.Replace(text, "for: 10s}", "for: 60s}", 1)
+	bubble(t, text, func(r *rig) {
+		a, b := r.fleet.join("a", 10), r.fleet.join("b", 11)
+		for w, n := range map[*robot]int64{a: 6, b: 5} {
+			w.mu.Lock()
+			w.refuses, w.peak = 25, n
+			w.mu.Unlock()
+		}
+		r.create("r1", 0)
+		r.until("r1", run.Running)
+		r.disk.fill(true)
+		for a.state().Goal != wire.GoalStop {
+			time.Sleep(50 * time.Millisecond)
+			if v, err := r.manager.Live("r1"); err != nil || v.Progress != nil && v.Progress.RunTime > 10*time.Second {
+				t.Fatalf("the load goes on: %v", err)
+			}
+		}
+		r.disk.fill(false)
+		if rec, _ := r.ended2("r1"); rec.Verdict.Result != run.Aborted {
+			t.Errorf("verdict %+v", rec.Verdict)
+		}
+	})
 }

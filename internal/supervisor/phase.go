@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"proofload/internal/load/schedule"
@@ -59,6 +60,9 @@ func (r *runner) loadEnd() time.Duration {
 	return at
 }
 
+// lostSuffix ends the event of a worker that is lost.
+const lostSuffix = " lost"
+
 // reportEvents are the events that the record does not tell.
 func (r *runner) reportEvents() []report.Event {
 	events, before := r.view.log()
@@ -70,6 +74,9 @@ func (r *runner) reportEvents() []report.Event {
 		switch e.Kind {
 		case "state", "pause", "resume", "scale", "phase", "breach":
 			continue // the report makes these of the record
+		}
+		if e.Kind == "worker" && strings.HasSuffix(e.Detail, lostSuffix) {
+			continue // the report tells it of the list of workers
 		}
 		out = append(out, report.Event{AtS: e.RunTime.Seconds(), Kind: e.Kind, Detail: e.Detail})
 	}
