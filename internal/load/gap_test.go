@@ -13,7 +13,7 @@ import (
 // however much of the ring a worker owns.
 func TestArrivalGaps(t *testing.T) {
 	for name, want := range map[string]float64{"uniform": 0, "poisson": 1} {
-		for _, owned := range []int{scenario.Shards, scenario.Shards / 4} {
+		for _, owned := range []int{scenario.Shards, scenario.Shards / 3, scenario.Shards / 4} {
 			simulate(t, name, func(t *testing.T) {
 				phase := openPhase("p", [3]float64{40, 400, 20}, [3]float64{400, 400, 20})
 				phase.Arrivals = name

@@ -14,9 +14,10 @@ type openLoad struct {
 	stream *schedule.Stream
 	curve  *schedule.Curve
 
-	share float64 // of the ring that is owned
-	last  float64 // where the curve stood when an arrival was sent last
-	sent  bool    // there is a last one, under the same curve and share
+	share    float64 // of the ring that is owned
+	last     float64 // where the curve stood when an arrival was sent last
+	sent     bool    // there is a last one, under the same curve and share
+	previous int64   // number of the arrival that was due last, sent or not
 }
 
 func newOpenLoad(p *phase, seed uint64) *openLoad {
@@ -36,11 +37,17 @@ func (o *openLoad) configure(e *Engine) {
 	o.share, o.sent = float64(owned)/scenario.Shards, false
 }
 
-// gap measures the distance to the arrival that was sent before.
-func (o *openLoad) gap(e *Engine, now time.Duration) {
+// gap measures the distance to the arrival that was sent before, as a share of what the schedule wants:
+// of a worker's uniform arrivals each pair has a distance of its own, which their numbers tell, unless its
+// share of the ring is a half, a quarter and so on.
+func (o *openLoad) gap(e *Engine, a schedule.Arrival, now time.Duration) {
 	at := o.curve.Integral(e.timeline.PlanTime(now) - o.phase.start)
 	if o.sent {
-		e.own.gap(o.phase.gap, (at-o.last)*o.share, second(now))
+		wanted := 1 / o.share
+		if o.phase.plan.Arrivals != "poisson" {
+			wanted = float64(a.Index() - o.previous)
+		}
+		e.own.gap(o.phase.gap, (at-o.last)/wanted, second(now))
 	}
 	o.last, o.sent = at, true
 }
@@ -66,6 +73,7 @@ func (o *openLoad) pass(e *Engine, now time.Duration) time.Duration {
 		}
 		o.stream.Next()
 		o.fire(e, a, due, now)
+		o.previous = a.Index()
 	}
 }
 
@@ -81,7 +89,7 @@ func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
 	case e.hold != "":
 		e.giveUp(flow, e.hold, now)
 	case p.admits(e, now):
-		o.gap(e, now)
+		o.gap(e, a, now)
 		e.dispatch(j)
 		p.admits(e, now) // notes when that was the last permit
 	default:
