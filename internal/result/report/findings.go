@@ -124,7 +124,7 @@ func (b *builder) accounting(d *Document) (Finding, bool) {
 type errorRow struct {
 	kind  string
 	count int64
-	share float64 // of all requests
+	share float64 // of the requests that were sent; of a kind that kept some from being sent, of those tried
 	where string  // the step with most of them
 }
 
@@ -137,7 +137,11 @@ func errorRows(d *Document) []errorRow {
 	counts := total.allErrors()
 	rows := make([]errorRow, 0, len(counts))
 	for _, kind := range mostFirst(counts) {
-		row := errorRow{kind: kind, count: counts[kind], share: share(counts[kind], total.Requests+sum(total.Unsent))}
+		of := total.Requests // the same share as the errors of the summary
+		if total.Unsent[kind] > 0 {
+			of += sum(total.Unsent) // requests that never left are a share of those that were tried
+		}
+		row := errorRow{kind: kind, count: counts[kind], share: share(counts[kind], of)}
 		var most int64
 		for _, s := range d.Series[1:] {
 			if n := s.allErrors()[kind]; !s.Warmup && n > most {
