@@ -89,16 +89,6 @@ func (f *Fold) Add(s *metric.Second) error {
 	return point.merge(response)
 }
 
-// AddSegment adds every second of a committed segment.
-func (f *Fold) AddSegment(g *metric.Segment) error {
-	for _, s := range g.Seconds {
-		if err := f.Add(s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // merge adds response times to those of the second.
 func (p *second) merge(response *hist.Histogram) error {
 	if response.Empty() {
