@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -228,6 +229,18 @@ func (a *Agent) leased(l lease) {
 	if w != nil {
 		w.lease(l)
 	}
+}
+
+// runTime implements receiver.
+func (a *Agent) runTime(reading int64) (string, time.Duration, bool) {
+	a.mu.Lock()
+	w := a.current
+	a.mu.Unlock()
+	if w == nil {
+		return "", 0, false
+	}
+	at, ok := w.clock.since(reading)
+	return w.run, at, ok
 }
 
 // drained implements receiver.

@@ -75,6 +75,13 @@ func (c *runClock) at(reading int64) time.Duration {
 	return c.clock.At(reading)
 }
 
+// since returns the run time of a reading; false before the load has begun.
+func (c *runClock) since(reading int64) (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clock.At(reading), c.begun
+}
+
 // beforeT0 is the run time while T0 is not known.
 const beforeT0 = -1000 * time.Hour
 

@@ -269,3 +269,5 @@ func (s *attached) breakOff(err error) {
 	s.end <- err
 	<-s.gone
 }
+
+func (e *ear) runTime(int64) (string, time.Duration, bool) { return "", 0, false }

@@ -25,6 +25,8 @@ type receiver interface {
 	tasked(t wire.Task)
 	leased(l lease)
 	drained(reason string)
+	// runTime returns the run whose load has begun here, and its run time at a reading of the clock.
+	runTime(reading int64) (run string, at time.Duration, ok bool)
 }
 
 // link keeps one session with the leading coordinator alive: it dials, introduces the worker,

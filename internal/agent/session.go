@@ -86,6 +86,10 @@ func (s *session) heartbeat(stream clientStream) error {
 		LastReplyNumber: s.last.number, LastReplyReceivedNanos: s.last.received,
 	}
 	s.mu.Unlock()
+	if run, at, ok := s.link.to.runTime(now); ok {
+		nanos := int64(at)
+		h.RunId, h.RunTimeNanos = run, &nanos
+	}
 	return stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Heartbeat{Heartbeat: h}})
 }
 

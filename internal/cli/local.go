@@ -65,7 +65,7 @@ func (l *localRun) run(ctx context.Context) (err error) {
 	l.telemetry = telemetry.Start(base, telemetry.Options{Service: "proofload", Version: Version, Logger: l.log})
 	defer l.telemetry.Close()
 	options := coordinator.Options{
-		Name: "local", Listen: "127.0.0.1:0", HTTP: l.job.options.http, DataDir: filepath.Join(l.job.options.out, localDir), Store: l.job.options.out,
+		Name: "local", OwnWorkers: true, Listen: "127.0.0.1:0", HTTP: l.job.options.http, DataDir: filepath.Join(l.job.options.out, localDir), Store: l.job.options.out,
 		Secret: l.app.secret, Version: Version, Logger: l.log, Telemetry: l.telemetry,
 	}
 	if err := options.Validate(); err != nil {

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -32,8 +33,9 @@ import (
 
 // Coordinator is one coordinator. Make it with New, Run it once, Close it.
 type Coordinator struct {
-	opts Options
-	log  hclog.Logger
+	opts    Options
+	log     hclog.Logger
+	process string // identity of this process, if its workers live in it
 
 	blobs    *blob.File
 	etcd     *embedded.Server // nil with an external etcd
@@ -63,6 +65,9 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	}
 	opts = opts.withDefaults()
 	c := &Coordinator{opts: opts, log: opts.Logger.Named("coordinator"), leading: make(chan struct{})}
+	if opts.OwnWorkers {
+		c.process = rand.Text()
+	}
 	for _, open := range []func(context.Context) error{c.openListeners, c.openStore, c.openEtcd, c.openTelemetry, c.openServers} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, c.Close())

@@ -29,6 +29,9 @@ type Options struct {
 	TLS           TLSOptions
 	Insecure      bool // listen beyond loopback without TLS all the same
 
+	// OwnWorkers says that the workers live in this process, and end with it.
+	OwnWorkers bool
+
 	Secret    func(name string) (string, bool)
 	Callbacks []supervisor.Callback
 	Server    []grpc.ServerOption  // further options

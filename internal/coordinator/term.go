@@ -64,7 +64,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: commitEvery, Leader: leader,
-		Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
+		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,

@@ -160,16 +160,20 @@ func waitReason(match map[string]string, least, free int, busy map[string][]stri
 }
 
 // Adopt marks a life of a worker as belonging to a run, whether it is connected or not: a new leader
-// does so for the workers that the run record names.
+// does so for the workers that the run record names, before it serves any. What a worker was silent
+// counts from then on, for its last lease may have been granted just before. A later life of the worker
+// is left alone.
 func (f *Fleet) Adopt(w run.Member, runID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, ok := f.members[w.Worker]
-	if !ok {
+	if !ok || m.info.Incarnation < w.Incarnation {
 		m = &member{info: Worker{Name: w.Worker, Incarnation: w.Incarnation}, lastHeard: f.opts.Clock()}
 		f.members[w.Worker] = m
 	}
-	m.info.Run = runID
+	if m.info.Incarnation == w.Incarnation {
+		m.info.Run = runID
+	}
 }
 
 // Release frees a run's workers and tells them to do nothing.
@@ -369,14 +373,14 @@ func (f *Fleet) detach(s *session, goodbye bool) (Worker, bool) {
 }
 
 // heard notes that a worker lives and takes its clock readings; it returns the lease to grant.
-func (f *Fleet) heard(s *session, update func(*offsets)) (lease time.Duration) {
+func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration) {
 	f.with(s.worker.Name, func(m *member) {
 		if m.session != s {
 			return
 		}
 		m.lastHeard, m.info.LastHeard = f.opts.Clock(), time.Now()
 		if update != nil {
-			update(&m.clock)
+			update(m)
 		}
 		lease = m.lease
 	})

@@ -160,9 +160,10 @@ func (s *session) receive(ctx context.Context, m *pb.AttachRequest) {
 func (s *session) heartbeat(h *pb.Heartbeat) {
 	arrived := s.fleet.opts.Clock()
 	earlier, known := s.exchanges[h.GetLastReplyNumber()]
-	lease := s.fleet.heard(s, func(o *offsets) {
+	lease := s.fleet.heard(s, func(m *member) {
+		m.told(h)
 		if known {
-			o.add(run.Exchange{Sent: earlier.sent, Received: earlier.arrived, Answered: earlier.replied, Back: h.GetLastReplyReceivedNanos()})
+			m.clock.add(run.Exchange{Sent: earlier.sent, Received: earlier.arrived, Answered: earlier.replied, Back: h.GetLastReplyReceivedNanos()})
 		}
 	})
 	if len(s.exchanges) > 16 {

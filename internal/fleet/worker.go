@@ -6,6 +6,7 @@ import (
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
 )
 
 // Worker is a snapshot of what the leader knows of one worker.
@@ -32,6 +33,22 @@ type Worker struct {
 	Bound     time.Duration // bound on the error of its clock offset; 0: no estimate yet
 	Offset    time.Duration // worker clock minus leader clock
 	Unacked   uint64        // batches sealed and not acked, as far as the leader can tell
+	Clock     *RunClock     // nil: no load has begun on it, as far as it has told
+}
+
+// RunClock is where T0 of a run is by a worker's own clock.
+type RunClock struct {
+	Run string
+	T0  int64 // reading of the worker's clock at run time 0, nanoseconds
+}
+
+// T0 returns where T0 of a run is on the leader's clock by what the worker says, and by how much that may
+// be wrong. It is false before the worker has told, and before its clock has been compared.
+func (w Worker) T0(runID string) (t0 int64, bound time.Duration, ok bool) {
+	if w.Clock == nil || w.Clock.Run != runID || w.Bound == 0 {
+		return 0, 0, false
+	}
+	return w.Clock.T0 - int64(w.Offset), w.Bound, true
 }
 
 // unknownBound is what the clock of a worker may be off by that no estimate bounds yet, beyond what it
@@ -80,6 +97,14 @@ func (m *member) resume(box *mailbox) {
 	}
 	if m.info.Draining {
 		box.send(drainMessage(m.drain))
+	}
+}
+
+// told takes what a heartbeat says of the run time on the worker.
+func (m *member) told(h *pb.Heartbeat) {
+	m.info.Clock = nil
+	if h.RunTimeNanos != nil {
+		m.info.Clock = &RunClock{Run: h.GetRunId(), T0: h.GetSentNanos() - h.GetRunTimeNanos()}
 	}
 }
 

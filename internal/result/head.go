@@ -43,6 +43,8 @@ type Facts struct {
 	Duplicates    int64        `json:"duplicates,omitempty"` // batches that were received again and discarded
 	Leaders       []Leadership `json:"leaders,omitempty"`    // in the order of their epochs
 	Notices       []Notice     `json:"notices,omitempty"`    // callbacks that are owed, in order
+	Crew          []Life       `json:"crew,omitempty"`       // everybody who was given shards
+	Losses        []Loss       `json:"losses,omitempty"`     // in the order in which they were found
 }
 
 // Notice is a callback that a run owes. A new leader makes it again: it has the same id then.
@@ -55,7 +57,8 @@ type Notice struct {
 type Leadership struct {
 	Epoch       int64         `json:"epoch"`
 	Coordinator string        `json:"coordinator"`
-	At          time.Duration `json:"at_ns"` // run time at which it took over
+	Process     string        `json:"process,omitempty"` // in which the workers live; empty: they are others
+	At          time.Duration `json:"at_ns"`             // run time at which it took over
 }
 
 // Clock is a run time and the wall time at which it was read.

@@ -72,7 +72,8 @@ type Event struct {
 	ID     string
 	Reason string
 
-	// At is the run time at which the load of an AllEnded ended; 0, or one that is still to come: now.
+	// At is the run time at which the load of an AllEnded ended; 0, or one that is still to come: now. Of a
+	// Drained it is that up to which there was load, as the samples tell.
 	At        time.Duration
 	Shards    *ShardMap
 	T0        time.Time

@@ -262,7 +262,10 @@ func (s *step) drained() error {
 	if s.run.Drained != nil {
 		return s.refuse("the run has drained already")
 	}
-	at := max(s.now, 0)
+	if stop := s.run.Stop; stop.Kind != StopCompleted && s.ev.At > stop.At+CommandLead {
+		stop.At = s.ev.At // the stop reached the workers late, and until then there was load
+	}
+	at := max(s.now, s.run.Stop.At)
 	s.run.Drained = &at
 	if s.run.needsTeardown() {
 		s.run.Teardown.State = TaskStarted

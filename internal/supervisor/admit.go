@@ -70,8 +70,13 @@ func (m *Manager) conduct(id string) error {
 	case run.Completed, run.Failed:
 		return nil
 	case run.Idle:
-	default: // the process that held its clock is gone
-		r.mail.post(r.orphaned)
+	default:
+		for _, h := range r.crew {
+			if !h.gone {
+				m.fleet.Adopt(h.member, id)
+			}
+		}
+		r.mail.post(r.inherit)
 	}
 	m.launch(r)
 	m.queue.nudge()

@@ -26,7 +26,7 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	}
 	reply := make(chan answer, 1)
 	r.mail.post(func() {
-		r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
+		r.inTime(func() { r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} }) })
 	})
 	select {
 	case a := <-reply:

@@ -62,6 +62,7 @@ func (r *runner) pump(ctx context.Context) {
 		r.facts.Clock = &result.Clock{Run: r.now(), Wall: r.m.opts.Wall().UTC().Round(0)}
 	}
 	r.facts.JudgedThrough, r.facts.Duplicates = r.lastWhole, r.duplicates+r.ledger.Duplicates()
+	r.facts.Crew, r.facts.Losses = r.lives(), lossRecords(r.losses)
 	j.update.Run, j.update.Facts = r.run, r.facts
 	j.waiting, r.waiting, r.dirty = r.waiting, nil, false
 	r.begin(ctx, j)
@@ -180,9 +181,7 @@ func (r *runner) acknowledge(j *job) {
 		r.m.fleet.Ack(worker, marks)
 	}
 	r.view.marks(r.ledger.Sources())
-	for _, s := range r.closer.Commit(j.segment, r.owners()) {
-		r.observe(s)
-	}
+	r.judgeCommitted(j.segment)
 }
 
 // owners are the sources that own shards now.

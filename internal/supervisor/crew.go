@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ type hand struct {
 	status   wire.Status
 	final    *wire.Final
 	joined   time.Duration
+	here     bool           // it has attached in this term
 	lost     *time.Duration // run time at which it was given up, or had left early
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
@@ -37,6 +39,7 @@ func (r *runner) received(w fleet.Worker, msg wire.Upward) {
 		}
 	case wire.Final:
 		if h := r.hand(w); h != nil && h.member.Incarnation == m.Incarnation {
+			r.dirty = r.dirty || h.final == nil // it may be gone when the next leader would ask
 			h.final = &m
 			r.delivered(sourceOf(h.member), 0)
 		}
@@ -62,15 +65,30 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 		return
 	}
 	if h.member.Incarnation != w.Incarnation {
-		h.gone = true
+		h.gone = h.gone || w.Incarnation > h.member.Incarnation
 		return
 	}
 	h.worker = w
+	first := !h.here
+	h.here = true
 	if e := r.errand; e != nil && e.hand == h {
 		r.order(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
 	}
-	if hello.Status != nil && hello.Status.Run == r.id {
+	knows := hello.Status != nil && hello.Status.Run == r.id
+	if first && knows {
+		h.revision = max(h.revision, hello.Status.Revision)
+		if h.permits == nil && hello.Status.Permits != nil {
+			h.permits, h.held = maps.Clone(hello.Status.Permits), maps.Clone(hello.Status.Permits)
+		}
+	}
+	if first && !knows && r.run.Stamped() {
+		h.gone = true // the same process, and it does nothing for this run any more
+	}
+	if knows {
 		r.reported(h, *hello.Status)
+	}
+	if first {
+		r.brief(h)
 	}
 }
 
@@ -135,8 +153,11 @@ func (r *runner) checkReady() {
 		r.beginSetup()
 		return
 	}
-	if !r.run.Ready {
+	switch {
+	case !r.run.Ready:
 		r.expect(run.Event{Kind: run.BarrierReady, Reason: "every worker is ready"})
+	case !r.run.Stamped():
+		r.stampT0() // an earlier term got as far as the barrier
 	}
 }
 

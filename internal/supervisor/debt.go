@@ -21,11 +21,8 @@ type debt struct {
 
 const anyBatch = math.MaxUint64
 
-// reconnects is how long a worker may take at most to find a coordinator that has come back.
-const reconnects = 5 * time.Second
-
-// orphans makes everything that an earlier term handed out a debt, whose worker has not attached yet.
-// What it was silent before this term counts, but everybody has the time to come back.
+// orphans makes what lives that are over have left a debt until their worker attaches and tells. What
+// it was silent before this term counts, but everybody has the time to come back.
 func (r *runner) orphans() {
 	c := r.facts.Clock
 	if c == nil {
@@ -34,9 +31,10 @@ func (r *runner) orphans() {
 	silent := min(r.m.opts.Wall().Sub(c.Wall), r.patience()-reconnects)
 	since := r.m.opts.Clock() - int64(max(0, silent))
 	for _, m := range r.run.Owed {
-		r.debts[sourceOf(m)] = debt{through: anyBatch, since: since}
+		if h := r.life(m); h == nil || h.lost != nil || h.gone {
+			r.debts[sourceOf(m)] = debt{through: anyBatch, since: since}
+		}
 	}
-	r.stopping = since
 }
 
 // debit notes what a worker that attaches still has of its earlier lives, and of this one if it was

@@ -35,6 +35,16 @@ func (r *runner) checkAborts() {
 	}
 	fresh := e.segment
 	e.segment, e.looked = metric.NewSegment(r.id), now
+	r.judgeEarly(fresh)
+}
+
+// judgeEarly judges the seconds that what has arrived makes whole.
+func (r *runner) judgeEarly(fresh *metric.Segment) {
+	if r.rebuilding != nil {
+		r.rebuilding.arrived = append(r.rebuilding.arrived, fresh)
+		return
+	}
+	e := r.early
 	e.judge.SetSchedule(r.run.History, r.stoppedAt())
 	for _, s := range e.closer.Commit(fresh, r.owners()) {
 		s.Charge(charging(r.plan))

@@ -91,15 +91,23 @@ func (r *runner) assignAll(goal wire.Goal) {
 		if h.gone {
 			continue // its process has ended
 		}
-		// One that was given up is told too: if it was only silent and comes back, it must hear that its
-		// shards are not its own any more before it is granted a lease again.
-		wanted := goal
-		if h.lost != nil {
-			wanted = wire.GoalStop // and it closes its books, so that what it did is told to the end
+		if h.here { // others are told when they attach
+			r.instruct(h, goal, secrets)
 		}
-		h.revision++
-		r.m.fleet.Assign(h.member, r.assignment(h, wanted, secrets), r.plan.Grace)
 	}
+}
+
+// instruct tells one worker what to do. One that was given up is told too: if it was only silent and
+// comes back, it must hear that its shards are not its own any more before it is granted a lease again.
+func (r *runner) instruct(h *hand, goal wire.Goal, secrets map[string]string) {
+	if h.gone {
+		return
+	}
+	if h.lost != nil {
+		goal = wire.GoalStop // and it closes its books, so that what it did is told to the end
+	}
+	h.revision++
+	r.m.fleet.Assign(h.member, r.assignment(h, goal, secrets), r.plan.Grace)
 }
 
 // secrets returns the values that the plan names.
@@ -154,7 +162,7 @@ func (r *runner) beginSetup() {
 // if it was done.
 func (r *runner) taskDone(w fleet.Worker, t wire.TaskResult) {
 	e := r.errand
-	if e == nil || e.id != t.ID || (t.Error != "" && r.hand(w) != e.hand) {
+	if e == nil || e.id != t.ID || (t.Error != "" && e.hand != nil && r.hand(w) != e.hand) {
 		return
 	}
 	r.taskEnded(e.kind, t)

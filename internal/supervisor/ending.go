@@ -53,13 +53,13 @@ func (r *runner) checkDrained() {
 	if r.indebted() {
 		return
 	}
-	r.expect(run.Event{Kind: run.Drained, Reason: "nothing is in flight any more"})
+	r.expect(run.Event{Kind: run.Drained, At: r.covered, Reason: "nothing is in flight any more"})
 }
 
 // errand is setup or teardown at the worker that was told to run it.
 type errand struct {
 	kind, id string
-	hand     *hand
+	hand     *hand // nil: an earlier term gave it to somebody, or nobody is there to have it yet
 	began    int64
 	tried    []*hand // earlier ones, which went away with it
 }
@@ -70,13 +70,29 @@ const errandLimit = 11 * time.Minute
 // runTask has the first worker that is there run setup or teardown.
 func (r *runner) runTask(kind, id string, tried ...*hand) {
 	for _, h := range r.active() {
-		if h.status.State == wire.WorkerFailed || slices.Contains(tried, h) || !r.order(h, kind, id) {
+		if !h.here || h.status.State == wire.WorkerFailed || slices.Contains(tried, h) || !r.order(h, kind, id) {
 			continue
 		}
 		r.errand = &errand{kind: kind, id: id, hand: h, began: r.m.opts.Clock(), tried: tried}
 		return
 	}
+	if r.expected() {
+		r.errand = &errand{kind: kind, id: id, began: r.m.opts.Clock(), tried: tried}
+		return
+	}
 	r.taskEnded(kind, wire.TaskResult{ID: id, Run: r.id, Error: "no worker is there to run it"})
+}
+
+// expected reports whether a worker that an earlier term had may still find this one.
+func (r *runner) expected() bool {
+	return r.m.opts.Clock()-r.launched < int64(reconnects) && slices.ContainsFunc(r.active(), func(h *hand) bool { return !h.here && !h.gone })
+}
+
+// checkSetup ends a run of whose setup nobody says what became of it.
+func (r *runner) checkSetup() {
+	if e := r.errand; e != nil && e.kind == "setup" && e.hand == nil && time.Duration(r.m.opts.Clock()-e.began) > r.patience() {
+		r.taskEnded(e.kind, wire.TaskResult{ID: e.id, Run: r.id, Error: "what became of it is not known, for its coordinator ended, and it is never repeated"})
+	}
 }
 
 // order sends a task to a worker, if that life of it is there.
@@ -89,6 +105,10 @@ func (r *runner) order(h *hand, kind, id string) bool {
 func (r *runner) checkTeardown() {
 	e := r.errand
 	if e == nil || e.kind != "teardown" {
+		return
+	}
+	if e.hand == nil {
+		r.runTask(e.kind, e.id, e.tried...) // nobody was there yet
 		return
 	}
 	w, known := r.m.fleet.Worker(e.hand.worker.Name)

@@ -55,6 +55,9 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 		}
 	case metric.Accept:
 		r.delivered(source, time.Duration(decoded.Second.Index)*time.Second)
+		if decoded.To > decoded.From {
+			r.covered = max(r.covered, decoded.To)
+		}
 		for key := range decoded.Second.Series {
 			r.series[key] = struct{}{}
 		}

@@ -29,7 +29,7 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 			member: h.member, ranges: slices.Clone(r.run.Shards.Ranges(h.member)), at: *h.lost, until: until,
 		})
 		h.revision++
-		stop := wire.Assignment{Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Goal: wire.GoalStop, T0: r.t0, ShardRevision: r.run.Shards.Revision + 1, History: r.run.History, Drain: r.drainTime()}
+		stop := wire.Assignment{Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Goal: wire.GoalStop, T0: r.told0, ShardRevision: r.run.Shards.Revision + 1, History: r.run.History, Drain: r.drainTime()}
 		if h.gone {
 			stop = wire.Assignment{} // another life of it has nothing to finish
 		}

@@ -39,6 +39,9 @@ type Options struct {
 	CommitEvery time.Duration
 	// Leader names this coordinator and its term in reports.
 	Leader wire.Leader
+	// Process identifies this process if the workers live in it, so that they end with it; empty: they
+	// are processes of their own.
+	Process string
 	// Version of the program and of etcd, for reports.
 	Version, EtcdVersion string
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
@@ -51,6 +54,8 @@ type Options struct {
 type Fleet interface {
 	// Reserve takes free workers for a run, or says why it cannot.
 	Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string)
+	// Adopt marks a life of a worker as belonging to a run that an earlier term conducted.
+	Adopt(w run.Member, runID string)
 	// Release frees the workers of a run.
 	Release(runID string)
 	// Worker returns what is known of a worker now.
@@ -146,7 +151,9 @@ func (m *Manager) launch(r *runner) {
 		m.mu.Unlock()
 		r.view.close()
 		close(r.done)
-		m.fleet.Release(r.id)
+		if r.over {
+			m.fleet.Release(r.id) // at the end of a term the workers go on: the next one has them
+		}
 		m.queue.leave(r) // also one that waits on in the next term
 		m.queue.nudge()
 		return err

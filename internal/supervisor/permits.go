@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"proofload/internal/metric"
@@ -65,6 +66,9 @@ func (r *runner) shareCaps() {
 	hands := r.active()
 	if r.run.State != run.Running || now-r.redivided < int64(redivideEvery) || len(hands) == 0 {
 		return
+	}
+	if slices.ContainsFunc(hands, func(h *hand) bool { return h.permits == nil }) {
+		return // what one has that is still away is not known
 	}
 	r.redivided = now
 	changed := map[*hand]bool{}

@@ -70,6 +70,7 @@ type rig struct {
 	mu       sync.Mutex
 	calls    []run.CallbackKind
 	callback Callback // called too, if set
+	process  string   // of the next terms, in which their workers live
 }
 
 type syncBuffer struct {
@@ -123,14 +124,33 @@ func bubble(t *testing.T, text string, fn func(r *rig)) {
 // lead begins a term with workers of its own.
 func (r *rig) lead(epoch int64) {
 	r.t.Helper()
-	begin := time.Now().Add(-time.Hour)
+	r.fleet = &robots{plan: r.plan, all: map[string]*robot{}, begin: time.Now().Add(-time.Hour)}
+	r.elect(epoch)
+}
+
+// succeed ends the term and begins another one, on a machine with another clock, after a time in which
+// nobody leads. The workers live on and attach to it, but for those that are away.
+func (r *rig) succeed(epoch int64, after time.Duration) {
+	r.t.Helper()
+	r.term.end()
+	r.cancel()
+	<-r.ended
+	time.Sleep(after)
+	r.elect(epoch)
+	r.fleet.reattach()
+}
+
+func (r *rig) elect(epoch int64) {
+	r.t.Helper()
+	ahead := 37 * time.Second * time.Duration(epoch-1)
+	begin := r.fleet.begin.Add(-ahead)
 	clock := func() int64 { return int64(time.Since(begin)) }
 	r.term = &term{records: r.records, epoch: epoch}
 	r.manager = New(Options{
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: r.log, DisableTime: true}),
 		Heads:  r.term, Blobs: r.disk, Repository: result.NewRepository(r.term, r.disk),
 		Clock: clock, Wall: time.Now, Secret: func(name string) (string, bool) { return "s", name == "known" },
-		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test",
+		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test", Process: r.process,
 		Callbacks: []Callback{func(ctx context.Context, n Notification) error {
 			r.mu.Lock()
 			r.calls = append(r.calls, n.Kind)
@@ -142,13 +162,14 @@ func (r *rig) lead(epoch int64) {
 			return nil
 		}},
 	})
-	r.fleet = &robots{manager: r.manager, plan: r.plan, clock: clock, all: map[string]*robot{}}
+	r.fleet.away(ahead)
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.ended = cancel, make(chan error, 1)
 	ready := make(chan struct{})
 	manager, f, ended := r.manager, r.fleet, r.ended
 	go func() { ended <- manager.Run(ctx, f, func() { close(ready) }) }()
 	<-ready
+	r.fleet.lead(r.manager)
 }
 
 // resign ends the term; what was not committed is gone.

@@ -27,25 +27,44 @@ type executed struct {
 
 func (x *executed) status(s wire.WorkerState, ended bool) {
 	a := x.state()
-	st := wire.Status{Run: x.id, Revision: a.Revision, State: s}
+	st := wire.Status{Run: x.id, Revision: a.Revision, State: s, Changes: len(a.History), Permits: a.Permits}
 	for _, p := range x.plan.Phases {
 		st.Phases = append(st.Phases, wire.PhaseStatus{Phase: p.Name, Started: s >= wire.WorkerRunning, Ended: ended || x.phaseEnded(p)})
 	}
-	x.fleet.manager.Received(x.info(), st)
+	x.mu.Lock()
+	x.robot.status = &st
+	x.mu.Unlock()
+	x.fleet.boss().Received(x.info(), st)
 }
 
 func (x *executed) now() time.Duration {
-	if a := x.state(); a.T0 != nil {
-		return time.Duration(x.fleet.clock() - *a.T0)
+	x.mu.Lock()
+	tied, told := x.t0, x.wanted.T0
+	x.mu.Unlock()
+	switch {
+	case tied != nil:
+		return time.Duration(x.fleet.clock() - *tied)
+	case told != nil:
+		return time.Duration(x.fleet.clock() - x.fleet.own(*told))
 	}
-	return 0
+	return -time.Hour
+}
+
+// begin ties run time for good.
+func (x *executed) begin() {
+	x.mu.Lock()
+	told := x.wanted.T0
+	x.mu.Unlock()
+	own := x.fleet.own(*told)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.t0 == nil {
+		x.t0 = &own
+	}
 }
 
 func (x *executed) phaseEnded(p scenario.Phase) bool {
 	a := x.state()
-	if a.T0 == nil {
-		return false
-	}
 	timeline := run.NewTimeline(a.History)
 	start, known := schedule.Starts(x.plan.Phases, timeline)[p.Name]
 	return known && timeline.PlanTime(x.now()) >= start+p.Length
@@ -68,7 +87,8 @@ func (x *executed) run() bool {
 		case <-ticker.C:
 		}
 		a := x.state()
-		if a.T0 != nil && x.now() >= 0 {
+		if x.now() >= 0 {
+			x.begin()
 			x.fire(a)
 			ended := !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
 			if a.Goal == wire.GoalStop || ended {
@@ -180,7 +200,11 @@ func (x *executed) seal() {
 		x.withheld += planned1(x.open)
 	} else {
 		x.seq++
-		x.fleet.manager.Received(x.info(), x.batch(x.seq, x.open))
+		b := x.batch(x.seq, x.open)
+		x.mu.Lock()
+		x.unacked = append(x.unacked, b)
+		x.mu.Unlock()
+		x.fleet.boss().Received(x.info(), b)
 	}
 	x.second++
 	x.open = metric.NewSecond(x.second)
@@ -218,6 +242,10 @@ func (x *executed) finish(ended bool) {
 		x.totals.Sent++
 	}
 	x.mu.Unlock()
-	x.fleet.manager.Received(x.info(), wire.Final{Run: x.id, Incarnation: x.incarnation, LastSeq: x.seq, Totals: x.totals})
+	final := wire.Final{Run: x.id, Incarnation: x.incarnation, LastSeq: x.seq, Totals: x.totals}
+	x.mu.Lock()
+	x.final = &final
+	x.mu.Unlock()
+	x.fleet.boss().Received(x.info(), final)
 	x.status(wire.WorkerDone, true)
 }

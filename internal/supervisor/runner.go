@@ -53,25 +53,30 @@ type runner struct {
 	accepted     int64        // when the run was accepted, on the manager's clock
 
 	// The samples.
-	ledger    *metric.Ledger
-	segment   *metric.Segment
-	closer    *metric.Closer
-	judge     *judge.Judge
-	early     *early            // nil: no criterion aborts
-	sum       *metric.Aggregate // of all that is committed; the commit in the background adds to it
-	lastWhole int64             // newest second that was closed
-	series    map[metric.Key]struct{}
-	refused   map[metric.Source]uint64 // the batch refused last
+	ledger     *metric.Ledger
+	segment    *metric.Segment
+	closer     *metric.Closer
+	judge      *judge.Judge
+	early      *early            // nil: no criterion aborts
+	sum        *metric.Aggregate // of all that is committed; the commit in the background adds to it
+	lastWhole  int64             // newest second that was closed
+	series     map[metric.Key]struct{}
+	refused    map[metric.Source]uint64       // the batch refused last
+	covered    time.Duration                  // how far the schedule was executed, by what has arrived
+	inherited  map[metric.Source]*metric.Part // what earlier terms have committed, by source
+	rebuilding *rebuilding                    // nil: everything committed is judged as it becomes whole
 
 	// The workers.
 	crew      map[string]*hand
-	errand    *errand // setup or teardown, while a worker runs it
-	t0        *int64  // start of run time on the manager's clock
-	told0     *int64  // T0 as the workers may be told it; nil: it is not recorded yet
-	redivided int64   // when the in-flight caps were last divided
-	losses    []loss  // shards whose owner was lost, in order
+	takeOver  *inheritance // nil: the run is in hand
+	errand    *errand      // setup or teardown, while a worker runs it
+	t0        *int64       // start of run time on the manager's clock
+	told0     *int64       // T0 as the workers may be told it; nil: it is not recorded yet
+	redivided int64        // when the in-flight caps were last divided
+	losses    []loss       // shards whose owner was lost, in order
 	debts     map[metric.Source]debt
 	heard     map[metric.Source]int64 // when each last delivered something of what it owes
+	launched  int64                   // when this term began to conduct the run
 	stopping  int64                   // when the run entered STOPPING, or was found there
 	mended    int64                   // when commits succeeded again after an outage
 }
@@ -96,12 +101,18 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
-		sum: sum, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: map[string]*hand{},
-		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(),
+		sum: sum, inherited: map[metric.Source]*metric.Part{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, crew: enlist(head, m.opts.Process), losses: lossesOf(head.Facts.Losses),
+		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
+	}
+	for source, p := range sum.Parts {
+		r.inherited[source], r.covered = p.Clone(), max(r.covered, p.To)
+	}
+	for key := range sum.Total.Series {
+		r.series[key] = struct{}{}
 	}
 	r.duplicates, r.unswept = head.Facts.Duplicates, head.Epoch < m.opts.Heads.Epoch()
 	r.facts.Leaders = append(slices.Clone(r.facts.Leaders), result.Leadership{
-		Epoch: m.opts.Leader.Epoch, Coordinator: m.opts.Leader.Name, At: r.now(),
+		Epoch: m.opts.Leader.Epoch, Coordinator: m.opts.Leader.Name, At: r.now(), Process: m.opts.Process,
 	})
 	r.view = newView(plan, head)
 	r.view.update(r)
@@ -250,6 +261,11 @@ func (r *runner) tick() {
 	case run.Idle:
 		r.checkQueueTimeout()
 	case run.Initializing, run.Running, run.Paused:
+		if r.takeOver != nil {
+			r.regain()
+			return
+		}
+		r.checkSetup()
 		r.checkCrew()
 		r.shareCaps()
 		r.checkAborts()
@@ -307,7 +323,7 @@ func (r *runner) hire(taken []fleet.Worker) {
 			r.view.event(r, "worker", fmt.Sprintf("%s is too small for a part of the load: its capacity is %g", w.Name, w.Capacity))
 			continue
 		}
-		r.crew[w.Name] = &hand{worker: w, member: shares[i].member, joined: r.now()}
+		r.crew[w.Name] = &hand{worker: w, member: shares[i].member, joined: r.now(), here: true}
 		r.view.event(r, "worker", w.Name+" assigned")
 	}
 	r.expect(run.Event{Kind: run.WorkersAssigned, Shards: &shards, Reason: fmt.Sprintf("workers assigned: %d", len(r.crew))})

@@ -176,22 +176,3 @@ func (m *Manager) aggregate(ctx context.Context, head result.Head) (*metric.Aggr
 	}
 	return sum, nil
 }
-
-// orphaned ends a run that an earlier term left under way: nobody holds its run time any more. What
-// is committed of it is closed, judged and reported.
-func (r *runner) orphaned() {
-	const reason = "the coordinator that conducted it ended before the run did"
-	for _, o := range r.run.Shards.Owners {
-		r.losses = append(r.losses, loss{member: o.Member, ranges: o.Ranges, at: r.now(), until: r.now()})
-	}
-	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason})
-	if r.run.Drained == nil {
-		r.orphans()
-		return // checkDrained goes on
-	}
-	for _, e := range run.Outstanding(r.run) {
-		if e.Kind != run.SendStop {
-			r.effect(e)
-		}
-	}
-}

@@ -152,16 +152,10 @@ func (v *view) batch(b metric.Batch) {
 	v.recent.Add(b.Second)
 	v.live = nil
 	v.note(b.Second)
-	for key, a := range b.Second.Arrivals {
-		told := *a
-		told.NotSent = maps.Clone(a.NotSent)
-		delete(told.NotSent, metric.CauseNoPermit) // whose they are is known when the second is whole
-		v.count(key, told)
-	}
+	v.add(b.Second)
 	for name, by := range v.inFlight {
 		by[b.Source.Worker] = inFlight(b.Second, name)
 	}
-	v.requests(b.Second)
 }
 
 // note takes the judgement of a second, if it is the newest or a part of it. A second that is new is

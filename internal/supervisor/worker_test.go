@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,11 @@ type robot struct {
 	heard    int64  // when it was last heard; 0: it is heard all the time
 	away     bool
 	acked    uint64
+	unacked  []wire.Sealed
+	status   *wire.Status // the last that it told
+	final    *wire.Final
+	results  []wire.TaskResult
+	t0       *int64 // by its own clock, once its load has begun
 	closed   bool
 	nacks    []wire.Nack
 	tasks    []wire.Task
@@ -43,6 +49,7 @@ type robot struct {
 	taskErr  string
 	saved    string         // what setup saves
 	deaf     bool           // says nothing about tasks
+	deafened bool           // what it is told does not reach it
 	failure  string         // why it cannot prepare; it says so and nothing more
 	lead     *time.Duration // how far ahead T0 was when it first heard of it
 	slow     time.Duration  // how long what was in flight at the end of the schedule takes
@@ -51,13 +58,122 @@ type robot struct {
 
 // robots is a Fleet of robots.
 type robots struct {
-	manager *Manager
-	plan    *scenario.Plan
-	clock   func() int64
-	wg      sync.WaitGroup
+	plan  *scenario.Plan
+	begin time.Time // of the robots' clock
+	wg    sync.WaitGroup
 
-	mu  sync.Mutex
-	all map[string]*robot
+	mu      sync.Mutex
+	all     map[string]*robot
+	manager *Manager
+	ahead   time.Duration // of the leader's clock
+}
+
+// clock is that of the robots.
+func (f *robots) clock() int64 { return int64(time.Since(f.begin)) }
+
+// away ends a term, and says how far the clock of the next leader is ahead of the robots'.
+func (f *robots) away(ahead time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ahead = ahead
+	for _, w := range f.all {
+		w.mu.Lock()
+		w.run = "" // whom it belongs to is what the next leader says
+		w.mu.Unlock()
+	}
+}
+
+// lead makes a manager the one that is talked to.
+func (f *robots) lead(m *Manager) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.manager = m
+}
+
+func (f *robots) boss() *Manager {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.manager
+}
+
+// own translates a reading of the leader's clock.
+func (f *robots) own(reading int64) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return reading - int64(f.ahead)
+}
+
+// offset is the robots' clock minus the leader's.
+func (f *robots) offset() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return -f.ahead
+}
+
+// reattach has every robot that is there introduce itself to the new leader.
+func (f *robots) reattach() {
+	f.mu.Lock()
+	all := slices.SortedFunc(maps.Values(f.all), func(a, b *robot) int { return cmp.Compare(a.name, b.name) })
+	f.mu.Unlock()
+	for _, w := range all {
+		w.attach()
+	}
+}
+
+// attach introduces a robot that is not away, and delivers again what was not acknowledged.
+func (w *robot) attach() {
+	w.mu.Lock()
+	if w.away {
+		w.mu.Unlock()
+		return
+	}
+	hello := wire.Hello{Name: w.name, Incarnation: w.incarnation, Status: w.status}
+	if w.wanted.Run != "" {
+		hello.Outbox = []wire.OutboxState{{Run: w.wanted.Run, Incarnation: w.incarnation, OldestUnacked: w.acked + 1, NextSeq: w.acked + uint64(len(w.unacked)) + 1}}
+	}
+	w.mu.Unlock()
+	boss := w.fleet.boss()
+	for _, m := range boss.Attached(w.info(), hello) {
+		w.drop(m)
+	}
+	w.mu.Lock()
+	unacked, final, results := slices.Clone(w.unacked), w.final, slices.Clone(w.results)
+	w.mu.Unlock()
+	for _, b := range unacked {
+		boss.Received(w.info(), b)
+	}
+	if final != nil {
+		boss.Received(w.info(), *final)
+	}
+	for _, t := range results {
+		boss.Received(w.info(), t)
+	}
+}
+
+// drop forgets what is committed.
+func (w *robot) drop(m wire.Mark) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m.Incarnation == w.incarnation {
+		w.acked, w.closed = max(w.acked, m.Through), w.closed || m.Closed
+		w.unacked = slices.DeleteFunc(w.unacked, func(b wire.Sealed) bool { return b.Seq <= w.acked })
+	}
+}
+
+// Adopt implements Fleet.
+func (f *robots) Adopt(m run.Member, runID string) {
+	w := f.get(m.Worker)
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.incarnation == m.Incarnation {
+		w.run = runID
+	}
+	if w.away {
+		w.heard = w.fleet.clock() // what it was silent counts from now on
+	}
 }
 
 func (f *robots) get(name string) *robot {
@@ -77,7 +193,7 @@ func (f *robots) join(name string, incarnation int64, outbox ...wire.OutboxState
 	f.all[name] = w
 	f.mu.Unlock()
 	f.wg.Go(w.live)
-	f.manager.Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
+	f.boss().Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
 	return w
 }
 
@@ -87,7 +203,7 @@ func (w *robot) die(goodbye bool) {
 	w.away, w.heard = true, w.fleet.clock()
 	w.mu.Unlock()
 	close(w.quit)
-	w.fleet.manager.Detached(w.info(), "stream ended", goodbye)
+	w.fleet.boss().Detached(w.info(), "stream ended", goodbye)
 }
 
 // stop ends every worker that lives.
@@ -110,6 +226,9 @@ func (w *robot) info() fleet.Worker {
 	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
+	}
+	if w.t0 != nil {
+		i.Clock, i.Offset, i.Bound = &fleet.RunClock{Run: w.wanted.Run, T0: *w.t0}, w.fleet.offset(), max(i.Bound, 1)
 	}
 	return i
 }
@@ -150,6 +269,7 @@ func (f *robots) Release(runID string) {
 		w.mu.Lock()
 		if w.run == runID {
 			w.run, w.wanted, w.acked, w.closed = "", wire.Assignment{}, 0, false
+			w.unacked, w.status, w.final, w.t0, w.results = nil, nil, nil, nil, nil
 		}
 		w.mu.Unlock()
 	}
@@ -168,9 +288,13 @@ func (f *robots) Worker(name string) (fleet.Worker, bool) {
 func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
 	if w := f.get(to.Worker); w != nil && w.incarnation == to.Incarnation {
 		w.mu.Lock()
+		if w.deafened {
+			w.mu.Unlock()
+			return
+		}
 		w.wanted = a
 		if a.T0 != nil && w.lead == nil {
-			lead := time.Duration(*a.T0 - f.clock())
+			lead := time.Duration(f.own(*a.T0) - f.clock())
 			w.lead = &lead
 		}
 		w.mu.Unlock()
@@ -181,12 +305,8 @@ func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
 // Ack implements Fleet.
 func (f *robots) Ack(name string, marks []wire.Mark) {
 	if w := f.get(name); w != nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
 		for _, m := range marks {
-			if m.Incarnation == w.incarnation {
-				w.acked, w.closed = max(w.acked, m.Through), w.closed || m.Closed
-			}
+			w.drop(m)
 		}
 	}
 }
@@ -218,7 +338,10 @@ func (f *robots) Task(to run.Member, t wire.Task) error {
 	result := wire.TaskResult{ID: t.ID, Run: t.Run, Error: w.taskErr, Saved: []byte(cmp.Or(w.saved, `{"sku":"apple"}`)), Requests: 1}
 	f.wg.Go(func() {
 		time.Sleep(20 * time.Millisecond)
-		f.manager.Received(w.info(), result)
+		w.mu.Lock()
+		w.results = append(w.results, result)
+		w.mu.Unlock()
+		f.boss().Received(w.info(), result)
 	})
 	return nil
 }
@@ -252,7 +375,7 @@ func (w *robot) live() {
 		done = a.Run
 		time.Sleep(10 * time.Millisecond) // it prepares
 		if w.failure != "" {
-			w.fleet.manager.Received(w.info(), wire.Status{Run: a.Run, Revision: a.Revision, State: wire.WorkerFailed, Error: w.failure})
+			w.fleet.boss().Received(w.info(), wire.Status{Run: a.Run, Revision: a.Revision, State: wire.WorkerFailed, Error: w.failure})
 			continue
 		}
 		x := &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}

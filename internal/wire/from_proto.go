@@ -68,6 +68,7 @@ func StatusFromProto(m *pb.AssignmentStatus) *Status {
 	s := &Status{
 		Run: m.GetRunId(), Revision: m.GetRevision(), State: WorkerState(m.GetState()),
 		Error: m.GetError(), Skew: time.Duration(m.GetStartSkewNanos()), T0: m.T0Nanos,
+		Changes: int(m.GetChanges()), Permits: m.GetPermits(),
 	}
 	for _, p := range m.GetPhases() {
 		s.Phases = append(s.Phases, PhaseStatus{Phase: p.GetPhase(), Started: p.GetStarted(), Ended: p.GetEnded(), InFlight: p.GetInFlight()})

@@ -76,8 +76,10 @@ type Status struct {
 	State    WorkerState
 	Error    string
 	Phases   []PhaseStatus
-	Skew     time.Duration // how much later than T0 the engine was running
-	T0       *int64        // as this worker holds it, on the leader's clock
+	Skew     time.Duration    // how much later than T0 the engine was running
+	T0       *int64           // as this worker holds it, on the leader's clock
+	Changes  int              // how many changes of the history it has been told of
+	Permits  map[string]int64 // in-flight permits that it goes by, by phase
 }
 
 // Mark says through which sequence number the batches of one run and incarnation are committed.

@@ -1073,8 +1073,11 @@ type Heartbeat struct {
 	LastReplyReceivedNanos int64 `protobuf:"varint,3,opt,name=last_reply_received_nanos,json=lastReplyReceivedNanos,proto3" json:"last_reply_received_nanos,omitempty"`
 	// Number of the heartbeat that the last reply answered.
 	LastReplyNumber uint64 `protobuf:"varint,4,opt,name=last_reply_number,json=lastReplyNumber,proto3" json:"last_reply_number,omitempty"`
-	// Run time at sending in nanoseconds since T0; absent outside a run.
-	RunTimeNanos  *int64 `protobuf:"varint,5,opt,name=run_time_nanos,json=runTimeNanos,proto3,oneof" json:"run_time_nanos,omitempty"`
+	// Run time at sending in nanoseconds since T0, by the worker's own clock; absent before the load of
+	// a run has begun on this worker. A new leader sets its run clock by it.
+	RunTimeNanos *int64 `protobuf:"varint,5,opt,name=run_time_nanos,json=runTimeNanos,proto3,oneof" json:"run_time_nanos,omitempty"`
+	// Run that run_time_nanos is of.
+	RunId         string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1142,6 +1145,13 @@ func (x *Heartbeat) GetRunTimeNanos() int64 {
 		return *x.RunTimeNanos
 	}
 	return 0
+}
+
+func (x *Heartbeat) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
 }
 
 // HeartbeatReply answers one heartbeat.
@@ -1533,7 +1543,12 @@ type AssignmentStatus struct {
 	// Actual start: how much later than T0 the engine was running, in nanoseconds.
 	StartSkewNanos int64 `protobuf:"varint,6,opt,name=start_skew_nanos,json=startSkewNanos,proto3" json:"start_skew_nanos,omitempty"`
 	// Start of run time as this worker holds it, on the coordinator's clock; absent before it was told.
-	T0Nanos       *int64 `protobuf:"varint,7,opt,name=t0_nanos,json=t0Nanos,proto3,oneof" json:"t0_nanos,omitempty"`
+	T0Nanos *int64 `protobuf:"varint,7,opt,name=t0_nanos,json=t0Nanos,proto3,oneof" json:"t0_nanos,omitempty"`
+	// How many changes of the run's history the worker has been told of. A new leader stamps anew what is
+	// behind them, because nobody can have acted on it.
+	Changes uint32 `protobuf:"varint,8,opt,name=changes,proto3" json:"changes,omitempty"`
+	// In-flight permits that the worker goes by, by phase.
+	Permits       map[string]int64 `protobuf:"bytes,9,rep,name=permits,proto3" json:"permits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1615,6 +1630,20 @@ func (x *AssignmentStatus) GetT0Nanos() int64 {
 		return *x.T0Nanos
 	}
 	return 0
+}
+
+func (x *AssignmentStatus) GetChanges() uint32 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *AssignmentStatus) GetPermits() map[string]int64 {
+	if x != nil {
+		return x.Permits
+	}
+	return nil
 }
 
 // PhaseStatus is how far one phase is on one worker.
@@ -2494,14 +2523,15 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vincarnation\x18\x02 \x01(\x03R\vincarnation\x12\x1f\n" +
 	"\vthrough_seq\x18\x03 \x01(\x04R\n" +
 	"throughSeq\x12\x16\n" +
-	"\x06closed\x18\x04 \x01(\bR\x06closed\"\xe7\x01\n" +
+	"\x06closed\x18\x04 \x01(\bR\x06closed\"\x87\x02\n" +
 	"\tHeartbeat\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1d\n" +
 	"\n" +
 	"sent_nanos\x18\x02 \x01(\x03R\tsentNanos\x129\n" +
 	"\x19last_reply_received_nanos\x18\x03 \x01(\x03R\x16lastReplyReceivedNanos\x12*\n" +
 	"\x11last_reply_number\x18\x04 \x01(\x04R\x0flastReplyNumber\x12)\n" +
-	"\x0erun_time_nanos\x18\x05 \x01(\x03H\x00R\frunTimeNanos\x88\x01\x01B\x11\n" +
+	"\x0erun_time_nanos\x18\x05 \x01(\x03H\x00R\frunTimeNanos\x88\x01\x01\x12\x1e\n" +
+	"\x06run_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runIdB\x11\n" +
 	"\x0f_run_time_nanos\"\x9f\x01\n" +
 	"\x0eHeartbeatReply\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12%\n" +
@@ -2550,7 +2580,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\x99\x02\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xb6\x03\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -2558,7 +2588,12 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x121\n" +
 	"\x06phases\x18\x05 \x03(\v2\x19.proofload.v1.PhaseStatusR\x06phases\x12(\n" +
 	"\x10start_skew_nanos\x18\x06 \x01(\x03R\x0estartSkewNanos\x12\x1e\n" +
-	"\bt0_nanos\x18\a \x01(\x03H\x00R\at0Nanos\x88\x01\x01B\v\n" +
+	"\bt0_nanos\x18\a \x01(\x03H\x00R\at0Nanos\x88\x01\x01\x12\x18\n" +
+	"\achanges\x18\b \x01(\rR\achanges\x12E\n" +
+	"\apermits\x18\t \x03(\v2+.proofload.v1.AssignmentStatus.PermitsEntryR\apermits\x1a:\n" +
+	"\fPermitsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +
 	"\t_t0_nanos\"p\n" +
 	"\vPhaseStatus\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x18\n" +
@@ -2646,7 +2681,7 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
@@ -2679,8 +2714,9 @@ var file_proofload_v1_worker_service_proto_goTypes = []any{
 	nil,                         // 28: proofload.v1.Hello.LabelsEntry
 	nil,                         // 29: proofload.v1.Assignment.SecretsEntry
 	nil,                         // 30: proofload.v1.Assignment.PermitsEntry
-	(*LeaderInfo)(nil),          // 31: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 32: google.protobuf.Duration
+	nil,                         // 31: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),          // 32: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	5,  // 0: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
@@ -2703,28 +2739,29 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	7,  // 17: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
 	15, // 18: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
 	6,  // 19: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	31, // 20: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	32, // 21: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	32, // 20: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	33, // 21: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
 	9,  // 22: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	32, // 23: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	33, // 23: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
 	29, // 24: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
 	1,  // 25: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
 	12, // 26: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
 	13, // 27: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
 	30, // 28: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	32, // 29: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	33, // 29: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
 	0,  // 30: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
 	16, // 31: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	9,  // 32: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 33: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	21, // 34: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	3,  // 35: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	4,  // 36: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	36, // [36:37] is the sub-list for method output_type
-	35, // [35:36] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	31, // 32: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	9,  // 33: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 34: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	21, // 35: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	3,  // 36: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	4,  // 37: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	37, // [37:38] is the sub-list for method output_type
+	36, // [36:37] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -2762,7 +2799,7 @@ func file_proofload_v1_worker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

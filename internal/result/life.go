@@ -1,0 +1,38 @@
+package result
+
+import (
+	"time"
+
+	"proofload/internal/run"
+)
+
+// Life is what the record of a run keeps of one life of a worker that was given shards: what the next
+// leader, and the report, cannot know otherwise.
+type Life struct {
+	run.Member
+	Labels   map[string]string `json:"labels,omitempty"`
+	Capacity float64           `json:"capacity"`
+	Joined   time.Duration     `json:"joined_ns"`
+	Lost     *time.Duration    `json:"lost_ns,omitempty"` // run time at which it was given up
+	Gone     bool              `json:"gone,omitempty"`    // it is known to have stopped
+	Skew     *time.Duration    `json:"skew_ns,omitempty"` // how much later than T0 its load began
+	Closing  *Closing          `json:"closing,omitempty"` // what it said at its end
+}
+
+// Closing is a worker's last word: its last batch, and the sums over all of them.
+type Closing struct {
+	LastSeq   uint64 `json:"last_seq"`
+	Planned   int64  `json:"planned"`
+	Sent      int64  `json:"sent"`
+	Succeeded int64  `json:"succeeded"`
+	Failed    int64  `json:"failed"`
+	Requests  int64  `json:"requests"`
+}
+
+// Loss is shards that lost their owner, in run time. Until is when others own them; 0: nobody ever did.
+type Loss struct {
+	run.Member
+	Ranges []run.Range   `json:"ranges"`
+	At     time.Duration `json:"at_ns"`
+	Until  time.Duration `json:"until_ns,omitempty"`
+}

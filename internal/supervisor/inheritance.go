@@ -1,0 +1,157 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// inheritance is a run that an earlier term left under way and that is not in hand yet. The load goes
+// on meanwhile: workers fire for as long as their leases last, and samples are committed as they come.
+// What waits is everything that needs the run time, which only the workers know.
+type inheritance struct {
+	since   int64 // when the term took the run over, on the manager's clock
+	clocked int64 // when the first worker had told its run time; 0: none has
+	held    []func()
+}
+
+const (
+	// settleWithin is how long the other workers may take to tell their run time after the first has.
+	settleWithin = 2 * time.Second
+	// reconnects is how long a worker may take at most to find a coordinator that has come back.
+	reconnects = 5 * time.Second
+)
+
+// inherit carries on what an earlier term began. The workers of the crew are adopted before any is
+// served, so that none of them is told to do nothing.
+func (r *runner) inherit() {
+	r.log.Info("run taken over", "state", r.run.State, "workers", len(r.crew))
+	r.rebuild()
+	r.orphans()
+	switch r.run.State {
+	case run.Running, run.Paused:
+		r.takeOver = &inheritance{since: r.m.opts.Clock()}
+	case run.Initializing:
+		if r.run.Setup.State == run.TaskStarted {
+			// It is never repeated: either its outcome comes from whoever ran it, or it stays unknown.
+			r.errand = &errand{kind: "setup", id: r.run.Setup.ID, began: r.m.opts.Clock()}
+		}
+		r.assignAll(wire.GoalPrepare)
+	default:
+		for _, e := range run.Outstanding(r.run) {
+			r.effect(e)
+		}
+	}
+}
+
+// regain finds out what run time it is, from what the workers say, and takes the run in hand. It waits
+// for all workers that may still live, but not for long once one has told: every one of them holds a
+// lease that ends.
+func (r *runner) regain() {
+	now := r.m.opts.Clock()
+	var clocks []run.Interval
+	present, begun, pending := 0, false, false
+	for _, h := range r.active() {
+		w, here := r.alive(h.member)
+		switch t0, bound, told := w.T0(r.id); {
+		case h.gone:
+		case here && h.here && told:
+			clocks = append(clocks, run.Around(time.Duration(t0), bound))
+			present, begun = present+1, true
+		case here && h.here:
+			present, begun = present+1, begun || h.status.State >= wire.WorkerRunning
+			pending = pending || h.status.State >= wire.WorkerRunning
+		case w.Silent <= r.patience() && time.Duration(now-r.takeOver.since) <= r.patience():
+			pending = true
+		}
+	}
+	if len(clocks) > 0 && r.takeOver.clocked == 0 {
+		r.takeOver.clocked = now
+	}
+	switch {
+	case pending && (len(clocks) == 0 || time.Duration(now-r.takeOver.clocked) < settleWithin):
+	case len(clocks) > 0:
+		at, _ := run.Agree(clocks)
+		t0 := int64(at.Mid())
+		r.t0, r.told0 = &t0, &t0
+		r.resumeLoad()
+	case present > 0 && !begun:
+		r.startAnew()
+	default:
+		r.giveUpLoad()
+	}
+}
+
+// resumeLoad tells the workers to go on, by the run time that they told. A command that was recorded
+// and reached nobody before its stamp is stamped anew: those who act on it must do so together.
+func (r *runner) resumeLoad() {
+	held := 0
+	for _, h := range r.active() {
+		if h.here {
+			held = max(held, h.status.Changes)
+		}
+	}
+	before := r.run.Revision
+	if held < len(r.run.History) {
+		r.expect(run.Event{Kind: run.Restamped, Change: r.run.History[held].ID, Reason: "its coordinator ended before it was told"})
+	}
+	if r.run.Revision == before {
+		r.assignAll(r.goal())
+	}
+	r.inHand()
+	r.checkPhases() // one may have ended meanwhile
+}
+
+// startAnew stamps T0 once more: it was recorded, and nobody was told in time.
+func (r *runner) startAnew() {
+	if !r.stamp(run.Event{Kind: run.Restarted, Reason: "the coordinator ended before the load began"}, r.try) {
+		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: "the coordinator ended while the load was starting, and commands were given already"})
+	}
+	r.inHand()
+}
+
+// giveUpLoad ends a run of whose workers none has come back.
+func (r *runner) giveUpLoad() {
+	lost := r.active()
+	now := r.now()
+	for _, h := range lost {
+		h.lost = &now
+		r.view.event(r, "worker", h.worker.Name+lostSuffix)
+	}
+	r.lose(lost, 0)
+	r.expect(run.Event{Kind: run.WorkersLost, Reason: fmt.Sprintf("the coordinator ended before the run did, and none of its %d workers came back", len(r.crew))})
+	r.inHand()
+}
+
+// inHand ends the taking over, and does what was asked for meanwhile.
+func (r *runner) inHand() {
+	t := r.takeOver
+	r.takeOver = nil
+	last := &r.facts.Leaders[len(r.facts.Leaders)-1]
+	last.At = max(0, r.now()-time.Duration(r.m.opts.Clock()-t.since))
+	r.dirty = true
+	r.log.Info("run in hand", "run_time", r.now().Round(time.Millisecond))
+	r.view.event(r, "leader", fmt.Sprintf("%s conducts the run from here on", last.Coordinator))
+	for _, fn := range t.held {
+		fn()
+	}
+}
+
+// inTime does something that needs the run time: at once, or when it is known again.
+func (r *runner) inTime(fn func()) {
+	if r.takeOver != nil {
+		r.takeOver.held = append(r.takeOver.held, fn)
+		return
+	}
+	fn()
+}
+
+// brief tells a worker that has attached for the first time in this term what to do.
+func (r *runner) brief(h *hand) {
+	if r.takeOver != nil || r.run.State == run.Idle || r.run.State == run.Validating {
+		return // all are told at once, when it is known what
+	}
+	r.instruct(h, r.goal(), r.secrets())
+}

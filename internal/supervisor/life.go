@@ -1,0 +1,96 @@
+package supervisor
+
+import (
+	"slices"
+
+	"proofload/internal/fleet"
+	"proofload/internal/result"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// What is recorded of the crew is what a new leader cannot learn from the workers themselves, because
+// some of them may have gone by then.
+
+// enlist makes the crew of a run that an earlier term conducted out of its record. Nobody of it is here
+// before it attaches in this term; those that lived in the process of an earlier leader have ended with it.
+func enlist(head result.Head, process string) map[string]*hand {
+	crew := map[string]*hand{}
+	ended := false
+	if n := len(head.Facts.Leaders); n > 0 {
+		last := head.Facts.Leaders[n-1].Process
+		ended = last != "" && last != process
+	}
+	for _, m := range head.Run.Owed {
+		h := &hand{worker: fleet.Worker{Name: m.Worker, Incarnation: m.Incarnation, Capacity: 1}, member: m}
+		if i := slices.IndexFunc(head.Facts.Crew, func(l result.Life) bool { return l.Member == m }); i >= 0 {
+			h.recall(head.Run.ID, head.Facts.Crew[i])
+		}
+		h.gone = h.gone || ended
+		crew[m.Worker] = h // the latest life of a worker is the one that counts
+	}
+	return crew
+}
+
+// recall takes what is recorded.
+func (h *hand) recall(runID string, l result.Life) {
+	h.worker.Labels, h.worker.Capacity = l.Labels, l.Capacity
+	h.joined, h.lost, h.gone = l.Joined, l.Lost, l.Gone
+	if l.Skew != nil {
+		h.status = wire.Status{Run: runID, State: wire.WorkerRunning, Skew: *l.Skew}
+	}
+	if c := l.Closing; c != nil {
+		h.final = &wire.Final{Run: runID, Incarnation: l.Incarnation, LastSeq: c.LastSeq, Totals: wire.Totals{
+			Planned: c.Planned, Sent: c.Sent, Succeeded: c.Succeeded, Failed: c.Failed, Requests: c.Requests,
+		}}
+	}
+}
+
+// lives is the record of the crew.
+func (r *runner) lives() []result.Life {
+	lives := make([]result.Life, 0, len(r.crew))
+	for _, name := range r.crewNames() {
+		lives = append(lives, r.crew[name].life())
+	}
+	return lives
+}
+
+func (h *hand) life() result.Life {
+	l := result.Life{
+		Member: h.member, Labels: h.worker.Labels, Capacity: h.worker.Capacity, Joined: h.joined, Lost: h.lost, Gone: h.gone,
+	}
+	if h.status.State >= wire.WorkerRunning {
+		skew := h.status.Skew
+		l.Skew = &skew
+	}
+	if f := h.final; f != nil {
+		l.Closing = &result.Closing{
+			LastSeq: f.LastSeq, Planned: f.Totals.Planned, Sent: f.Totals.Sent,
+			Succeeded: f.Totals.Succeeded, Failed: f.Totals.Failed, Requests: f.Totals.Requests,
+		}
+	}
+	return l
+}
+
+// lossesOf and lossRecords translate losses from and to the record.
+func lossesOf(records []result.Loss) []loss {
+	var out []loss
+	for _, l := range records {
+		out = append(out, loss{member: l.Member, ranges: l.Ranges, at: l.At, until: l.Until})
+	}
+	return out
+}
+
+func lossRecords(losses []loss) []result.Loss {
+	var out []result.Loss
+	for _, l := range losses {
+		out = append(out, result.Loss{Member: l.member, Ranges: l.ranges, At: l.at, Until: l.until})
+	}
+	return out
+}
+
+// alive reports whether a worker has a session now, in the life that is meant.
+func (r *runner) alive(m run.Member) (fleet.Worker, bool) {
+	w, known := r.m.fleet.Worker(m.Worker)
+	return w, known && w.Incarnation == m.Incarnation && w.Connected
+}

@@ -1,0 +1,129 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"proofload/internal/judge"
+	"proofload/internal/metric"
+	"proofload/internal/result"
+	"proofload/internal/result/blob"
+	"proofload/internal/run"
+)
+
+// rebuilding is what stands still while a new term reads what earlier ones have committed: the live
+// judgement, which goes by all seconds in order. Commits do not wait for it, nor does the load.
+type rebuilding struct {
+	committed []*metric.Segment // in this term
+	arrived   []*metric.Segment // for the early judgement
+}
+
+// rebuilt is what the reading has brought.
+type rebuilt struct {
+	judge  *judge.Judge
+	early  *judge.Judge // nil: no criterion aborts
+	rest   *metric.Segment
+	counts *view // the live counts of all that was read
+	err    error // some of it cannot be read any more
+}
+
+// rebuild reads what is committed, in the background, so that it is judged as if there had been one
+// leader only.
+func (r *runner) rebuild() {
+	head := r.committer.Head()
+	if head.Next == 1 {
+		return // nothing was committed
+	}
+	r.rebuilding = &rebuilding{}
+	ctx, history, stopped := r.ctx, r.run.History, r.stoppedAt()
+	r.m.group.Go(func() error {
+		b := r.reread(ctx, head, history, stopped)
+		for ; transient(b.err) && ctx.Err() == nil; b = r.reread(ctx, head, history, stopped) {
+			r.log.Warn("what is committed not read, trying again; nothing is judged meanwhile", "error", b.err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryAfter):
+			}
+		}
+		r.mail.post(func() { r.takeRebuilt(b) })
+		return nil
+	})
+}
+
+// transient reports whether reading once more may help.
+func transient(err error) bool {
+	return err != nil && !errors.Is(err, blob.ErrNotFound) && !errors.Is(err, blob.ErrCorrupt) && !errors.Is(err, metric.ErrCorrupt)
+}
+
+func (r *runner) reread(ctx context.Context, head result.Head, history run.History, stopped time.Duration) rebuilt {
+	through := head.Facts.JudgedThrough
+	b := rebuilt{judge: judge.New(r.plan), rest: metric.NewSegment(r.id), counts: newView(r.plan, head)}
+	b.judge.SetSchedule(history, stopped)
+	if e := newEarly(r.plan, r.id, 0); e != nil {
+		b.early = e.judge
+		b.early.SetSchedule(history, stopped)
+	}
+	charging := charging(r.plan)
+	earlier := func(yield func(result.Segment, error) bool) {
+		for s, err := range r.m.opts.Repository.SegmentsByStart(ctx, r.id) {
+			if (err != nil || s.Number < head.Next) && !yield(s, err) {
+				return
+			}
+		}
+	}
+	b.err = inTurn(iter.Seq2[result.Segment, error](earlier), func(s *metric.Second) error {
+		b.counts.add(*s)
+		if s.Index > through {
+			b.rest.Seconds[s.Index] = s
+			return nil
+		}
+		s.Charge(charging)
+		b.judge.Observe(*s)
+		if b.early != nil {
+			b.early.Observe(*s)
+		}
+		b.counts.whole(*s)
+		return nil
+	})
+	return b
+}
+
+// takeRebuilt goes on judging, with what was committed meanwhile.
+func (r *runner) takeRebuilt(b rebuilt) {
+	waited := r.rebuilding
+	r.rebuilding = nil
+	if b.err != nil {
+		r.log.Error("committed samples not read, the live judgement is without them", "error", b.err)
+	}
+	r.view.restore(b.counts)
+	r.judge = b.judge
+	for source, p := range r.inherited {
+		b.rest.Parts[source] = p
+	}
+	if r.early != nil && b.early != nil {
+		r.early.judge = b.early
+		again := metric.NewSegment(r.id)
+		again.Merge(b.rest)
+		r.judgeEarly(again)
+		for _, s := range waited.arrived {
+			r.judgeEarly(s)
+		}
+	}
+	r.judgeCommitted(b.rest)
+	for _, s := range waited.committed {
+		r.judgeCommitted(s)
+	}
+}
+
+// judgeCommitted judges the seconds that a committed segment makes whole.
+func (r *runner) judgeCommitted(s *metric.Segment) {
+	if r.rebuilding != nil {
+		r.rebuilding.committed = append(r.rebuilding.committed, s)
+		return
+	}
+	for _, second := range r.closer.Commit(s, r.owners()) {
+		r.observe(second)
+	}
+}
