@@ -9,6 +9,7 @@ import (
 	"time"
 
 	reports "proofload/internal/result/report"
+	"proofload/internal/scenario/quantity"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -117,5 +118,5 @@ func latency(d time.Duration) string {
 	if d <= 0 {
 		return "-"
 	}
-	return reports.DurationText(d)
+	return quantity.Measured(d.Seconds())
 }
