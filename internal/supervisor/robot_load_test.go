@@ -166,7 +166,7 @@ func (x *executed) seal() {
 	x.open.Index = x.second
 	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
 	x.mu.Lock()
-	mute := x.mute
+	mute, late := x.mute, x.late
 	for key, row := range x.open.Arrivals {
 		row.InFlight = x.busy
 		if n := min(x.refuses, row.Sent); n > 0 {
@@ -176,6 +176,7 @@ func (x *executed) seal() {
 		x.open.Peaks = map[string]int64{key.Phase: x.peak}
 	}
 	x.mu.Unlock()
+	time.Sleep(late)
 	if mute {
 		x.withheld += planned1(x.open)
 	} else {
