@@ -153,6 +153,10 @@ func (x *executed) arrival(p *scenario.Phase) {
 	labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "ok", "status", "200")
 	x.open.Add(metric.Key{Metric: metric.ResponseTime, Labels: labels}, metric.Value{Hist: h})
 	x.open.Add(metric.Key{Metric: metric.ServiceTime, Labels: labels}, metric.Value{Hist: h})
+	if x.unsent {
+		labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "failed", "error", "template")
+		x.open.Add(metric.Key{Metric: metric.Unsent, Labels: labels}, metric.Value{Hist: h})
+	}
 	x.totals.Planned++
 	x.totals.Sent++
 	x.totals.Succeeded++

@@ -156,19 +156,28 @@ func (v *view) batch(b metric.Batch) {
 
 func (v *view) requests(s metric.Second) {
 	for key, value := range s.Series {
-		if key.Metric != metric.ResponseTime || value.Hist == nil {
+		if value.Hist == nil {
 			continue
 		}
-		n := int64(value.Hist.Count())
-		failed := key.Labels.Get("outcome") == "failed"
+		var told wire.Counts
+		switch n := int64(value.Hist.Count()); key.Metric {
+		case metric.ResponseTime:
+			told.Requests = n
+			if key.Labels.Get("outcome") == "failed" {
+				told.Errors = n
+			}
+		case metric.Unsent:
+			told.Unsent = n
+		default:
+			continue
+		}
 		for _, c := range []*wire.Counts{&v.totals, v.phases[key.Labels.Get("phase")]} {
 			if c == nil {
 				continue
 			}
-			c.Requests += n
-			if failed {
-				c.Errors += n
-			}
+			c.Requests += told.Requests
+			c.Errors += told.Errors
+			c.Unsent += told.Unsent
 		}
 	}
 }
