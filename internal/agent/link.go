@@ -138,20 +138,13 @@ func (l *link) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Hello{Hello: wire.HelloToProto(l.hello())}}); err != nil {
-		return streamError(stream, err)
-	}
-	first, err := stream.Recv()
+	welcome, err := l.greet(stream)
 	handshake.Stop()
 	if err != nil {
 		if cause := context.Cause(streamCtx); errors.Is(cause, errNoWelcome) {
 			return cause
 		}
 		return err
-	}
-	welcome := first.GetWelcome()
-	if welcome == nil {
-		return fmt.Errorf("coordinator answered hello with %T", first.GetPayload())
 	}
 	s, err := l.welcomed(welcome)
 	if err != nil {
@@ -173,6 +166,22 @@ func (l *link) session(ctx context.Context) error {
 	return err
 }
 
+// greet introduces the worker on a new stream and returns what the coordinator answers.
+func (l *link) greet(stream clientStream) (*pb.Welcome, error) {
+	if err := stream.Send(&pb.AttachRequest{Payload: &pb.AttachRequest_Hello{Hello: wire.HelloToProto(l.hello())}}); err != nil {
+		return nil, streamError(stream, err)
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	welcome := first.GetWelcome()
+	if welcome == nil {
+		return nil, fmt.Errorf("coordinator answered hello with %T", first.GetPayload())
+	}
+	return welcome, nil
+}
+
 // errNoWelcome ends an attempt to attach that was not answered.
 var errNoWelcome = errors.New("coordinator did not answer the worker's hello")
 
@@ -183,7 +192,7 @@ const handshakeWait = 15 * time.Second
 const goodbyeWait = 2 * time.Second
 
 // drainStream receives to the end, so that grpc frees the stream.
-func drainStream(stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]) {
+func drainStream(stream clientStream) {
 	for {
 		if _, err := stream.Recv(); err != nil {
 			return
@@ -192,7 +201,7 @@ func drainStream(stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResp
 }
 
 // streamError turns the EOF that a failed Send returns into the status that the server gave.
-func streamError(stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse], sendErr error) error {
+func streamError(stream clientStream, sendErr error) error {
 	if _, err := stream.Recv(); err != nil {
 		return err
 	}

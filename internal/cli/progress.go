@@ -9,6 +9,7 @@ import (
 	"time"
 
 	reports "proofload/internal/result/report"
+	"proofload/internal/scenario/quantity"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -44,7 +45,7 @@ func (silent) update(*pb.WatchRunResponse) {}
 func (silent) note(string)                 {}
 func (silent) close()                      {}
 
-// plainProgress writes a line per event and one per second of run time.
+// plainProgress writes a line per event, one per second of run time, and the totals at the end.
 type plainProgress struct {
 	mu     sync.Mutex
 	out    io.Writer
@@ -52,6 +53,7 @@ type plainProgress struct {
 	state  pb.RunState
 	reason string
 	known  bool
+	over   bool // the totals are written
 }
 
 func (p *plainProgress) note(text string) {
@@ -79,21 +81,29 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 			fmt.Fprintf(p.out, "%8s  %s\n", clockText(time.Duration(e.GetRunTimeNanos())), reports.Plain(because(e.GetKind(), e.GetDetail())))
 		}
 	}
-	if pr := m.GetProgress(); pr != nil {
-		if second := pr.GetRunTimeNanos() / int64(time.Second); second > p.second {
-			p.second = second
-			fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
-		}
+	pr := m.GetProgress()
+	if pr == nil || p.over {
+		return
+	}
+	second := pr.GetRunTimeNanos() / int64(time.Second)
+	// What ended since the last line is in none, whatever second it is.
+	if p.over = final(r.GetState()); p.over || second > p.second {
+		p.second = second
+		fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
 	}
 }
 
-// progressLine is the state of the load on one line.
+// progressLine is the state of the load on one line; of a run that is over, what became of it.
 func progressLine(r *pb.Run, p *pb.Progress) string {
 	w, l := p.GetWindow(), p.GetLoad()
+	at := clockText(time.Duration(p.GetRunTimeNanos()))
+	if final(r.GetState()) {
+		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", at, l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f %%  in flight %d  sent %d of %d",
-		clockText(time.Duration(p.GetRunTimeNanos())), w.GetRequestsPerSecond(), latency(w.GetP50().AsDuration()), latency(w.GetP99().AsDuration()),
-		w.GetErrorRatio()*100, l.GetInFlight(), l.GetSent(), l.GetPlanned())
+	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f %%  in flight %d  sent %d of %d%s",
+		at, w.GetRequestsPerSecond(), latency(w.GetP50().AsDuration()), latency(w.GetP99().AsDuration()),
+		w.GetErrorRatio()*100, l.GetInFlight(), l.GetSent(), l.GetPlanned(), unsent(l))
 	if v := p.GetValidity(); v != "" && v != "VALID" {
 		fmt.Fprintf(&b, "  %s: %s", v, strings.Join(p.GetValidityCauses(), ", "))
 	}
@@ -101,6 +111,14 @@ func progressLine(r *pb.Run, p *pb.Progress) string {
 		fmt.Fprintf(&b, "  (provisional since %s)", r.GetProvisionalSince().AsTime().Format("15:04:05"))
 	}
 	return b.String()
+}
+
+// unsent tells of requests that never left, if there are any: they are neither sent nor errors.
+func unsent(l *pb.LoadCounts) string {
+	if l.GetUnsent() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  unsent requests %d", l.GetUnsent())
 }
 
 func stateName(s pb.RunState) string { return strings.TrimPrefix(s.String(), "RUN_STATE_") }
@@ -117,5 +135,5 @@ func latency(d time.Duration) string {
 	if d <= 0 {
 		return "-"
 	}
-	return reports.DurationText(d)
+	return quantity.Measured(d.Seconds())
 }

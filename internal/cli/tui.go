@@ -108,8 +108,8 @@ func block(m *pb.WatchRunResponse) []blockLine {
 	lines := []blockLine{{text: head}, {text: strings.TrimSpace(progressLine(r, p))}}
 	for _, ph := range p.GetPhases() {
 		l := ph.GetLoad()
-		lines = append(lines, blockLine{text: fmt.Sprintf("  %-16s %-8s sent %-9d failed %-6d in flight %d",
-			ph.GetName(), ph.GetState(), l.GetSent(), l.GetFailed(), l.GetInFlight())})
+		lines = append(lines, blockLine{text: fmt.Sprintf("  %-16s %-8s sent %-9d failed %-6d in flight %d%s",
+			ph.GetName(), ph.GetState(), l.GetSent(), l.GetFailed(), l.GetInFlight(), unsent(l))})
 	}
 	for _, c := range p.GetCriteria() {
 		text := fmt.Sprintf("  %-8s %s  %s", c.GetResult(), c.GetName(), c.GetObserved())

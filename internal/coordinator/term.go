@@ -151,6 +151,7 @@ var (
 	notSentDesc  = prometheus.NewDesc("proofload_run_arrivals_not_sent", "Arrivals of a live run that were given up so far, by cause; provisional.", []string{"run", "scenario", "cause"}, nil)
 	lagDesc      = prometheus.NewDesc("proofload_run_schedule_lag_seconds", "99th percentile of how far behind their schedule arrivals were started, over the last 5 s.", []string{"run", "scenario"}, nil)
 	arrivalsDesc = prometheus.NewDesc("proofload_run_arrivals", "Arrivals of a live run so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
+	unsentDesc   = prometheus.NewDesc("proofload_run_requests_unsent", "Requests of a live run that never left so far, and not because of the target; provisional.", []string{"run", "scenario"}, nil)
 	requestsDesc = prometheus.NewDesc("proofload_run_requests", "Requests of a live run that have ended so far; provisional.", []string{"run", "scenario", "outcome"}, nil)
 )
 
@@ -165,6 +166,7 @@ func (w workersCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- lagDesc
 	ch <- arrivalsDesc
 	ch <- requestsDesc
+	ch <- unsentDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -197,6 +199,7 @@ func (w workersCollector) Collect(ch chan<- prometheus.Metric) {
 		for outcome, n := range map[string]int64{"ok": l.Requests - l.Errors, "failed": l.Errors} {
 			ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), v.Run.ID, v.Run.Name, outcome)
 		}
+		ch <- prometheus.MustNewConstMetric(unsentDesc, prometheus.CounterValue, float64(l.Unsent), v.Run.ID, v.Run.Name)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"proofload/internal/metric"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
+	"proofload/internal/scenario/quantity"
 )
 
 // Result is what one row of a criterion proves.
@@ -79,7 +79,7 @@ type Breach struct {
 func (v Violation) breach(c *criterion) Breach {
 	value := "above every limit"
 	if v.Worst != nil {
-		value = scenario.FormatValue(*v.Worst, c.Check.Unit)
+		value = quantity.Value(*v.Worst, c.Check.Unit)
 	}
 	return Breach{
 		Violation: v, OnBreach: c.OnBreach,

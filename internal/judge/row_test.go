@@ -237,7 +237,7 @@ func TestBreaches(t *testing.T) {
 	if abort.ViolationID("r2") == out.Violations[0].ID || abort.Message == "" {
 		t.Error("violations of two runs have one id")
 	}
-	if m := abort.Message; !regexp.MustCompile(`observed [0-9.]+m?s from 11s to 14s$`).MatchString(m) {
+	if m := abort.Message; !regexp.MustCompile(`observed [0-9.]+ m?s from 11s to 14s$`).MatchString(m) {
 		t.Errorf("message %q lacks the observed time with its unit", m)
 	}
 	v := out.Violations[0]

@@ -10,6 +10,7 @@ import (
 	"proofload/internal/metric/hist"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
+	"proofload/internal/scenario/quantity"
 )
 
 // trust collects what tells whether the measurement as a whole can be trusted. Warm-up does not count.
@@ -112,7 +113,7 @@ func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
 	}
 	if bound := plan.Validity.ScheduleLagP99; bound > 0 && !t.lag.Empty() && t.lag.Quantile(0.99) > bound {
 		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %s; at most %s can be trusted",
-			scenario.FormatValue(t.lag.Quantile(0.99).Seconds(), scenario.UnitSeconds), scenario.FormatLimit(bound.Seconds(), scenario.UnitSeconds))
+			quantity.Value(t.lag.Quantile(0.99).Seconds(), scenario.UnitSeconds), scenario.FormatLimit(bound.Seconds(), scenario.UnitSeconds))
 	}
 	if t.seconds.invalid() {
 		add(CodeGenerator, "only %d of %d seconds are valid; 95 %% are needed%s", t.seconds.valid, t.seconds.active, t.worstCauses())

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"proofload/internal/run"
-	"proofload/internal/scenario"
+	"proofload/internal/scenario/quantity"
 )
 
 // Codes of the reasons of a verdict. They are public: they stand in reports.
@@ -120,7 +120,7 @@ func (r Criterion) sentence(what string) string {
 	}
 	s += " " + what
 	if r.Observed != nil {
-		s += ", observed " + scenario.FormatValue(*r.Observed, r.Unit)
+		s += ", observed " + quantity.Value(*r.Observed, r.Unit)
 	}
 	if r.Reason != "" {
 		s += ": " + r.Reason

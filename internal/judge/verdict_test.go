@@ -164,7 +164,7 @@ func TestSentence(t *testing.T) {
 		row  Criterion
 		want string
 	}{
-		{Criterion{Name: "few", Check: "error_ratio(requests) < 1%", Observed: &observed, Unit: scenario.UnitRatio}, "few: error_ratio(requests) < 1% does not hold, observed 3.16%"},
+		{Criterion{Name: "few", Check: "error_ratio(requests) < 1%", Observed: &observed, Unit: scenario.UnitRatio}, "few: error_ratio(requests) < 1% does not hold, observed 3.16 %"},
 		{Criterion{Name: "c < 1", Check: "c < 1", Labels: map[string]string{"step": "add", "flow": "buy"}}, "c < 1 (flow buy, step add) does not hold"},
 		{Criterion{Name: "few", Check: "c < 1", Reason: "why"}, "few: c < 1 does not hold: why"},
 	} {

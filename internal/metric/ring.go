@@ -21,7 +21,7 @@ func Category(category string) func(string, Info) bool {
 	return func(_ string, info Info) bool { return info.Category == category }
 }
 
-// Ring is a circular buffer of seconds. It answers questions about the newest of them. A second may
+// Ring is a circular buffer of seconds. It answers questions about a window of them. A second may
 // come in parts and late, as long as it is not older than what is kept. Its memory is bounded by its
 // size and the number of series per second: values are kept encoded, some hundred bytes for a busy
 // series and some ten for a single value. It is not safe for concurrent use.
@@ -88,7 +88,7 @@ func (r *Ring) Info(metric string) Info { return r.infos[metric] }
 // Keys returns the series that have values in the newest n seconds, in order.
 func (r *Ring) Keys(n int) []Key {
 	seen := map[Key]bool{}
-	for _, s := range r.window(n) {
+	for _, s := range r.window(r.newest, n) {
 		for key := range s.series {
 			seen[key] = true
 		}
@@ -101,14 +101,15 @@ func (r *Ring) Keys(n int) []Key {
 	return keys
 }
 
-// window returns the seconds that are there of the newest n, oldest first.
-func (r *Ring) window(n int) []*ringSlot {
+// window returns the seconds that are there of the n up to last, oldest first.
+func (r *Ring) window(last int64, n int) []*ringSlot {
 	var in []*ringSlot
 	if !r.filled {
 		return nil
 	}
+	before := max(last-int64(n), r.newest-int64(len(r.slots)))
 	for i := range r.slots {
-		if s := &r.slots[i]; s.used && s.index > r.newest-int64(min(n, len(r.slots))) {
+		if s := &r.slots[i]; s.used && s.index > before && s.index <= last {
 			in = append(in, s)
 		}
 	}
@@ -116,12 +117,13 @@ func (r *Ring) window(n int) []*ringSlot {
 	return in
 }
 
-// Statistics describes the selected series over the newest n seconds. Of seconds that were paused,
-// only the rest counts; what was measured in wholly paused ones is left out.
-func (r *Ring) Statistics(of Selector, n int) Statistics {
+// Statistics describes the selected series over the n seconds up to last, as far as they are kept: seconds
+// behind it are not looked at, because they may not be whole. Of seconds that were paused, only the rest
+// counts; what was measured in wholly paused ones is left out.
+func (r *Ring) Statistics(of Selector, last int64, n int) Statistics {
 	g := newGather()
 	var deltas []delta
-	for _, s := range r.window(n) {
+	for _, s := range r.window(last, n) {
 		active := time.Second - s.paused
 		if active <= 0 {
 			continue

@@ -125,15 +125,6 @@ func FormatLimit(v float64, unit string) string {
 	return formatNumber(v)
 }
 
-// FormatValue writes a value of a unit of Check for a reader, with up to four significant digits.
-func FormatValue(v float64, unit string) string {
-	short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
-	if err != nil { // an infinity
-		short = v
-	}
-	return FormatLimit(short, unit)
-}
-
 func formatNumber(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // shiftPoint writes v times 100 by moving the decimal point, which rounds nothing.

@@ -40,6 +40,7 @@ func merge(into *wire.Counts, c wire.Counts) {
 	into.Failed += c.Failed
 	into.Requests += c.Requests
 	into.Errors += c.Errors
+	into.Unsent += c.Unsent
 	for cause, n := range c.NotSent {
 		into.NotSent[cause] += n
 	}

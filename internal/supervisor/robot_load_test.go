@@ -173,6 +173,10 @@ func (x *executed) arrival(p *scenario.Phase) {
 	labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "ok", "status", "200")
 	x.open.Add(metric.Key{Metric: metric.ResponseTime, Labels: labels}, metric.Value{Hist: h})
 	x.open.Add(metric.Key{Metric: metric.ServiceTime, Labels: labels}, metric.Value{Hist: h})
+	if x.unsent {
+		labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "failed", "error", "template")
+		x.open.Add(metric.Key{Metric: metric.Unsent, Labels: labels}, metric.Value{Hist: h})
+	}
 	x.totals.Planned++
 	x.totals.Sent++
 	x.totals.Succeeded++
@@ -186,7 +190,7 @@ func (x *executed) seal() {
 	x.open.Index = x.second
 	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
 	x.mu.Lock()
-	mute := x.mute
+	mute, late := x.mute, x.late
 	for key, row := range x.open.Arrivals {
 		row.InFlight = x.busy
 		if n := min(x.refuses, row.Sent); n > 0 {
@@ -196,6 +200,7 @@ func (x *executed) seal() {
 		x.open.Peaks = map[string]int64{key.Phase: x.peak}
 	}
 	x.mu.Unlock()
+	time.Sleep(late)
 	if mute {
 		x.withheld += planned1(x.open)
 	} else {

@@ -6,7 +6,7 @@ import (
 
 	"proofload/internal/judge"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
+	"proofload/internal/scenario/quantity"
 	"proofload/internal/wire"
 )
 
@@ -48,7 +48,7 @@ func (r *runner) standing() []wire.CriterionProgress {
 	for _, c := range rows {
 		p := wire.CriterionProgress{Name: c.Name, Result: string(c.Result)}
 		if c.Observed != nil {
-			p.Observed = scenario.FormatValue(*c.Observed, c.Unit)
+			p.Observed = quantity.Value(*c.Observed, c.Unit)
 		}
 		if c.Result == judge.Invalid {
 			p.Result = "PENDING" // without samples so far; what comes decides

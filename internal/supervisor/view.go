@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -27,10 +26,8 @@ type view struct {
 	before uint64       // events that are not kept any more
 	marked map[metric.Source]uint64
 
-	recent   *metric.Ring   // the last windowSeconds seconds, provisional
-	newest   *metric.Second // what is known of the newest of them, without its series
-	live     *wire.Window   // statistics of recent; nil when they are out of date
-	fresh    bool           // there is something that was not published
+	recent   *recent // provisional
+	fresh    bool    // there is something that was not published
 	totals   wire.Counts
 	phases   map[string]*wire.Counts
 	inFlight map[string]map[string]int64 // by phase and worker, at the end of its last second
@@ -42,13 +39,10 @@ type view struct {
 // maxEvents bounds what is kept of a run's events: a worker that comes and goes makes them without end.
 const maxEvents = 10_000
 
-// windowSeconds is the length of the live window.
-const windowSeconds = 5
-
 func newView(plan *scenario.Plan, head result.Head) *view {
 	v := &view{
 		plan: plan, marked: head.Marks.Map(), hub: metric.NewHub[wire.RunView](),
-		recent: metric.NewRing(metric.RingOptions{Size: windowSeconds, Keep: inWindow}), phases: map[string]*wire.Counts{},
+		recent: newRecent(), phases: map[string]*wire.Counts{},
 		inFlight: map[string]map[string]int64{}, through: head.Facts.JudgedThrough,
 	}
 	v.totals.NotSent = map[string]int64{}
@@ -58,11 +52,6 @@ func newView(plan *scenario.Plan, head result.Head) *view {
 		v.inFlight[p.Name] = map[string]int64{}
 	}
 	return v
-}
-
-// inWindow says which metrics the live window is about.
-func inWindow(name string, _ metric.Info) bool {
-	return name == metric.ResponseTime || name == metric.ServiceTime || name == metric.ScheduleLag
 }
 
 // update takes the run as it is recorded, and publishes it when there is news. What is not recorded is
@@ -75,6 +64,9 @@ func (v *view) update(r *runner) {
 	changed := v.snap.Run.State != rec.State || v.snap.Run.Reason != rec.Reason || len(v.snap.Run.History) != len(rec.History)
 	v.snap.Run, v.snap.Elapsed, v.snap.Paused = rec, elapsed, paused
 	v.snap.Workers = r.crewNames()
+	if v.recent.pending() && v.recent.settle(r.awaited()) {
+		v.fresh = true // a second that is whole is a window that those who watch get
+	}
 	if r.t0 != nil && now >= 0 {
 		v.snap.Progress = v.progress(r, now)
 	}
@@ -149,43 +141,37 @@ func (v *view) wrote(took time.Duration) {
 func (v *view) batch(b metric.Batch) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.recent.Add(b.Second)
-	v.live = nil
-	v.note(b.Second)
+	v.recent.add(b)
 	v.add(b.Second)
 	for name, by := range v.inFlight {
 		by[b.Source.Worker] = inFlight(b.Second, name)
 	}
 }
 
-// note takes the judgement of a second, if it is the newest or a part of it. A second that is new is
-// news: it is a window that those who watch get.
-func (v *view) note(s metric.Second) {
-	switch {
-	case v.newest == nil || s.Index > v.newest.Index:
-		first := metric.NewSecond(s.Index)
-		v.newest, v.fresh = &first, true
-	case s.Index < v.newest.Index:
-		return
-	}
-	v.newest.Merge(metric.Second{Health: s.Health, Causes: s.Causes})
-}
-
 func (v *view) requests(s metric.Second) {
 	for key, value := range s.Series {
-		if key.Metric != metric.ResponseTime || value.Hist == nil {
+		if value.Hist == nil {
 			continue
 		}
-		n := int64(value.Hist.Count())
-		failed := key.Labels.Get("outcome") == "failed"
+		var told wire.Counts
+		switch n := int64(value.Hist.Count()); key.Metric {
+		case metric.ResponseTime:
+			told.Requests = n
+			if key.Labels.Get("outcome") == "failed" {
+				told.Errors = n
+			}
+		case metric.Unsent:
+			told.Unsent = n
+		default:
+			continue
+		}
 		for _, c := range []*wire.Counts{&v.totals, v.phases[key.Labels.Get("phase")]} {
 			if c == nil {
 				continue
 			}
-			c.Requests += n
-			if failed {
-				c.Errors += n
-			}
+			c.Requests += told.Requests
+			c.Errors += told.Errors
+			c.Unsent += told.Unsent
 		}
 	}
 }
@@ -238,7 +224,7 @@ func (v *view) whole(s metric.Second) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.through = s.Index
-	v.note(metric.Second{Index: s.Index, Health: s.Health, Causes: s.Causes})
+	v.recent.note(s)
 	for key, a := range s.Arrivals {
 		charged := map[metric.Cause]int64{}
 		for _, cause := range []metric.Cause{metric.CauseMaxInFlight, metric.CauseCapShare} {
@@ -258,12 +244,10 @@ func (v *view) judged(c []wire.CriterionProgress) {
 // progress builds the live view; the lock is held.
 func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 	p := &wire.Progress{
-		RunTime: now, CommittedThrough: v.through, Load: clone(v.totals), Window: v.window(),
+		RunTime: now, CommittedThrough: v.through, Load: clone(v.totals), Window: v.recent.window(),
 		Criteria: v.criteria,
 	}
-	if s := v.newest; s != nil {
-		p.Validity, p.Causes = s.Health.String(), slices.Clone(s.Causes)
-	}
+	p.Validity, p.Causes = v.recent.validity()
 	for _, ph := range v.plan.Phases {
 		c := clone(*v.phases[ph.Name])
 		c.InFlight = sum(v.inFlight[ph.Name])
@@ -277,31 +261,6 @@ func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 func clone(c wire.Counts) wire.Counts {
 	c.NotSent = maps.Clone(c.NotSent)
 	return c
-}
-
-// window is the statistics of the recent seconds; the lock is held. They are computed once for each
-// batch, however often they are asked for.
-func (v *view) window() wire.Window {
-	if v.live != nil {
-		return *v.live
-	}
-	of := func(name string) metric.Statistics {
-		return v.recent.Statistics(metric.Selector{Metric: name}, windowSeconds)
-	}
-	response := of(metric.ResponseTime)
-	w := wire.Window{
-		Length: response.Seconds, Samples: int64(response.Count), Rate: response.Rate, ErrorRatio: response.ErrorRatio,
-		P50: inDuration(response.P50), P95: inDuration(response.P95), P99: inDuration(response.P99),
-	}
-	if w.Samples > 0 {
-		w.ServiceP99, w.Lag = inDuration(of(metric.ServiceTime).P99), inDuration(of(metric.ScheduleLag).P99)
-	}
-	v.live = &w
-	return w
-}
-
-func inDuration(seconds float64) time.Duration {
-	return time.Duration(math.Round(seconds * float64(time.Second)))
 }
 
 // snapshot returns the run as it is seen now.

@@ -53,6 +53,8 @@ type robot struct {
 	failure  string         // why it cannot prepare; it says so and nothing more
 	lead     *time.Duration // how far ahead T0 was when it first heard of it
 	slow     time.Duration  // how long what was in flight at the end of the schedule takes
+	late     time.Duration  // how long after its end it delivers a second
+	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
 }
 

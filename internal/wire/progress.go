@@ -27,6 +27,7 @@ type Counts struct {
 	NotSent                          map[string]int64
 	InFlight                         int64
 	Requests, Errors                 int64
+	Unsent                           int64 // requests that never left, and not because of the target; no requests and no errors
 }
 
 // Window is the statistics of the last seconds; the percentiles are 0 without samples.
@@ -86,7 +87,7 @@ func ProgressToProto(p *Progress) *pb.Progress {
 func countsToProto(c Counts) *pb.LoadCounts {
 	return &pb.LoadCounts{
 		Planned: c.Planned, Sent: c.Sent, NotSent: c.NotSent, Succeeded: c.Succeeded,
-		Failed: c.Failed, InFlight: c.InFlight, Requests: c.Requests, Errors: c.Errors,
+		Failed: c.Failed, InFlight: c.InFlight, Requests: c.Requests, Errors: c.Errors, Unsent: c.Unsent,
 	}
 }
 

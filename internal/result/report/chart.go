@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"proofload/internal/scenario/quantity"
 )
 
 // Sizes of a chart. Across, everything is in percent of the width, so that a chart fills any screen
@@ -150,7 +152,7 @@ func (g *diagram) summary(title, unit string, curves []curve) string {
 			}
 		}
 		if lo <= hi {
-			parts = append(parts, fmt.Sprintf("%s from %s to %s", v.name, value(lo, unit), value(hi, unit)))
+			parts = append(parts, fmt.Sprintf("%s from %s to %s", v.name, quantity.Value(lo, unit), quantity.Value(hi, unit)))
 		}
 	}
 	return title + " over " + axisTime(g.end) + ": " + strings.Join(parts, "; ")
@@ -287,5 +289,5 @@ func trimNumber(s string) string {
 	if !strings.Contains(s, ".") {
 		return s
 	}
-	return trim(s)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }

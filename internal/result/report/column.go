@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"proofload/internal/scenario/quantity"
 )
 
 // columns of a chart and rows of its table are a few points of the timeline each: rates are means,
@@ -70,8 +72,8 @@ func worse(a, b *float64) *float64 {
 // String tells everything about a column in one line.
 func (b *bucket) String() string {
 	parts := []string{
-		fmt.Sprintf("%s to %s", axisTime(b.from), axisTime(b.to)), "planned " + value(b.planned, "1/s"), "sent " + value(b.sent, "1/s"),
-		"requests " + value(b.requests, "1/s"), "errors " + value(b.errors, "1/s"),
+		fmt.Sprintf("%s to %s", axisTime(b.from), axisTime(b.to)), "planned " + quantity.Value(b.planned, "1/s"), "sent " + quantity.Value(b.sent, "1/s"),
+		"requests " + quantity.Value(b.requests, "1/s"), "errors " + quantity.Value(b.errors, "1/s"),
 		"p50 " + optional(b.p50, "s"), "p99 " + optional(b.p99, "s"),
 	}
 	if b.validity != Valid {
@@ -87,8 +89,8 @@ func timelineTable(d *Document) table {
 		number("In flight"), number("p50"), number("p99"), text("Validity"),
 	}}
 	for _, b := range buckets(d.Timeline, 60) {
-		t.add(axisTime(b.from), axisTime(b.to), integer(b.plannedN), integer(b.sentN), integer(b.notSentN), integer(b.requestN), integer(b.errorN),
-			digits(b.inFlight), optional(b.p50, "s"), optional(b.p99, "s"), b.validity)
+		t.add(axisTime(b.from), axisTime(b.to), quantity.Integer(b.plannedN), quantity.Integer(b.sentN), quantity.Integer(b.notSentN), quantity.Integer(b.requestN), quantity.Integer(b.errorN),
+			quantity.Digits(b.inFlight), optional(b.p50, "s"), optional(b.p99, "s"), b.validity)
 		t.Rows[len(t.Rows)-1][10].Tone = toneOf(b.validity)
 	}
 	return t

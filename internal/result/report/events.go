@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"proofload/internal/run"
+	"proofload/internal/scenario/quantity"
 )
 
 // events tells in order what happened to the run, from all that knows of it.
@@ -65,7 +66,7 @@ func fleetEvents(i Integrity) []Event {
 }
 
 func breach(v Violation) string {
-	return rowName(v.Criterion, v.Labels) + ": worst " + worst(v) + ", limit " + value(v.Limit, v.Unit)
+	return rowName(v.Criterion, v.Labels) + ": worst " + worst(v) + ", limit " + quantity.Value(v.Limit, v.Unit)
 }
 
 func reasoned(text, reason string) string {

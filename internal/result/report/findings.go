@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"proofload/internal/metric"
+	"proofload/internal/scenario/quantity"
 )
 
 // findings are what the numbers of the load itself say that the reader should act on.
@@ -32,7 +33,7 @@ func (b *builder) generator(d *Document) (Finding, bool) {
 		evidence = append(evidence, Evidence{"health", fmt.Sprintf("%s in %s", cause, plural(b.Fold.causes[cause], "second"))})
 	}
 	if lag, limit := d.Load.ScheduleLag, b.Plan.Validity.ScheduleLagP99; limit > 0 && lag.Count > 0 && lag.P99 > limit.Seconds() {
-		evidence = append(evidence, Evidence{"schedule_lag", fmt.Sprintf("p99 of the schedule lag is %s, limit %s", duration(lag.P99), duration(limit.Seconds()))})
+		evidence = append(evidence, Evidence{"schedule_lag", fmt.Sprintf("p99 of the schedule lag is %s, limit %s", quantity.Duration(lag.P99), quantity.Duration(limit.Seconds()))})
 	}
 	for _, cause := range []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseOutboxFull} {
 		if n := d.Load.NotSent[string(cause)]; n > 0 {
@@ -54,7 +55,7 @@ func (b *builder) saturation(d *Document) (Finding, bool) {
 	n := d.Load.NotSent[string(metric.CauseMaxInFlight)]
 	evidence := []Evidence{{
 		"not_sent.max_in_flight",
-		fmt.Sprintf("%s of %s planned not sent: %s", plural(n, "arrival"), integer(d.Load.Planned), causeText(string(metric.CauseMaxInFlight))),
+		fmt.Sprintf("%s of %s planned not sent: %s", plural(n, "arrival"), quantity.Integer(d.Load.Planned), causeText(string(metric.CauseMaxInFlight))),
 	}}
 	return Finding{
 		Kind: "saturation", Component: "target", Evidence: evidence, Confidence: "high",
@@ -99,7 +100,7 @@ func errorEvidence(rows []errorRow) []Evidence {
 	for _, k := range rows[:min(3, len(rows))] {
 		evidence = append(evidence, Evidence{
 			"error." + k.kind,
-			fmt.Sprintf("%s (%s of all requests), most in %s: %s", plural(k.count, k.kind+" error"), ratio(k.share), k.where, kindText(k.kind)),
+			fmt.Sprintf("%s (%s of all requests), most in %s: %s", plural(k.count, k.kind+" error"), quantity.Ratio(k.share), k.where, kindText(k.kind)),
 		})
 	}
 	return evidence
@@ -185,7 +186,7 @@ func shareOf(n, total int64) string {
 	if total == 0 {
 		return none
 	}
-	return ratio(share(n, total))
+	return quantity.Ratio(share(n, total))
 }
 
 // share is n of total, 0 of nothing.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"proofload/internal/scenario/quantity"
 )
 
 // WriteJUnit renders d for pipelines that read JUnit XML: one test case for each row of the
@@ -157,7 +159,7 @@ func violationText(d *Document, c Criterion, message string) string {
 		for _, id := range c.Violations {
 			if id == v.ID {
 				lines = append(lines, fmt.Sprintf("from %s to %s: worst %s (%s failed of %s)",
-					instant(v.FromS), instant(v.ToS), worst(v), integer(v.Impact.Failed), plural(v.Impact.Requests, "request")))
+					instant(v.FromS), instant(v.ToS), worst(v), quantity.Integer(v.Impact.Failed), plural(v.Impact.Requests, "request")))
 			}
 		}
 	}

@@ -1,6 +1,10 @@
 package report
 
-import "math"
+import (
+	"math"
+
+	"proofload/internal/scenario/quantity"
+)
 
 // scale maps values to pixels from the top of the plot.
 type scale struct {
@@ -58,7 +62,7 @@ func (s scale) y(v float64) float64 {
 func (s scale) ticks() []tick {
 	var ticks []tick
 	add := func(v float64) {
-		ticks = append(ticks, tick{At: decimal(plotTop + s.y(v)), Label: value(v, s.unit)})
+		ticks = append(ticks, tick{At: decimal(plotTop + s.y(v)), Label: quantity.Value(v, s.unit)})
 	}
 	if !s.log {
 		for i := 1; float64(i)*s.step <= s.hi*(1+1e-9); i++ {

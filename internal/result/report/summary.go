@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"proofload/internal/scenario/quantity"
 )
 
 // SummaryOptions say how the summary is shown.
@@ -56,7 +58,7 @@ func (s *summary) numbers(d *Document) {
 	line := func(name, format string, args ...any) {
 		s.printf("  %-10s "+format+"\n", append([]any{name}, args...)...)
 	}
-	line("arrivals", "%s planned, %s sent (%s)", integer(d.Load.Planned), integer(d.Load.Sent), shareOf(d.Load.Sent, d.Load.Planned))
+	line("arrivals", "%s planned, %s sent (%s)", quantity.Integer(d.Load.Planned), quantity.Integer(d.Load.Sent), shareOf(d.Load.Sent, d.Load.Planned))
 	if missed := notSentWords(d); missed != "" {
 		line("", "not sent: %s", plain(missed))
 	}
@@ -64,13 +66,13 @@ func (s *summary) numbers(d *Document) {
 	if slices.ContainsFunc(d.Phases, func(p Phase) bool { return p.Warmup }) {
 		without = ", without warm-up" // the arrivals above are those of all phases
 	}
-	line("requests", "%s, %s, errors %s (%s)%s", integer(total.Requests), optional(total.RatePerS, "1/s"), integer(total.Errors),
+	line("requests", "%s, %s, errors %s (%s)%s", quantity.Integer(total.Requests), optional(total.RatePerS, "1/s"), quantity.Integer(total.Errors),
 		shareOf(total.Errors, total.Requests), without)
 	for _, kind := range mostFirst(total.ErrorsByKind) {
-		line("", "%s %s: %s", integer(total.ErrorsByKind[kind]), plain(kind), plain(kindText(kind)))
+		line("", "%s %s: %s", quantity.Integer(total.ErrorsByKind[kind]), plain(kind), plain(kindText(kind)))
 	}
 	for _, kind := range mostFirst(total.Unsent) {
-		line("", "%s never sent, %s: %s", integer(total.Unsent[kind]), plain(kind), plain(kindText(kind)))
+		line("", "%s never sent, %s: %s", quantity.Integer(total.Unsent[kind]), plain(kind), plain(kindText(kind)))
 	}
 	for _, row := range []struct {
 		name string

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"proofload/internal/scenario/quantity"
 )
 
 func phaseTable(d *Document) table {
@@ -13,8 +15,8 @@ func phaseTable(d *Document) table {
 		number("Offered"), number("Achieved"), number("Lag p99"),
 	}}
 	for _, p := range d.Phases {
-		t.add(p.Name, instant(p.FromS), instant(p.ToS), integer(p.Load.Planned), integer(p.Load.Sent),
-			integer(p.Load.NotSentTotal()+p.Load.Unknown), optional(p.OfferedPerS, "1/s"), optional(p.AchievedPerS, "1/s"),
+		t.add(p.Name, instant(p.FromS), instant(p.ToS), quantity.Integer(p.Load.Planned), quantity.Integer(p.Load.Sent),
+			quantity.Integer(p.Load.NotSentTotal()+p.Load.Unknown), optional(p.OfferedPerS, "1/s"), optional(p.AchievedPerS, "1/s"),
 			p.Load.ScheduleLag.of(p.Load.ScheduleLag.P99))
 		if p.Warmup {
 			t.Rows[len(t.Rows)-1][0].Sub = "warm-up"
@@ -29,10 +31,10 @@ func notSentTable(d *Document) table {
 	}}
 	for _, cause := range mostFirst(d.Load.NotSent) {
 		n := d.Load.NotSent[cause]
-		t.add(cause, integer(n), ratio(share(n, d.Load.Planned)), causeText(cause))
+		t.add(cause, quantity.Integer(n), quantity.Ratio(share(n, d.Load.Planned)), causeText(cause))
 	}
 	if n := d.Load.Unknown; n > 0 {
-		t.add("unknown", integer(n), ratio(share(n, d.Load.Planned)), "no record says what became of them")
+		t.add("unknown", quantity.Integer(n), quantity.Ratio(share(n, d.Load.Planned)), "no record says what became of them")
 	}
 	return t
 }
@@ -55,7 +57,7 @@ func criteriaTable(d *Document) table {
 }
 
 // limit is what a criterion holds the observed value against.
-func limit(c Criterion) string { return operator(c.Check) + value(c.Limit, c.Unit) }
+func limit(c Criterion) string { return operator(c.Check) + quantity.Value(c.Limit, c.Unit) }
 
 // rowName names one of the rows of a criterion.
 func rowName(name string, labels map[string]string) string {
@@ -70,7 +72,7 @@ func worst(v Violation) string {
 	if v.Worst == nil {
 		return "∞"
 	}
-	return value(*v.Worst, v.Unit)
+	return quantity.Value(*v.Worst, v.Unit)
 }
 
 func during(phases []string) string {
@@ -85,8 +87,8 @@ func violationTable(d *Document) table {
 		text("Criterion"), text("Severity"), number("From"), number("To"), number("Worst"), number("Limit"), number("Requests"), number("Failed"),
 	}}
 	for _, v := range d.Violations {
-		t.add(rowName(v.Criterion, v.Labels), v.Severity, instant(v.FromS), instant(v.ToS), worst(v), value(v.Limit, v.Unit),
-			integer(v.Impact.Requests), integer(v.Impact.Failed))
+		t.add(rowName(v.Criterion, v.Labels), v.Severity, instant(v.FromS), instant(v.ToS), worst(v), quantity.Value(v.Limit, v.Unit),
+			quantity.Integer(v.Impact.Requests), quantity.Integer(v.Impact.Failed))
 		t.Rows[len(t.Rows)-1][0].Sub = v.Series
 	}
 	return t
@@ -111,7 +113,7 @@ func seriesTable(d *Document) table {
 			sub += " (warm-up)"
 		}
 		r := s.ResponseTime
-		t.add(name, integer(s.Requests), optional(s.RatePerS, "1/s"), errorsOf(s),
+		t.add(name, quantity.Integer(s.Requests), optional(s.RatePerS, "1/s"), errorsOf(s),
 			r.of(r.P50), r.of(r.P95), r.of(r.P99), r.of(r.Max), s.ServiceTime.of(s.ServiceTime.P99))
 		t.Rows[i][0].Sub = sub
 	}
@@ -123,7 +125,7 @@ func errorsOf(s Series) string {
 	if s.Errors == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%s (%s)", integer(s.Errors), ratio(share(s.Errors, s.Requests)))
+	return fmt.Sprintf("%s (%s)", quantity.Integer(s.Errors), quantity.Ratio(share(s.Errors, s.Requests)))
 }
 
 func errorTable(d *Document) table {
@@ -131,7 +133,7 @@ func errorTable(d *Document) table {
 		text("Kind"), number("Requests"), number("Share"), text("Most in"), prose("Meaning"),
 	}}
 	for _, k := range errorRows(d) {
-		t.add(k.kind, integer(k.count), ratio(k.share), k.where, kindText(k.kind))
+		t.add(k.kind, quantity.Integer(k.count), quantity.Ratio(k.share), k.where, kindText(k.kind))
 	}
 	return t
 }
@@ -141,7 +143,7 @@ func statusTable(d *Document) table {
 	total := d.Series[:min(1, len(d.Series))]
 	for _, s := range total {
 		for _, status := range mostFirst(s.ErrorsByStatus) {
-			t.add(status, integer(s.ErrorsByStatus[status]), ratio(share(s.ErrorsByStatus[status], s.Requests)))
+			t.add(status, quantity.Integer(s.ErrorsByStatus[status]), quantity.Ratio(share(s.ErrorsByStatus[status], s.Requests)))
 		}
 	}
 	return t
@@ -164,9 +166,9 @@ func measureTable(d *Document, category string) table {
 		if m.Category == "system" || strings.HasPrefix(m.Name, "worker_") {
 			sum = nil // of readings of a gauge it means nothing
 		}
-		events, rate := integer(m.Count), optional(m.RatePerS, "1/s")
+		events, rate := quantity.Integer(m.Count), optional(m.RatePerS, "1/s")
 		if m.Mean == nil && m.RatePerS != nil && m.Unit != "" { // a counter of bytes or the like
-			events, rate = none, value(*m.RatePerS, m.Unit)+"/s"
+			events, rate = none, quantity.Value(*m.RatePerS, m.Unit)+"/s"
 		}
 		t.add(m.Name, events, rate, optional(sum, m.Unit), optional(m.Mean, m.Unit),
 			optional(m.P50, m.Unit), optional(m.P95, m.Unit), optional(m.P99, m.Unit), optional(m.Max, m.Unit), signed(trend, m.Unit))
@@ -177,7 +179,7 @@ func measureTable(d *Document, category string) table {
 
 func signed(v *float64, unit string) string {
 	if v != nil && *v > 0 {
-		return "+" + value(*v, unit)
+		return "+" + quantity.Value(*v, unit)
 	}
 	return optional(v, unit)
 }
@@ -199,7 +201,7 @@ func workerTable(d *Document) table {
 		if w.LostS != nil {
 			lost = instant(*w.LostS)
 		}
-		t.add(w.ID, pairs(w.Labels), digits(w.Capacity), integer(w.Samples), instant(w.JoinedS), lost)
+		t.add(w.ID, pairs(w.Labels), quantity.Digits(w.Capacity), quantity.Integer(w.Samples), instant(w.JoinedS), lost)
 	}
 	return t
 }
@@ -260,7 +262,7 @@ func runFacts(d *Document) [][2]string {
 	if d.Run.EndedAt != nil {
 		add("Ended", d.Run.EndedAt.UTC().Format(timeFormat))
 	}
-	add("Under load", clock(d.Run.ElapsedS))
+	add("Under load", quantity.Clock(d.Run.ElapsedS))
 	if d.Run.PausedS > 0 {
 		add("Paused", instant(d.Run.PausedS))
 	}

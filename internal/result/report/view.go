@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"proofload/internal/scenario/quantity"
 )
 
 // headline says the verdict in one sentence.
@@ -73,7 +75,7 @@ func tiles(d *Document) []tile {
 		return []tile{{"Requests", "0", "none was counted"}, {"Arrivals sent", shareOf(d.Load.Sent, d.Load.Planned), sentOf(d)}}
 	}
 	return []tile{
-		{"Requests", integer(total.Requests), optional(total.RatePerS, "1/s") + " on average"},
+		{"Requests", quantity.Integer(total.Requests), optional(total.RatePerS, "1/s") + " on average"},
 		{"Errors", shareOf(total.Errors, total.Requests), plural(total.Errors, "request")},
 		{"Response p50", r.of(r.P50), "half were faster"},
 		{"Response p95", r.of(r.P95), "mean " + r.of(r.Mean)},
@@ -82,7 +84,9 @@ func tiles(d *Document) []tile {
 	}
 }
 
-func sentOf(d *Document) string { return integer(d.Load.Sent) + " of " + integer(d.Load.Planned) }
+func sentOf(d *Document) string {
+	return quantity.Integer(d.Load.Sent) + " of " + quantity.Integer(d.Load.Planned)
+}
 
 // check is one answer to the question whether the numbers can be trusted.
 type check struct{ Name, Text, Detail, Tone string }
@@ -97,7 +101,7 @@ func samplesCheck(d *Document) check {
 	if i.BatchesCommitted == 0 {
 		return check{"Samples", "none", "no batch was committed", toneNeutral}
 	}
-	c := check{"Samples", ratio(i.Completeness) + " complete", "batches committed: " + integer(i.BatchesCommitted), toneGood}
+	c := check{"Samples", quantity.Ratio(i.Completeness) + " complete", "batches committed: " + quantity.Integer(i.BatchesCommitted), toneGood}
 	if i.Completeness < 1 {
 		c.Tone = toneWarn
 	}
@@ -118,7 +122,7 @@ func arrivalsCheck(d *Document) check {
 	if d.Load.Planned == 0 {
 		return check{"Arrivals", "none", "nothing was planned", toneNeutral}
 	}
-	c := check{"Arrivals", "all sent", integer(d.Load.Planned) + " planned", toneGood}
+	c := check{"Arrivals", "all sent", quantity.Integer(d.Load.Planned) + " planned", toneGood}
 	if missed > 0 {
 		c.Text, c.Tone = plural(missed, "arrival")+" not sent", toneWarn
 		c.Detail += "; " + notSentWords(d)
@@ -130,10 +134,10 @@ func arrivalsCheck(d *Document) check {
 func notSentWords(d *Document) string {
 	var parts []string
 	for _, cause := range mostFirst(d.Load.NotSent) {
-		parts = append(parts, cause+" "+integer(d.Load.NotSent[cause]))
+		parts = append(parts, cause+" "+quantity.Integer(d.Load.NotSent[cause]))
 	}
 	if d.Load.Unknown > 0 {
-		parts = append(parts, "unknown "+integer(d.Load.Unknown))
+		parts = append(parts, "unknown "+quantity.Integer(d.Load.Unknown))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -152,7 +156,7 @@ func generatorCheck(d *Document) check {
 		c.Text, c.Tone = "near its limit in "+plural(n, "interval"), toneWarn
 	}
 	if n := count[Invalid]; n > 0 {
-		c.Text, c.Tone = fmt.Sprintf("the limit in %s of %s", integer(n), plural(int64(len(d.Timeline.Points)), "interval")), toneBad
+		c.Text, c.Tone = fmt.Sprintf("the limit in %s of %s", quantity.Integer(n), plural(int64(len(d.Timeline.Points)), "interval")), toneBad
 	}
 	return c
 }
@@ -226,9 +230,9 @@ func subtitle(d *Document) string {
 	if d.Run.T0At != nil {
 		parts = append(parts, d.Run.T0At.UTC().Format(timeFormat))
 	}
-	parts = append(parts, clock(d.Run.ElapsedS)+" under load")
+	parts = append(parts, quantity.Clock(d.Run.ElapsedS)+" under load")
 	if d.Run.PausedS > 0 {
-		parts = append(parts, clock(d.Run.PausedS)+" paused")
+		parts = append(parts, quantity.Clock(d.Run.PausedS)+" paused")
 	}
 	if len(d.Run.Labels) > 0 {
 		parts = append(parts, pairs(d.Run.Labels))

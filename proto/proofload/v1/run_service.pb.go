@@ -1081,7 +1081,9 @@ type LoadCounts struct {
 	// Requests ended.
 	Requests int64 `protobuf:"varint,7,opt,name=requests,proto3" json:"requests,omitempty"`
 	// Requests failed.
-	Errors        int64 `protobuf:"varint,8,opt,name=errors,proto3" json:"errors,omitempty"`
+	Errors int64 `protobuf:"varint,8,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Requests that never left, and not because of the target; they are in neither requests nor errors.
+	Unsent        int64 `protobuf:"varint,9,opt,name=unsent,proto3" json:"unsent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1168,6 +1170,13 @@ func (x *LoadCounts) GetRequests() int64 {
 func (x *LoadCounts) GetErrors() int64 {
 	if x != nil {
 		return x.Errors
+	}
+	return 0
+}
+
+func (x *LoadCounts) GetUnsent() int64 {
+	if x != nil {
+		return x.Unsent
 	}
 	return 0
 }
@@ -2157,7 +2166,7 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x06phases\x18\x05 \x03(\v2\x1b.proofload.v1.PhaseProgressR\x06phases\x12\x1a\n" +
 	"\bvalidity\x18\x06 \x01(\tR\bvalidity\x12'\n" +
 	"\x0fvalidity_causes\x18\a \x03(\tR\x0evalidityCauses\x12;\n" +
-	"\bcriteria\x18\b \x03(\v2\x1f.proofload.v1.CriterionProgressR\bcriteria\"\xbf\x02\n" +
+	"\bcriteria\x18\b \x03(\v2\x1f.proofload.v1.CriterionProgressR\bcriteria\"\xd7\x02\n" +
 	"\n" +
 	"LoadCounts\x12\x18\n" +
 	"\aplanned\x18\x01 \x01(\x03R\aplanned\x12\x12\n" +
@@ -2167,7 +2176,8 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x06failed\x18\x05 \x01(\x03R\x06failed\x12\x1b\n" +
 	"\tin_flight\x18\x06 \x01(\x03R\binFlight\x12\x1a\n" +
 	"\brequests\x18\a \x01(\x03R\brequests\x12\x16\n" +
-	"\x06errors\x18\b \x01(\x03R\x06errors\x1a:\n" +
+	"\x06errors\x18\b \x01(\x03R\x06errors\x12\x16\n" +
+	"\x06unsent\x18\t \x01(\x03R\x06unsent\x1a:\n" +
 	"\fNotSentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x87\x03\n" +
