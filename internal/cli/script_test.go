@@ -35,13 +35,14 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Condition:           condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"port":   port,
-			"until":  until,
-			"await":  await,
-			"tmpfs":  tmpfs,
-			"fill":   fillDisk,
-			"secret": noSecret,
-			"readme": readme,
+			"port":     port,
+			"until":    until,
+			"await":    await,
+			"received": received,
+			"tmpfs":    tmpfs,
+			"fill":     fillDisk,
+			"secret":   noSecret,
+			"readme":   readme,
 		},
 	})
 }
@@ -133,6 +134,15 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		if time.Since(began) > patience {
 			ts.Fatalf("the target received %d requests within %s, not %d", s.received.Load(), patience, n)
 		}
+	}
+}
+
+// received is `received N`: the target has received so many requests, and not one more.
+func received(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	if got := ts.Value(targetKey{}).(*target).received.Load(); got != n {
+		ts.Fatalf("the target received %d requests, not %d", got, n)
 	}
 }
 

@@ -28,12 +28,17 @@ func (r *runner) orphans() {
 	if c == nil {
 		return // nothing was ever fired
 	}
-	silent := min(r.m.opts.Wall().Sub(c.Wall), r.patience()-reconnects)
-	since := r.m.opts.Clock() - int64(max(0, silent))
+	most := r.patience() - reconnects
+	silent := min(r.m.opts.Wall().Sub(c.Wall), most)
 	for _, m := range r.run.Owed {
-		if h := r.life(m); h == nil || h.lost != nil || h.gone {
-			r.debts[sourceOf(m)] = debt{through: anyBatch, since: since}
+		h := r.life(m)
+		if h != nil && h.lost == nil && !h.gone {
+			continue
 		}
+		if h != nil && h.gone {
+			silent = most // it has ended for certain: whoever has its outbox now has it at hand
+		}
+		r.debts[sourceOf(m)] = debt{through: anyBatch, since: r.m.opts.Clock() - int64(max(0, silent))}
 	}
 }
 
@@ -75,6 +80,6 @@ func (r *runner) waited(s metric.Source, since int64) bool {
 	if r.run.State != run.Stopping || r.outage {
 		return false
 	}
-	word := max(since, r.stopping, r.heard[s], r.mended)
+	word := max(since, r.heard[s], r.mended)
 	return time.Duration(r.m.opts.Clock()-word) > r.patience()
 }

@@ -121,7 +121,7 @@ func (r *runner) giveUpLoad() {
 		r.view.event(r, "worker", h.worker.Name+lostSuffix)
 	}
 	r.lose(lost, 0)
-	r.expect(run.Event{Kind: run.WorkersLost, Reason: fmt.Sprintf("the coordinator ended before the run did, and none of its %d workers came back", len(r.crew))})
+	r.expect(run.Event{Kind: run.WorkersLost, Reason: "the coordinator ended before the run did, and none of its workers came back"})
 	r.inHand()
 }
 

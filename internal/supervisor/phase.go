@@ -72,7 +72,7 @@ func (r *runner) reportEvents() []report.Event {
 	}
 	for _, e := range events {
 		switch e.Kind {
-		case "state", "pause", "resume", "scale", "phase", "breach":
+		case "state", "pause", "resume", "scale", "phase", "breach", "leader":
 			continue // the report makes these of the record
 		}
 		if e.Kind == "worker" && strings.HasSuffix(e.Detail, lostSuffix) {
