@@ -229,7 +229,7 @@ func (s *sample) input() Input {
 		State:   run.Completed,
 		EndedAt: t0.Add(sampleLength*time.Second + 1200*time.Millisecond),
 		Outcome: judge.Outcome{Verdict: run.Verdict{Result: run.Fail, ExitCode: run.ExitFail, Reasons: []run.Reason{
-			{Code: "criterion_failed", Message: "pay is fast: p99 was above 250 ms while the target stalled"},
+			{Code: run.CodeBreached, Message: "pay is fast: p99 was above 250 ms while the target stalled"},
 		}}, Criteria: sampleCriteria(), Violations: sampleViolations()},
 		Plan: samplePlan(), Fold: s.fold, StartSkew: &skew,
 		Integrity: sampleIntegrity(),
