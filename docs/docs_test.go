@@ -1,6 +1,6 @@
 // Package docs_test keeps the documentation true where a machine can tell: snippets are accepted or
-// refused as they say, links lead somewhere, tests that are named exist, and no field of the report
-// is left out.
+// refused as they say, links lead somewhere, tests that are named exist, and no field and no code of
+// the report is left out.
 package docs_test
 
 import (
@@ -162,23 +162,13 @@ func TestLinks(t *testing.T) {
 func TestNamedTestsExist(t *testing.T) {
 	defined := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
-			return fs.SkipDir
-		}
+	for _, path := range sources(t) {
 		if !strings.HasSuffix(path, "_test.go") {
-			return nil
+			continue
 		}
 		for _, m := range function.FindAllStringSubmatch(read(t, path), -1) {
 			defined[m[1]] = true
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`")
 	count := 0
@@ -225,6 +215,56 @@ func TestReportFieldsAreDocumented(t *testing.T) {
 	if len(seen) < 10 {
 		t.Errorf("only %d types were visited", len(seen))
 	}
+}
+
+// The reference lists the codes of reasons that the code has, and no others; and no reason is given under
+// a code that is not among them.
+func TestReasonCodesAreDocumented(t *testing.T) {
+	_, list, found := strings.Cut(read(t, "results.md"), "Codes of `verdict.reasons`:")
+	list, _, _ = strings.Cut(list, "\n\n")
+	if !found {
+		t.Fatal("results.md has no list of codes")
+	}
+	var listed, known []string
+	for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(list, -1) {
+		listed = append(listed, m[1])
+	}
+	constant := regexp.MustCompile(`(?m)^\tCode\w+ += "([a-z_]+)"`)
+	for _, m := range constant.FindAllStringSubmatch(read(t, "../internal/run/reason.go"), -1) {
+		known = append(known, m[1])
+	}
+	slices.Sort(listed)
+	slices.Sort(known)
+	if len(known) < 10 || !slices.Equal(listed, known) {
+		t.Errorf("results.md lists %q, the code has %q", listed, known)
+	}
+	literal := regexp.MustCompile(`run\.Reason\{\{?\s*(Code:\s*)?"`)
+	for _, path := range sources(t) {
+		if !strings.HasSuffix(path, "_test.go") && literal.MatchString(read(t, path)) {
+			t.Errorf("%s gives a reason under a code that is no constant of package run", path)
+		}
+	}
+}
+
+// sources lists the files in Go.
+func sources(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != "..":
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			out = append(out, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // pages lists the documentation.

@@ -44,3 +44,13 @@ func TestCallsAreBounded(t *testing.T) {
 		})
 	}
 }
+
+// TestDeadline: a call ends with its deadline.
+func TestDeadline(t *testing.T) {
+	r := serve(t)
+	r.hang = true
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := r.runs.GetRun(ctx, &pb.GetRunRequest{RunId: "x"})
+	wantCode(t, err, codes.DeadlineExceeded)
+}

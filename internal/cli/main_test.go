@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,12 @@ import (
 // TestMain makes the commands available to the scripts as programs of their own, and looks for
 // goroutines that the tests in this process have left behind.
 func TestMain(m *testing.M) {
+	// With the race detector every program sleeps for a second at its end, and the scripts run hundreds of them.
+	if os.Getenv("GORACE") == "" {
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+			fatal(err)
+		}
+	}
 	testscript.Main(leakTest{m}, map[string]func(){
 		"coordinator": func() { os.Exit(Coordinator(os.Args[1:], os.Stdout, os.Stderr)) },
 		"worker":      func() { os.Exit(Worker(os.Args[1:], os.Stdout, os.Stderr)) },
@@ -28,8 +35,15 @@ func TestMain(m *testing.M) {
 
 type leakTest struct{ m *testing.M }
 
+// scriptsAtOnce is how many scripts run beside each other, whatever the number of cores: they mostly wait.
+const scriptsAtOnce = "8"
+
 // Run implements testscript.TestingM.
 func (l leakTest) Run() int {
+	// The command line is not parsed yet, so that -parallel still has the last word.
+	if err := flag.Set("test.parallel", scriptsAtOnce); err != nil {
+		fatal(err)
+	}
 	code := l.m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, "goroutines are left after the tests:", err)

@@ -111,6 +111,9 @@ func (j *Judge) Final(in Input) Outcome {
 		for _, r := range c.listed() {
 			row := r.result(c, j.last)
 			for _, v := range row.violations {
+				if end := in.loadEnd(); v.From < end { // else it is of what was in flight then
+					v.endBy(end)
+				}
 				v.ID = ViolationID(in.Run, v.Criterion, v.labels, v.From)
 				row.Violations = append(row.Violations, v.ID)
 				out.Violations = append(out.Violations, v)

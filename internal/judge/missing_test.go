@@ -85,7 +85,7 @@ func TestMissingAtTheEnd(t *testing.T) {
 	j := New(newPlan())
 	j.SetSchedule(nil, 0)
 	refused := Input{Completeness: 1, Stop: &run.Stop{Kind: run.StopError, Reason: "setup failed"}}
-	if v := j.Final(refused).Verdict; slices.Contains(codes(v), CodeGenerator) {
+	if v := j.Final(refused).Verdict; slices.Contains(codes(v), run.CodeGenerator) {
 		t.Errorf("seconds are missing in a run that had none: %v", v.Reasons)
 	}
 }

@@ -48,15 +48,25 @@ type Violation struct {
 	Criterion string
 	Labels    map[string]string
 	Severity  string
-	From, To  time.Duration // run time; whole windows, or whole seconds
-	Worst     *float64      // nil: beyond every number
-	Limit     float64
-	Unit      string
-	Series    string // what was looked at
+	// From and To are run time: whole windows, or whole seconds; what began under load ends with it at the latest.
+	From, To time.Duration
+	// KnownAt is the run time at which it was first certain: the end of the window with which it had
+	// lasted for `for`; without windows that of its last second. It is not after To.
+	KnownAt time.Duration
+	Worst   *float64 // nil: beyond every number
+	Limit   float64
+	Unit    string
+	Series  string // what was looked at
 	// Requests ended in that time where the criterion looks, and Failed of them failed.
 	Requests, Failed int64
 
 	labels metric.Labels
+}
+
+// endBy cuts off what a violation has of its last window beyond the end of the run.
+func (v *Violation) endBy(end time.Duration) {
+	v.To = max(v.From, min(v.To, end))
+	v.KnownAt = min(v.KnownAt, v.To)
 }
 
 // ViolationID names a violation: the same for everyone who judges the same run, live or finally.
@@ -103,6 +113,14 @@ type Input struct {
 	// WorkerLost and Unknown are arrivals that are in no second: due while nobody owned their shard,
 	// or in a stretch whose batches are lost.
 	WorkerLost, Unknown int64
+}
+
+// loadEnd is the run time at which the load ended; 0: it is not known, or there was none.
+func (in Input) loadEnd() time.Duration {
+	if in.Stop == nil {
+		return 0
+	}
+	return in.Stop.At
 }
 
 // Outcome is the judgement of a run.

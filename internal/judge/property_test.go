@@ -117,14 +117,15 @@ func TestPartsMergedInAnyOrderAreTheWhole(t *testing.T) {
 	})
 }
 
-// TestLiveAndFinalAgree: what was told live is in the final judgement, and the same seconds give the
-// same outcome.
+// TestLiveAndFinalAgree: what was told live is in the final judgement, known since it was told, and the
+// same seconds give the same outcome.
 func TestLiveAndFinalAgree(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		plan := newPlan(drawCriterion(rt, t))
 		live := New(plan)
 		live.SetSchedule(history, 0)
 		var told []string
+		known := map[string]time.Duration{}
 		var ss []metric.Second
 		for i := range int64(30) {
 			s := drawSecond(rt, i).Second
@@ -133,6 +134,7 @@ func TestLiveAndFinalAgree(t *testing.T) {
 			_ = live.Standing()
 			for _, b := range live.Breaches() {
 				told = append(told, b.ViolationID("r1"))
+				known[b.ViolationID("r1")] = time.Duration(i+1) * time.Second
 			}
 		}
 		final, again := judged(plan, ss).Final(whole), live.Final(whole)
@@ -142,6 +144,12 @@ func TestLiveAndFinalAgree(t *testing.T) {
 		var ids []string
 		for _, v := range final.Violations {
 			ids = append(ids, v.ID)
+			if at, ok := known[v.ID]; ok && v.KnownAt != at {
+				rt.Fatalf("violation from %v was told at %v, and is known at %v", v.From, at, v.KnownAt)
+			}
+			if v.KnownAt <= v.From || v.KnownAt > v.To {
+				rt.Fatalf("violation from %v to %v is known at %v", v.From, v.To, v.KnownAt)
+			}
 		}
 		for _, b := range live.Breaches() { // of the last windows
 			told = append(told, b.ViolationID("r1"))

@@ -31,6 +31,7 @@ type row struct {
 type streak struct {
 	windows          int
 	from, to         int64 // windows
+	known            int64 // the one with which the streak had lasted for `for`
 	worst            float64
 	requests, failed int64
 	told             bool // as a Breach
@@ -88,6 +89,9 @@ func (r *row) breach(c *criterion, f *frame, v float64) {
 	}
 	s.windows++
 	s.to = c.window
+	if s.windows == c.needed {
+		s.known = c.window
+	}
 	s.worst = worse(c.Check.Op, c.Check.Limit, s.worst, v)
 	s.requests += f.requests
 	s.failed += f.failed
@@ -109,7 +113,8 @@ func (r *row) violation(c *criterion) Violation {
 	return Violation{
 		Criterion: c.Name, Labels: r.labels.Map(), Severity: c.Severity,
 		From: time.Duration(r.streak.from) * c.Window, To: time.Duration(r.streak.to+1) * c.Window,
-		Worst: finite(r.streak.worst), Limit: c.Check.Limit, Unit: c.Check.Unit,
+		KnownAt: time.Duration(r.streak.known+1) * c.Window,
+		Worst:   finite(r.streak.worst), Limit: c.Check.Limit, Unit: c.Check.Unit,
 		Series: r.series(c), Requests: r.streak.requests, Failed: r.streak.failed,
 		labels: r.labels,
 	}
@@ -159,9 +164,10 @@ func (r *row) whole(c *criterion, out *Criterion) {
 	case breached:
 		out.Result, out.Observed = Fail, finite(v)
 		out.Reason = explain(c, r.frame.held.arrivals)
+		to := time.Duration(r.frame.last+1) * time.Second
 		out.violations = []Violation{{
 			Criterion: c.Name, Labels: r.labels.Map(), Severity: c.Severity,
-			From: time.Duration(r.frame.first) * time.Second, To: time.Duration(r.frame.last+1) * time.Second,
+			From: time.Duration(r.frame.first) * time.Second, To: to, KnownAt: to,
 			Worst: finite(v), Limit: c.Check.Limit, Unit: c.Check.Unit, Series: r.series(c),
 			Requests: r.frame.requests, Failed: r.frame.failed, labels: r.labels,
 		}}
@@ -185,8 +191,7 @@ func (r *row) windows(c *criterion, out *Criterion, last int64) {
 	now.violations = slices.Clone(r.violations)
 	now.endStreak(c)
 	for i := range now.violations {
-		v := &now.violations[i]
-		v.To = max(v.From, min(v.To, time.Duration(last+1)*time.Second))
+		now.violations[i].endBy(time.Duration(last+1) * time.Second)
 	}
 	held, judged := now.met+now.tolerated, now.met+now.tolerated+now.breached
 	out.violations = now.violations

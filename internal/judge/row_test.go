@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"regexp"
-	"slices"
 	"testing"
 	"time"
 
@@ -199,88 +197,6 @@ func TestPhasesWithEachOther(t *testing.T) {
 	}
 	if _, ok := j.cal.start("round"); ok {
 		t.Error("a circle of phases has a start")
-	}
-}
-
-func TestBreaches(t *testing.T) {
-	plan := newPlan(
-		check(t, "p99(response_time) < 100ms", window(time.Second), lasting(3*time.Second), onBreach("abort")),
-		check(t, "error_ratio(requests) < 20%", window(s5), onBreach("alert")),
-		check(t, "max(response_time) < 1ms", onBreach("alert")),
-	)
-	j := New(plan)
-	j.SetSchedule(history, 0)
-	type told struct {
-		at       int64
-		onBreach string
-		from, to time.Duration
-	}
-	var got []told
-	var abort Breach
-	ss := seconds(every(11, 17, slow))
-	ss[21] = broken(21).Second
-	for _, s := range ss {
-		j.Observe(s)
-		for _, b := range j.Breaches() {
-			got = append(got, told{s.Index, b.OnBreach, b.From, b.To})
-			abort = b
-		}
-	}
-	want := []told{{13, "abort", 11 * time.Second, 14 * time.Second}}
-	if !slices.Equal(got, want) {
-		t.Errorf("told %v, want %v", got, want)
-	}
-	out := j.Final(whole)
-	if id := abort.ViolationID("r1"); len(out.Violations) == 0 || out.Violations[0].ID != id {
-		t.Errorf("the breach is %s, the violations %+v", id, out.Violations)
-	}
-	if abort.ViolationID("r2") == out.Violations[0].ID || abort.Message == "" {
-		t.Error("violations of two runs have one id")
-	}
-	if m := abort.Message; !regexp.MustCompile(`observed [0-9.]+ m?s from 11s to 14s$`).MatchString(m) {
-		t.Errorf("message %q lacks the observed time with its unit", m)
-	}
-	v := out.Violations[0]
-	if v.From != 11*time.Second || v.To != 17*time.Second || v.Requests != 1200 || v.Failed != 0 || v.Worst == nil || *v.Worst < 0.39 || *v.Worst > 0.41 {
-		t.Errorf("violation %+v", v)
-	}
-}
-
-func TestViolationAtTheEnd(t *testing.T) {
-	plan := newPlan(check(t, "error_ratio(requests{step=\"add\"}) < 1%", window(20*time.Second)))
-	out := judged(plan, seconds(every(25, 30, broken))).Final(whole)
-	v := out.Violations[0]
-	if v.From != 20*time.Second || v.To != 30*time.Second || v.Requests != 1000 || v.Failed != 250 {
-		t.Errorf("violation %+v", v)
-	}
-	if v.Series != `error_ratio(requests{step="add"})` || v.ID == "" || v.Severity != "critical" || v.Unit != "ratio" {
-		t.Errorf("violation %+v", v)
-	}
-}
-
-// TestOneBreachPerStreak: two streaks are two violations, and standing rows do not disturb them.
-func TestOneBreachPerStreak(t *testing.T) {
-	plan := newPlan(check(t, "p99(response_time) < 100ms", window(time.Second), onBreach("alert"), share(0.5)))
-	j := New(plan)
-	j.SetSchedule(history, 0)
-	n := 0
-	change := every(7, 10, slow)
-	change[15] = slow(15)
-	for _, s := range seconds(change) {
-		j.Observe(s)
-		n += len(j.Breaches())
-		_ = j.Standing()
-	}
-	out := j.Final(whole)
-	if n != 2 || len(out.Violations) != 2 || out.Violations[0].ID == out.Violations[1].ID {
-		t.Errorf("%d breaches, violations %+v", n, out.Violations)
-	}
-	if row := out.Criteria[0]; row.Result != Pass || *row.Met != 0.84 || len(row.Violations) != 2 {
-		t.Errorf("row %+v, share %v", row, *row.Met)
-	}
-	again := j.Final(whole)
-	if len(again.Violations) != 2 || j.Breaches() != nil {
-		t.Error("a second final judgement differs")
 	}
 }
 

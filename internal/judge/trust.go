@@ -95,31 +95,31 @@ func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
 		out = append(out, run.Reason{Code: code, Message: fmt.Sprintf(format, args...)})
 	}
 	if t.requests == 0 {
-		add(CodeNothing, "no request was measured outside of warm-up")
+		add(run.CodeNothing, "no request was measured outside of warm-up")
 	}
 	if !(in.Completeness >= plan.Validity.Completeness) || !(in.Completeness > 0) {
-		add(CodeIncomplete, "only %s of the samples are committed; %s are needed", percent(in.Completeness), percent(plan.Validity.Completeness))
+		add(run.CodeIncomplete, "only %s of the samples are committed; %s are needed", percent(in.Completeness), percent(plan.Validity.Completeness))
 		for _, g := range in.Gaps {
-			add(CodeIncomplete, "%s", g)
+			add(run.CodeIncomplete, "%s", g)
 		}
 	}
 	if planned, lost := t.lost(in); float64(lost) > (1-plan.Validity.Sent)*float64(planned)*(1+1e-12) {
-		add(CodeNotSent, "%d of %d planned arrivals were not sent because of the generator; at most %s may be missing",
+		add(run.CodeNotSent, "%d of %d planned arrivals were not sent because of the generator; at most %s may be missing",
 			lost, planned, percent(1-plan.Validity.Sent))
 	}
 	if tried := t.requests + t.unsent; float64(t.unsent) > (1-plan.Validity.Sent)*float64(tried)*(1+1e-12) {
-		add(CodeNotSent, "%d of %d requests never left, because they could not be built or the workers had no means to send them; at most %s may be missing",
+		add(run.CodeNotSent, "%d of %d requests never left, because they could not be built or the workers had no means to send them; at most %s may be missing",
 			t.unsent, tried, percent(1-plan.Validity.Sent))
 	}
 	if bound := plan.Validity.ScheduleLagP99; bound > 0 && !t.lag.Empty() && t.lag.Quantile(0.99) > bound {
-		add(CodeScheduleLag, "the 99th percentile of the schedule lag is %s; at most %s can be trusted",
+		add(run.CodeScheduleLag, "the 99th percentile of the schedule lag is %s; at most %s can be trusted",
 			quantity.Value(t.lag.Quantile(0.99).Seconds(), scenario.UnitSeconds), scenario.FormatLimit(bound.Seconds(), scenario.UnitSeconds))
 	}
 	if t.seconds.invalid() {
-		add(CodeGenerator, "only %d of %d seconds are valid; 95 %% are needed%s", t.seconds.valid, t.seconds.active, t.worstCauses())
+		add(run.CodeGenerator, "only %d of %d seconds are valid; 95 %% are needed%s", t.seconds.valid, t.seconds.active, t.worstCauses())
 	}
 	if t.disordered > 0 {
-		add(CodeDisordered, "%d seconds were not given in order", t.disordered)
+		add(run.CodeDisordered, "%d seconds were not given in order", t.disordered)
 	}
 	return out
 }

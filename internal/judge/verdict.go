@@ -10,25 +10,6 @@ import (
 	"proofload/internal/scenario/quantity"
 )
 
-// Codes of the reasons of a verdict. They are public: they stand in reports.
-const (
-	CodeStopped     = "stopped"           // by an operator, a signal or a halt
-	CodeAborted     = "aborted"           // by a stop condition or a safety rule
-	CodeError       = "error"             // the run could not be carried out
-	CodeWorkerLoss  = "worker_loss"       // more workers were lost than the policy bears
-	CodeNotSent     = "not_sent"          // the generator did not send enough of what was planned
-	CodeIncomplete  = "incomplete"        // samples are missing
-	CodeScheduleLag = "schedule_lag"      // arrivals were sent late
-	CodeGenerator   = "generator_limited" // too many seconds were not valid
-	CodeNothing     = "nothing_measured"
-	CodeDisordered  = "disordered" // the seconds were not given in order
-	CodeBreached    = "criterion_breached"
-	CodeNotJudged   = "criterion_invalid"
-	CodeAllMet      = "criteria_met"
-	CodeNoCriteria  = "no_criteria"       // it measured, and there was nothing to judge
-	CodeAllFailed   = "nothing_succeeded" // and there was nothing to say whether that is right
-)
-
 // verdict puts everything in the order of the rules: stopped by a person, by a rule, untrustworthy,
 // breached, not judged, passed.
 func (j *Judge) verdict(in Input, rows []Criterion) run.Verdict {
@@ -49,12 +30,12 @@ func (j *Judge) verdict(in Input, rows []Criterion) run.Verdict {
 		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: unjudged}
 	case len(rows) == 0 && j.trust.failed == j.trust.requests:
 		return run.Verdict{Result: run.Invalid, ExitCode: run.ExitInvalid, Reasons: []run.Reason{{
-			Code: CodeAllFailed, Message: "no request succeeded, and the scenario has no criterion that would allow that",
+			Code: run.CodeAllFailed, Message: "no request succeeded, and the scenario has no criterion that would allow that",
 		}}}
 	}
-	reason := run.Reason{Code: CodeAllMet, Message: "every critical criterion holds"}
+	reason := run.Reason{Code: run.CodeAllMet, Message: "every critical criterion holds"}
 	if len(rows) == 0 {
-		reason = run.Reason{Code: CodeNoCriteria, Message: "the scenario has no criteria; the measurement can be trusted"}
+		reason = run.Reason{Code: run.CodeNoCriteria, Message: "the scenario has no criteria; the measurement can be trusted"}
 	}
 	return run.Verdict{Result: run.Pass, ExitCode: run.ExitPass, Reasons: []run.Reason{reason}}
 }
@@ -68,13 +49,13 @@ func stopped(s run.Stop) (run.Verdict, bool) {
 	case run.StopCompleted:
 		return v, false
 	case run.StopOperator, run.StopSignal, run.StopHalt:
-		v.Result, v.ExitCode, code = run.Aborted, run.ExitStopped, CodeStopped
+		v.Result, v.ExitCode, code = run.Aborted, run.ExitStopped, run.CodeStopped
 	case run.StopCriterion, run.StopSafety:
-		v.Result, v.ExitCode, code = run.Aborted, run.ExitAborted, CodeAborted
+		v.Result, v.ExitCode, code = run.Aborted, run.ExitAborted, run.CodeAborted
 	case run.StopWorkerLoss:
-		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, CodeWorkerLoss
+		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, run.CodeWorkerLoss
 	default: // an error, or a kind that nobody here knows
-		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, CodeError
+		v.Result, v.ExitCode, code = run.Invalid, run.ExitInvalid, run.CodeError
 		if s.ExitCode != 0 {
 			v.ExitCode = s.ExitCode
 		}
@@ -96,9 +77,9 @@ func deciding(rows []Criterion) (breached, unjudged []run.Reason) {
 		switch r.Result {
 		case Pass, Skipped:
 		case Fail:
-			breached = append(breached, run.Reason{Code: CodeBreached, Message: r.sentence("does not hold")})
+			breached = append(breached, run.Reason{Code: run.CodeBreached, Message: r.sentence("does not hold")})
 		default:
-			unjudged = append(unjudged, run.Reason{Code: CodeNotJudged, Message: r.sentence("cannot be judged")})
+			unjudged = append(unjudged, run.Reason{Code: run.CodeNotJudged, Message: r.sentence("cannot be judged")})
 		}
 	}
 	return breached, unjudged

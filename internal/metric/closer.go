@@ -43,15 +43,6 @@ func (c *Closer) Commit(g *Segment, owners []Source) []Second {
 	return c.close(owners)
 }
 
-// Flush closes everything, at the end of a run.
-func (c *Closer) Flush() []Second {
-	var out []Second
-	for _, index := range slices.Sorted(maps.Keys(c.open)) {
-		out = append(out, c.take(index))
-	}
-	return out
-}
-
 func (c *Closer) close(owners []Source) []Second {
 	var out []Second
 	for _, index := range slices.Sorted(maps.Keys(c.open)) {

@@ -16,11 +16,6 @@ type RingOptions struct {
 	Keep func(metric string, info Info) bool
 }
 
-// Category returns a Keep that takes the metrics of one category: system, agent or business.
-func Category(category string) func(string, Info) bool {
-	return func(_ string, info Info) bool { return info.Category == category }
-}
-
 // Ring is a circular buffer of seconds. It answers questions about a window of them. A second may
 // come in parts and late, as long as it is not older than what is kept. Its memory is bounded by its
 // size and the number of series per second: values are kept encoded, some hundred bytes for a busy

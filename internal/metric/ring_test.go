@@ -154,7 +154,7 @@ func TestRingLeavesPausesOut(t *testing.T) {
 }
 
 func TestRingKeepsACategory(t *testing.T) {
-	ring := NewRing(RingOptions{Size: 3, Keep: Category("business")})
+	ring := NewRing(RingOptions{Size: 3, Keep: func(_ string, info Info) bool { return info.Category == "business" }})
 	s := NewSecond(0)
 	for name, info := range map[string]Info{"revenue": {"business", "EUR"}, "cpu": {"system", "1"}, ResponseTime: {}} {
 		h := hist.New()

@@ -72,12 +72,6 @@ func (k StopKind) StoppedBy() string {
 	return string(k)
 }
 
-// Reason is one reason of a verdict: a stable code for programs and a sentence for people.
-type Reason struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
 // Verdict is the judgement of a whole run.
 type Verdict struct {
 	Result    Result   `json:"result"`

@@ -22,12 +22,6 @@ func WithMetrics(units map[string]string) CheckOption {
 	return func(p *checkParser) { p.declared = units }
 }
 
-// WithLabels makes the workers' own labels known. Others are accepted too, unless they look like a
-// misspelt label of the engine.
-func WithLabels(names ...string) CheckOption {
-	return func(p *checkParser) { p.labels = append(p.labels, names...) }
-}
-
 // ParseCheck parses the check of a criterion:
 //
 //	STAT(METRIC{label="v",...}) [/ STAT(METRIC{...})] OP VALUE
@@ -55,7 +49,6 @@ type checkParser struct {
 	src      string
 	at       int
 	declared map[string]string
-	labels   []string
 	err      *CheckError
 	later    *NotSupportedError
 }
@@ -280,7 +273,7 @@ func (p *checkParser) label(name string, at int) {
 		p.fail(at, "a label is missing, as in {step=\"login\"}")
 		return
 	}
-	if slices.Contains(CheckLabels, name) || slices.Contains(p.labels, name) {
+	if slices.Contains(CheckLabels, name) {
 		return
 	}
 	near := expression.Nearest(name, CheckLabels)

@@ -126,7 +126,7 @@ func (r *runner) closed(b books) {
 		r.log.Error("committed samples not read", "error", b.err)
 		b.outcome.Verdict = run.Verdict{
 			Result: run.Invalid, ExitCode: run.ExitInvalid,
-			Reasons: []run.Reason{{Code: "samples_unreadable", Message: "committed samples could not be read: " + b.err.Error()}},
+			Reasons: []run.Reason{{Code: run.CodeUnreadable, Message: "committed samples could not be read: " + b.err.Error()}},
 		}
 	}
 	if b.stop != *r.run.Stop {
@@ -156,7 +156,7 @@ func (r *runner) conclude(b *books) bool {
 	r.log.Error("judgement refused", "error", err)
 	b.outcome.Verdict = run.Verdict{
 		Result: run.Invalid, ExitCode: run.ExitInternal,
-		Reasons: []run.Reason{{Code: "internal", Message: "the judgement contradicts the record: " + err.Error()}},
+		Reasons: []run.Reason{{Code: run.CodeInternal, Message: "the judgement contradicts the record: " + err.Error()}},
 	}
 	if err := r.step(run.Event{Kind: run.Finalised, Verdict: &b.outcome.Verdict, Reason: endReason(r.run)}); err != nil {
 		r.log.Error("run not ended", "error", err)

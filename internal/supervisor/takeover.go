@@ -127,7 +127,7 @@ func (m *Manager) bury(ctx context.Context, id string, e *damagedError) error {
 		{Kind: run.Drained, Reason: reason},
 		{Kind: run.TeardownDone, Error: reason, Reason: reason},
 		{Kind: run.Finalised, Reason: reason, Verdict: &run.Verdict{
-			Result: run.Invalid, ExitCode: run.ExitInternal, Reasons: []run.Reason{{Code: "damaged", Message: reason}},
+			Result: run.Invalid, ExitCode: run.ExitInternal, Reasons: []run.Reason{{Code: run.CodeDamaged, Message: reason}},
 		}},
 	} {
 		if ev.Kind == run.Drained && rec.Drained != nil || ev.Kind == run.TeardownDone && rec.Teardown.State != run.TaskStarted {

@@ -106,6 +106,21 @@ func TestStopped(t *testing.T) {
 	}
 }
 
+// TestBreachStandsWhereItWasKnown: an event is when something happened, and a breach happens to those who
+// watch when its window is over.
+func TestBreachStandsWhereItWasKnown(t *testing.T) {
+	d := newSample(t).build(t)
+	var at []float64
+	for _, e := range d.Events {
+		if e.Kind == "breach" {
+			at = append(at, e.AtS)
+		}
+	}
+	if want := []float64{100, 190}; !slices.Equal(at, want) {
+		t.Errorf("breaches at %v, want %v", at, want)
+	}
+}
+
 // TestLostOutcomes covers arrivals whose sending was committed and whose end was not, and the reverse.
 func TestLostOutcomes(t *testing.T) {
 	tests := []struct {

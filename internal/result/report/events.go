@@ -37,12 +37,8 @@ func (b *builder) events(d *Document) []Event {
 		add(s.At, "stop", reasoned("stopped by "+strings.ReplaceAll(string(s.Kind), "_", " "), s.Reason))
 	}
 	events = append(events, fleetEvents(d.Integrity)...)
-	for _, v := range d.Violations {
-		at := v.FromS
-		if slices.ContainsFunc(d.Criteria, func(c Criterion) bool { return c.Name == v.Criterion && c.Met == nil }) {
-			at = v.ToS // without windows it is judged at the end, and then known to be breached
-		}
-		events = append(events, Event{AtS: at, Kind: "breach", Detail: breach(v)})
+	for i, v := range b.Outcome.Violations {
+		add(v.KnownAt, "breach", breach(d.Violations[i])) // not where it began: nobody could know of it then
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.AtS, b.AtS) })
 	return events

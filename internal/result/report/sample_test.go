@@ -229,12 +229,12 @@ func (s *sample) input() Input {
 		State:   run.Completed,
 		EndedAt: t0.Add(sampleLength*time.Second + 1200*time.Millisecond),
 		Outcome: judge.Outcome{Verdict: run.Verdict{Result: run.Fail, ExitCode: run.ExitFail, Reasons: []run.Reason{
-			{Code: "criterion_failed", Message: "pay is fast: p99 was above 250 ms while the target stalled"},
+			{Code: run.CodeBreached, Message: "pay is fast: p99 was above 250 ms while the target stalled"},
 		}}, Criteria: sampleCriteria(), Violations: sampleViolations()},
 		Plan: samplePlan(), Fold: s.fold, StartSkew: &skew,
 		Integrity: sampleIntegrity(),
 		Missing:   map[string]Missing{"steady": {WorkerLost: 12}},
-		Events:    []Event{{AtS: 98.1, Kind: "notification", Detail: "breach of \"pay is fast\" sent to the webhook"}},
+		Events:    []Event{{AtS: 101.6, Kind: "notification", Detail: "breach of \"pay is fast\" sent to the webhook"}},
 	}
 }
 
@@ -301,11 +301,11 @@ func sampleViolations() []judge.Violation {
 	worst := []float64{1.94, 0.27}
 	return []judge.Violation{
 		{
-			ID: "v1", Criterion: "pay is fast", Severity: "critical", From: 90 * time.Second, To: 100 * time.Second, Worst: &worst[0], Limit: 0.25, Unit: "s",
+			ID: "v1", Criterion: "pay is fast", Severity: "critical", From: 90 * time.Second, To: 100 * time.Second, KnownAt: 100 * time.Second, Worst: &worst[0], Limit: 0.25, Unit: "s",
 			Series: `response_time{step="pay"}`, Requests: 3800, Failed: 4,
 		},
 		{
-			ID: "v2", Criterion: "pay is fast", Severity: "critical", From: 180 * time.Second, To: 190 * time.Second, Worst: &worst[1], Limit: 0.25, Unit: "s",
+			ID: "v2", Criterion: "pay is fast", Severity: "critical", From: 180 * time.Second, To: 190 * time.Second, KnownAt: 190 * time.Second, Worst: &worst[1], Limit: 0.25, Unit: "s",
 			Series: `response_time{step="pay"}`, Requests: 5880, Failed: 6,
 		},
 	}
