@@ -60,6 +60,7 @@ type upward struct {
 	finals  []wire.Final
 	results []wire.TaskResult
 	asks    []*pb.FileRequest
+	leave   string // why the worker wants to leave; it is told in every session
 }
 
 // known is what the worker has learned from its coordinators.
@@ -291,6 +292,9 @@ func (l *link) Beat() {
 
 // Report posts the newest status; an older one that was not sent is replaced.
 func (l *link) Report(s *wire.Status) { l.post(func() { l.up.status, l.up.changed = s, true }) }
+
+// Leave asks once, in this session or the next, for the worker's part of its run to be handed over.
+func (l *link) Leave(reason string) { l.post(func() { l.up.leave = reason }) }
 
 // Finish posts a Final. It is sent after the last batch, and again in every later session until the
 // run is closed.

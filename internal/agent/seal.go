@@ -20,7 +20,7 @@ const sealLag = 30 * time.Millisecond
 // seal turns every second into a batch until the engine has ended.
 func (w *work) seal(ctx context.Context, engine *load.Engine, ended <-chan error) {
 	seq := uint64(0)
-	second := int64(0)
+	second := max(0, int64(w.clock.Now()/time.Second)) // one that joins later has nothing to tell of the seconds before
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	w.keepClock()

@@ -120,6 +120,9 @@ func (s *session) waiting() []*pb.AttachRequest {
 		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_File{File: a}})
 	}
 	l.up.asks = nil
+	if l.up.leave != "" && s.tell("leave") {
+		out = append(out, &pb.AttachRequest{Payload: &pb.AttachRequest_Leave{Leave: &pb.Leave{Reason: l.up.leave}}})
+	}
 	for _, r := range l.up.results {
 		if key := "result/" + r.Run + "/" + r.ID; !s.tell(key) {
 			continue

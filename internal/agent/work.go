@@ -40,6 +40,8 @@ type work struct {
 	closing    bool // no task may begin any more
 	totals     wire.Totals
 	lastStatus wire.Status
+	handOverTo time.Duration // run time up to which hand-overs were heard of
+	heard      time.Duration // run time through which the load was executed when the last was heard of
 	last       lease
 	ready      chan struct{} // closed when the engine is prepared or cannot be
 	executed   chan struct{} // closed when the load has ended and the books are closed
@@ -59,13 +61,6 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 	w.report()
 	w.wg.Go(func() { w.prepare(workCtx, wanted) })
 	w.wg.Go(func() {
-		select {
-		case <-ctx.Done(): // the worker was told to end: finish what is in flight and close the books
-			w.finish()
-		case <-workCtx.Done():
-		}
-	})
-	w.wg.Go(func() {
 		defer close(w.executed)
 		w.execute(workCtx, loadCtx)
 	})
@@ -76,9 +71,10 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 // say that it is committed. What is not by then stays in the outbox for the next start.
 const settle = 3 * time.Second
 
-// drain starts no more work, lets what is in flight finish within the time that the assignment allows,
-// closes the books, and waits a moment for them to be committed.
+// drain hands the load over if that is possible, starts no more work, lets what is in flight finish within
+// the time that the assignment allows, closes the books, and waits a moment for them to be committed.
 func (w *work) drain() {
+	w.handOver()
 	w.finish()
 	w.mu.Lock()
 	allowed := cmp.Or(w.wanted.Drain, scenario.DefaultTimeout)
@@ -163,9 +159,12 @@ func (w *work) applyLocked() {
 		Halt: a.Goal == wire.GoalStop,
 	}
 	for _, r := range a.Ranges {
-		state.Ranges = append(state.Ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since})
+		state.Ranges = append(state.Ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
 	}
-	w.engine.Apply(state)
+	executed := w.engine.Apply(state)
+	if to := a.HandOver(); to > w.handOverTo {
+		w.handOverTo, w.heard = to, executed
+	}
 	w.leaseLocked()
 }
 

@@ -40,6 +40,8 @@ type Handler interface {
 	// Detached is called when a session has ended and no newer one has replaced it. Goodbye says that
 	// the worker left on purpose: it has stopped starting work.
 	Detached(w Worker, reason string, goodbye bool)
+	// Leaving is called when a worker is to leave soon, and wants its part of a run handed over first.
+	Leaving(w Worker, reason string)
 	// Received is called for every message about a run.
 	Received(w Worker, m wire.Upward)
 }
@@ -205,6 +207,16 @@ func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 	})
 }
 
+// Dismiss frees one worker of its run: it has told all that it did.
+func (f *Fleet) Dismiss(who run.Member) {
+	f.living(who, func(m *member) {
+		m.info.Run, m.lease, m.assignment = "", 0, nil
+		if m.session != nil {
+			m.session.box.assign(wire.Assignment{})
+		}
+	})
+}
+
 // Ack tells a worker which of its batches are committed. A worker that is away learns it when it
 // attaches again.
 func (f *Fleet) Ack(name string, marks []wire.Mark) {
@@ -237,14 +249,31 @@ func (f *Fleet) Task(to run.Member, t wire.Task) error {
 	return err
 }
 
-// Drain asks a worker to leave once it has nothing to do; it is reserved no more.
-func (f *Fleet) Drain(name, reason string) {
+// Drain asks a worker to leave once it has handed over what it has; it is reserved no more. It is false
+// when the worker is not known.
+func (f *Fleet) Drain(name, reason string) (known bool) {
+	var w Worker
 	f.with(name, func(m *member) {
 		m.info.Draining, m.drain = true, reason
 		if m.session != nil {
 			m.session.box.send(drainMessage(reason))
 		}
+		w, known = m.snapshot(f.opts.Clock()), true
 	})
+	if known {
+		f.opts.Handler.Leaving(w, reason)
+	}
+	return known
+}
+
+// leaving notes that a worker wants to leave, so that no run reserves it any more.
+func (f *Fleet) leaving(s *session, reason string) {
+	f.with(s.worker.Name, func(m *member) {
+		if m.session == s {
+			m.info.Draining = true
+		}
+	})
+	f.opts.Handler.Leaving(s.worker, reason)
 }
 
 // Close ends every session with err: the term is over.

@@ -52,6 +52,10 @@ func (r *recorder) Detached(w Worker, _ string, goodbye bool) {
 	r.events <- event{kind: "detached", worker: w, goodbye: goodbye}
 }
 
+func (r *recorder) Leaving(w Worker, _ string) {
+	r.events <- event{kind: "leaving", worker: w}
+}
+
 func (r *recorder) Received(w Worker, m wire.Upward) {
 	r.events <- event{kind: "received", worker: w, message: m}
 }

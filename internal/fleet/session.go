@@ -149,6 +149,8 @@ func (s *session) receive(ctx context.Context, m *pb.AttachRequest) {
 		handler.Received(s.worker, wire.FinalFromProto(p.Final))
 	case *pb.AttachRequest_TaskResult:
 		handler.Received(s.worker, wire.TaskResultFromProto(p.TaskResult))
+	case *pb.AttachRequest_Leave:
+		s.fleet.leaving(s, p.Leave.GetReason())
 	case *pb.AttachRequest_File:
 		s.file(ctx, p.File)
 	}

@@ -95,7 +95,7 @@ func (m *member) resume(box *mailbox) {
 	case m.info.Run == "":
 		box.assign(wire.Assignment{})
 	}
-	if m.info.Draining {
+	if m.drain != "" {
 		box.send(drainMessage(m.drain))
 	}
 }

@@ -91,16 +91,17 @@ func New(opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Apply makes s what the engine does from now on. A State that is not newer than the one in force
-// changes nothing, so that it may be repeated.
+// Apply makes s what the engine does from now on, and returns the run time through which it had executed
+// what was in force until now: nothing that is due later has been started. A State that is not newer than the
+// one in force changes nothing, so that it may be repeated.
 //
 // When a lease has ended and shards have been taken away meanwhile, Apply must be called before
 // SetLease, else the engine counts arrivals that are no longer its own.
-func (e *Engine) Apply(s State) {
+func (e *Engine) Apply(s State) (executed time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.applied && s.Revision <= e.revision {
-		return
+		return e.covered
 	}
 	moved := !e.applied || !slices.Equal(e.ranges, s.Ranges) || !slices.Equal(e.history, s.History)
 	e.applied, e.revision = true, s.Revision
@@ -114,6 +115,7 @@ func (e *Engine) Apply(s State) {
 		p.permits = e.permits(p.plan, s.Permits)
 	}
 	e.waiter.Wake()
+	return e.covered
 }
 
 // configure passes the history and the ranges on to the phases that are not over.
@@ -138,7 +140,9 @@ func (e *Engine) permits(p *scenario.Phase, given map[string]int64) int64 {
 	}
 	owned := 0
 	for _, r := range e.ranges {
-		owned += r.To - r.From
+		if r.Until == 0 {
+			owned += r.To - r.From
+		}
 	}
 	return limit * int64(owned) / scenario.Shards // rounded down: the fleet must not exceed its cap
 }

@@ -32,7 +32,9 @@ func (o *openLoad) configure(e *Engine) {
 	o.stream.Set(o.curve, schedule.InPhase(e.ranges, e.timeline, p.start))
 	owned := 0
 	for _, r := range e.ranges {
-		owned += r.To - r.From
+		if r.Until == 0 { // what is being handed over is the others' already
+			owned += r.To - r.From
+		}
 	}
 	o.share, o.sent = float64(owned)/scenario.Shards, false
 }

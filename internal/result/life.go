@@ -14,6 +14,8 @@ type Life struct {
 	Capacity float64           `json:"capacity"`
 	Joined   time.Duration     `json:"joined_ns"`
 	Lost     *time.Duration    `json:"lost_ns,omitempty"` // run time at which it was given up
+	Left     *time.Duration    `json:"left_ns,omitempty"` // run time at which it had handed over all it had
+	Leaving  bool              `json:"leaving,omitempty"` // it is to hand over what it has
 	Gone     bool              `json:"gone,omitempty"`    // it is known to have stopped
 	Skew     *time.Duration    `json:"skew_ns,omitempty"` // how much later than T0 its load began
 	Closing  *Closing          `json:"closing,omitempty"` // what it said at its end

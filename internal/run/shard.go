@@ -23,14 +23,24 @@ type Owner struct {
 	Ranges []Range `json:"ranges"`
 }
 
-// Range is the positions [From, To), owned from run time Since on.
+// Range is the positions [From, To), owned from run time Since on, and until run time Until if that is
+// not 0: then they have been handed over to another owner, which has them from there on.
 type Range struct {
 	From  int           `json:"from"`
 	To    int           `json:"to"`
 	Since time.Duration `json:"since"`
+	Until time.Duration `json:"until,omitempty"`
 }
 
-// Validate reports ranges that are empty, beyond the ring or owned twice, and owners named twice.
+// Current reports whether the range is owned without an end.
+func (r Range) Current() bool { return r.Until == 0 }
+
+// overlaps reports whether two ranges have a position and an instant in common.
+func (r Range) overlaps(o Range) bool {
+	return r.From < o.To && o.From < r.To && (r.Current() || o.Since < r.Until) && (o.Current() || r.Since < o.Until)
+}
+
+// Validate reports ranges that are empty, beyond the ring or owned twice at a time, and owners named twice.
 func (m ShardMap) Validate() error {
 	seen := map[Member]bool{}
 	var all []Range
@@ -42,31 +52,45 @@ func (m ShardMap) Validate() error {
 		all = append(all, o.Ranges...)
 	}
 	slices.SortFunc(all, func(a, b Range) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
-	end := 0
+	var open []Range // that reach to where the next one begins
 	for _, g := range all {
-		if g.From < 0 || g.To > Positions || g.From >= g.To {
+		if g.From < 0 || g.To > Positions || g.From >= g.To || g.Until < 0 {
 			return fmt.Errorf("shard map %d: range [%d,%d) is not within [0,%d)", m.Revision, g.From, g.To, Positions)
 		}
-		if g.From < end {
+		open = slices.DeleteFunc(open, func(o Range) bool { return o.To <= g.From })
+		if slices.ContainsFunc(open, g.overlaps) {
 			return fmt.Errorf("shard map %d: position %d is owned twice", m.Revision, g.From)
 		}
-		end = g.To
+		open = append(open, g)
 	}
 	return nil
 }
 
-// Covered is the number of positions that have an owner.
+// Covered is the number of positions that have an owner whose ownership has no end.
 func (m ShardMap) Covered() int {
 	n := 0
 	for _, o := range m.Owners {
 		for _, g := range o.Ranges {
+			if g.Current() {
+				n += g.To - g.From
+			}
+		}
+	}
+	return n
+}
+
+// Positions returns how many positions a life of a worker owns without an end.
+func (m ShardMap) Positions(who Member) int {
+	n := 0
+	for _, g := range m.Ranges(who) {
+		if g.Current() {
 			n += g.To - g.From
 		}
 	}
 	return n
 }
 
-// Ranges returns what a life of a worker owns.
+// Ranges returns what a life of a worker owns, and what it has handed over lately.
 func (m ShardMap) Ranges(who Member) []Range {
 	for _, o := range m.Owners {
 		if o.Member == who {

@@ -188,7 +188,11 @@ func (r *runner) acknowledge(j *job) {
 func (r *runner) owners() []metric.Source {
 	out := make([]metric.Source, 0, len(r.run.Shards.Owners))
 	for _, o := range r.run.Shards.Owners {
-		out = append(out, metric.Source{Worker: o.Worker, Incarnation: o.Incarnation})
+		source := metric.Source{Worker: o.Worker, Incarnation: o.Incarnation}
+		if h := r.life(o.Member); h != nil && h.final != nil && r.ledger.Committed(source) >= h.final.LastSeq {
+			continue // there is nothing more to come
+		}
+		out = append(out, source)
 	}
 	return out
 }

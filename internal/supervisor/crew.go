@@ -21,6 +21,10 @@ type hand struct {
 	joined   time.Duration
 	here     bool           // it has attached in this term
 	lost     *time.Duration // run time at which it was given up, or had left early
+	left     *time.Duration // run time at which it had handed over everything, and told all
+	recruit  bool           // it prepares to join, and owns nothing yet
+	leaving  bool           // it is to hand over what it owns
+	stopped  bool           // it was told to stop, having handed that over
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
 
@@ -110,6 +114,10 @@ func (r *runner) reported(h *hand, s wire.Status) {
 		return
 	}
 	h.status = s
+	if h.recruit {
+		r.checkRecruit(h)
+		return
+	}
 	if s.State == wire.WorkerFailed && r.run.State != run.Stopping {
 		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: fmt.Sprintf("worker %s: %s", h.worker.Name, s.Error)})
 		return
@@ -124,11 +132,11 @@ func (r *runner) reported(h *hand, s wire.Status) {
 	}
 }
 
-// active yields the crew that has not been given up.
+// active yields the crew that has not been given up and has not left.
 func (r *runner) active() []*hand {
 	var out []*hand
 	for _, h := range r.crew {
-		if h.lost == nil {
+		if h.lost == nil && h.left == nil {
 			out = append(out, h)
 		}
 	}
@@ -139,6 +147,11 @@ func (r *runner) active() []*hand {
 		return 1
 	})
 	return out
+}
+
+// executing yields the active crew without those that only prepare to join.
+func (r *runner) executing() []*hand {
+	return slices.DeleteFunc(r.active(), func(h *hand) bool { return h.recruit })
 }
 
 // checkReady passes the barrier when every worker is ready.
@@ -193,7 +206,7 @@ func (r *runner) phaseStarted(name string) bool {
 // phaseOver reports whether a phase's schedule has ended and nothing of it is in flight, on every
 // worker that is still there.
 func (r *runner) phaseOver(name string) bool {
-	crew := r.active()
+	crew := r.executing()
 	for _, h := range crew {
 		i := slices.IndexFunc(h.status.Phases, func(p wire.PhaseStatus) bool { return p.Phase == name })
 		if i < 0 || !h.status.Phases[i].Ended || h.status.Phases[i].InFlight > 0 {
@@ -208,6 +221,9 @@ func (r *runner) phaseOver(name string) bool {
 func (r *runner) checkCrew() {
 	var lost []*hand
 	for _, h := range r.active() {
+		if r.checkLeft(h) {
+			continue
+		}
 		if r.through(h) && (!h.gone || r.run.State == run.Stopping || r.scheduled()) {
 			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
@@ -217,6 +233,9 @@ func (r *runner) checkCrew() {
 		}
 	}
 	if len(lost) == 0 {
+		if len(r.executing()) == 0 && len(r.active()) == 0 && r.run.State != run.Stopping {
+			r.expect(run.Event{Kind: run.WorkersLost, Reason: "no worker is left"})
+		}
 		return
 	}
 	now := r.now()
@@ -229,7 +248,9 @@ func (r *runner) checkCrew() {
 		r.lose(lost, 0)
 		return
 	}
-	r.replace(lost)
+	if owners := slices.DeleteFunc(slices.Clone(lost), func(h *hand) bool { return h.recruit }); len(owners) > 0 {
+		r.replace(owners)
+	}
 }
 
 // scheduled reports whether the schedules of all phases are over.
@@ -246,36 +267,36 @@ func (r *runner) scheduled() bool {
 
 // replace applies the scenario's policy to lost workers.
 func (r *runner) replace(lost []*hand) {
-	rest := r.active()
-	gone := len(r.crew) - len(rest)
-	part := float64(gone) / float64(len(r.crew))
-	reason := fmt.Sprintf("%d of %d workers lost", gone, len(r.crew))
-	if len(rest) == 0 || r.plan.Loss.Policy == "abort" || (gone > 1 && part > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
+	rest, gone, all := r.executing(), 0, 0
+	for _, h := range r.crew {
+		switch {
+		case h.recruit, h.left != nil:
+		case h.lost != nil:
+			gone, all = gone+1, all+1
+		default:
+			all++
+		}
+	}
+	reason := fmt.Sprintf("%d of %d workers lost", gone, all)
+	if r.plan.Loss.Policy == "abort" || (gone > 1 && float64(gone)/float64(all) > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
 		r.lose(lost, 0)
 		r.expect(run.Event{Kind: run.WorkersLost, Reason: reason})
 		return
 	}
-	var members []run.Member
-	for _, h := range lost {
-		members = append(members, h.member)
-	}
-	var heirs []share
-	if r.plan.Loss.Policy == "redistribute" {
-		for _, h := range rest {
-			heirs = append(heirs, share{h.member, h.worker.Capacity})
+	if len(rest) == 0 {
+		r.lose(lost, 0)
+		if r.seek(); len(r.active()) == 0 {
+			r.expect(run.Event{Kind: run.WorkersLost, Reason: reason})
 		}
+		return // else those who prepare get it all
 	}
-	at := r.now() + moveLead
-	until := at
-	if len(heirs) == 0 {
-		until = 0
+	if r.plan.Loss.Policy == "shed" {
+		r.lose(lost, 0)
+		r.reassign(nil, r.now(), reason)
+		return
 	}
-	r.lose(lost, until)
-	shards := move(r.run.Shards, members, heirs, at)
-	if err := r.step(run.Event{Kind: run.ShardsMoved, Shards: &shards, Reason: reason}); err != nil {
-		r.abandon(err)
-	}
+	at := r.now() + r.moveLead()
+	r.lose(lost, at)
+	r.abandonHanding(lost, at)
+	r.reassign(r.shares(rest), at, reason)
 }
-
-// moveLead is how far ahead of now shards are granted to their new owners.
-const moveLead = 500 * time.Millisecond

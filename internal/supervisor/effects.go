@@ -88,8 +88,8 @@ func (r *runner) validate() {
 func (r *runner) assignAll(goal wire.Goal) {
 	secrets := r.secrets()
 	for _, h := range r.crew {
-		if h.gone {
-			continue // its process has ended
+		if h.gone || h.left != nil {
+			continue // its process has ended, or it has nothing to do with the run any more
 		}
 		if h.here { // others are told when they attach
 			r.instruct(h, goal, secrets)
@@ -103,8 +103,11 @@ func (r *runner) instruct(h *hand, goal wire.Goal, secrets map[string]string) {
 	if h.gone {
 		return
 	}
-	if h.lost != nil {
+	switch {
+	case h.lost != nil, r.handedOver(h):
 		goal = wire.GoalStop // and it closes its books, so that what it did is told to the end
+	case h.recruit && goal == wire.GoalRun:
+		goal = wire.GoalPrepare
 	}
 	h.revision++
 	r.m.fleet.Assign(h.member, r.assignment(h, goal, secrets), r.plan.Grace)
@@ -133,16 +136,19 @@ func (r *runner) drainTime() time.Duration {
 }
 
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {
+	rec := r.stored // what is not recorded yet may never have been
 	a := wire.Assignment{
-		Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Secrets: secrets, Goal: goal,
-		T0: r.told0, ShardRevision: r.run.Shards.Revision, History: r.run.History,
+		Revision: h.revision, Run: r.id, PlanDigest: rec.Plan, Secrets: secrets, Goal: goal,
+		T0: r.told0, ShardRevision: rec.Shards.Revision, History: rec.History,
 		Drain: r.drainTime(),
 	}
-	if r.run.Setup.State == run.TaskDone && r.run.Setup.Saved != "" {
-		a.Setup = json.RawMessage(r.run.Setup.Saved)
+	if rec.Setup.State == run.TaskDone && rec.Setup.Saved != "" {
+		a.Setup = json.RawMessage(rec.Setup.Saved)
 	}
-	for _, g := range r.run.Shards.Ranges(h.member) {
-		a.Ranges = append(a.Ranges, wire.ShardRange{From: g.From, To: g.To, Since: g.Since})
+	for _, g := range rec.Shards.Ranges(h.member) {
+		if !r.withheld(g) {
+			a.Ranges = append(a.Ranges, wire.ShardRange{From: g.From, To: g.To, Since: g.Since, Until: g.Until})
+		}
 	}
 	if h.permits == nil {
 		r.allot(h)
@@ -192,9 +198,8 @@ func (r *runner) release() {
 	for source, seq := range r.ledger.Sources() {
 		r.m.fleet.Ack(source.Worker, []wire.Mark{{Run: r.id, Incarnation: source.Incarnation, Through: seq, Closed: true}})
 	}
-	for _, name := range r.crewNames() {
-		h := r.crew[name]
-		r.m.fleet.Ack(name, []wire.Mark{{Run: r.id, Incarnation: h.member.Incarnation, Closed: true}})
+	for _, h := range r.everybody() {
+		r.m.fleet.Ack(h.member.Worker, []wire.Mark{{Run: r.id, Incarnation: h.member.Incarnation, Closed: true}})
 	}
 }
 

@@ -51,6 +51,13 @@ func (m *Manager) Detached(w fleet.Worker, reason string, goodbye bool) {
 	}
 }
 
+// Leaving implements fleet.Handler.
+func (m *Manager) Leaving(w fleet.Worker, reason string) {
+	for _, r := range m.conducted() {
+		r.mail.post(func() { r.leaving(w, reason) })
+	}
+}
+
 // Received implements fleet.Handler.
 func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
 	id := wire.RunOf(msg)

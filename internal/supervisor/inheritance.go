@@ -97,6 +97,7 @@ func (r *runner) resumeLoad() {
 	if held < len(r.run.History) {
 		r.expect(run.Event{Kind: run.Restamped, Change: r.run.History[held].ID, Reason: "its coordinator ended before it was told"})
 	}
+	r.resumeHanding()
 	if r.run.Revision == before {
 		r.assignAll(r.goal())
 	}

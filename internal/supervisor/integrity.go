@@ -47,10 +47,15 @@ func inSeconds(d *time.Duration) *float64 {
 	return &s
 }
 
-// life returns the crew member of that life; nil when an earlier term had it.
+// life returns what is known of that life; nil when it never had a part.
 func (r *runner) life(m run.Member) *hand {
 	if h := r.crew[m.Worker]; h != nil && h.member == m {
 		return h
+	}
+	for _, h := range r.former {
+		if h.member == m {
+			return h
+		}
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 // enlist makes the crew of a run that an earlier term conducted out of its record. Nobody of it is here
 // before it attaches in this term; those that lived in the process of an earlier leader have ended with it.
-func enlist(head result.Head, process string) map[string]*hand {
-	crew := map[string]*hand{}
+func enlist(head result.Head, process string) (crew map[string]*hand, former []*hand) {
+	crew = map[string]*hand{}
 	ended := false
 	if n := len(head.Facts.Leaders); n > 0 {
 		last := head.Facts.Leaders[n-1].Process
@@ -27,15 +27,18 @@ func enlist(head result.Head, process string) map[string]*hand {
 			h.recall(head.Run.ID, head.Facts.Crew[i])
 		}
 		h.gone = h.gone || ended
+		if before := crew[m.Worker]; before != nil {
+			former = append(former, before)
+		}
 		crew[m.Worker] = h // the latest life of a worker is the one that counts
 	}
-	return crew
+	return crew, former
 }
 
 // recall takes what is recorded.
 func (h *hand) recall(runID string, l result.Life) {
 	h.worker.Labels, h.worker.Capacity = l.Labels, l.Capacity
-	h.joined, h.lost, h.gone = l.Joined, l.Lost, l.Gone
+	h.joined, h.lost, h.left, h.gone, h.leaving = l.Joined, l.Lost, l.Left, l.Gone, l.Leaving
 	if l.Skew != nil {
 		h.status = wire.Status{Run: runID, State: wire.WorkerRunning, Skew: *l.Skew}
 	}
@@ -48,16 +51,25 @@ func (h *hand) recall(runID string, l result.Life) {
 
 // lives is the record of the crew.
 func (r *runner) lives() []result.Life {
-	lives := make([]result.Life, 0, len(r.crew))
-	for _, name := range r.crewNames() {
-		lives = append(lives, r.crew[name].life())
+	lives := make([]result.Life, 0, len(r.former)+len(r.crew))
+	for _, h := range r.everybody() {
+		lives = append(lives, h.life())
 	}
 	return lives
 }
 
+// everybody is all lives of workers that have been with the run.
+func (r *runner) everybody() []*hand {
+	all := slices.Clone(r.former)
+	for _, name := range r.crewNames() {
+		all = append(all, r.crew[name])
+	}
+	return all
+}
+
 func (h *hand) life() result.Life {
 	l := result.Life{
-		Member: h.member, Labels: h.worker.Labels, Capacity: h.worker.Capacity, Joined: h.joined, Lost: h.lost, Gone: h.gone,
+		Member: h.member, Labels: h.worker.Labels, Capacity: h.worker.Capacity, Joined: h.joined, Lost: h.lost, Left: h.left, Gone: h.gone, Leaving: h.leaving,
 	}
 	if h.status.State >= wire.WorkerRunning {
 		skew := h.status.Skew

@@ -25,9 +25,15 @@ type loss struct {
 // what was theirs may be another's.
 func (r *runner) lose(lost []*hand, until time.Duration) {
 	for _, h := range lost {
-		r.losses = append(r.losses, loss{
-			member: h.member, ranges: slices.Clone(r.run.Shards.Ranges(h.member)), at: *h.lost, until: until,
-		})
+		if ranges := r.run.Shards.Ranges(h.member); len(ranges) > 0 {
+			ranges = slices.Clone(ranges)
+			for i, g := range ranges {
+				if slices.ContainsFunc(r.handings, func(o *handing) bool { return o.at == g.Until && slices.Contains(o.givers, h) }) {
+					ranges[i].Until = 0 // the takers have it only when those who have all of it do
+				}
+			}
+			r.losses = append(r.losses, loss{member: h.member, ranges: ranges, at: *h.lost, until: until})
+		}
 		h.revision++
 		stop := wire.Assignment{Revision: h.revision, Run: r.id, PlanDigest: r.run.Plan, Goal: wire.GoalStop, T0: r.told0, ShardRevision: r.run.Shards.Revision + 1, History: r.run.History, Drain: r.drainTime()}
 		if h.gone {
@@ -46,16 +52,17 @@ type account struct {
 	closed    map[metric.Source]bool // sources that have said that they are through, and whose batches are all there
 	end       time.Duration          // run time at which the load ended
 	completed bool                   // by itself
+	moved     bool                   // shards have had more than one owner
 }
 
 // account takes what is needed from the run; the run must be past its last batch.
 func (r *runner) account() account {
-	a := account{plan: r.plan, history: r.run.History, sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now()}
+	a := account{plan: r.plan, history: r.run.History, sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now(), moved: r.run.Shards.Revision > 1}
 	if s := r.run.Stop; s != nil {
 		a.completed = s.Kind == run.StopCompleted
 		a.end = s.At
 	}
-	for _, h := range r.crew {
+	for _, h := range r.everybody() {
 		if h.final != nil && r.complete(h) {
 			a.closed[sourceOf(h.member)] = true
 		}
@@ -68,9 +75,6 @@ func (r *runner) account() account {
 // Of the closed model nothing can be derived: an iteration is planned when it starts.
 func (a account) missing() map[string]report.Missing {
 	out := map[string]report.Missing{}
-	if len(a.losses) == 0 {
-		return out
-	}
 	timeline := run.NewTimeline(a.history)
 	starts := schedule.Starts(a.plan.Phases, timeline)
 	for i := range a.plan.Phases {
@@ -96,8 +100,15 @@ func (a account) missing() map[string]report.Missing {
 		}
 		if told, regular := a.planned(p.Name); a.completed && regular {
 			// The schedule ran to its end, so that the number of all arrivals decides: one that was due at
-			// the end of a worker's last batch and fired after it is among the unknown ones.
-			m.Unknown = max(0, count([]schedule.Range{{From: 0, To: run.Positions}})-told-m.WorkerLost)
+			// the end of a worker's last batch and fired after it is among the unknown ones, as is whatever else
+			// stands in no book.
+			all := schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)).Count()
+			if p.Arrivals == schedule.Poisson {
+				if all = told; len(a.losses) > 0 || a.moved { // they must be walked through to be counted
+					all = count([]schedule.Range{{From: 0, To: run.Positions}})
+				}
+			}
+			m.Unknown = max(0, all-told-m.WorkerLost)
 		}
 		if m != (report.Missing{}) {
 			out[p.Name] = m
@@ -127,8 +138,12 @@ func (a account) stretches(l loss, covered *metric.Part) (unknown, lost []schedu
 		return append(to, schedule.Range{From: g.From, To: g.To, Since: from, Until: until})
 	}
 	for _, g := range l.ranges {
-		unknown = add(unknown, g, told, min(given, until))
-		lost = add(lost, g, given, until)
+		end := until
+		if !g.Current() {
+			end = min(end, g.Until) // from there on it is another's, who tells of it
+		}
+		unknown = add(unknown, g, told, min(given, end))
+		lost = add(lost, g, given, end)
 	}
 	return unknown, lost
 }

@@ -61,6 +61,8 @@ type Fleet interface {
 	// Worker returns what is known of a worker now.
 	Worker(name string) (fleet.Worker, bool)
 	Assign(to run.Member, a wire.Assignment, lease time.Duration)
+	// Dismiss frees one worker of its run.
+	Dismiss(who run.Member)
 	Ack(name string, marks []wire.Mark)
 	Nack(name string, n wire.Nack)
 	Task(to run.Member, t wire.Task) error

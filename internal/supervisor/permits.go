@@ -83,7 +83,7 @@ func (r *runner) shareCaps() {
 		}
 		all := make([]allotment, len(hands))
 		for i, h := range hands {
-			all[i] = allotment{weight: r.positions(h), used: r.view.inFlightOf(p.Name, h.worker.Name), held: h.held[p.Name]}
+			all[i] = allotment{weight: r.weight(h), used: r.view.inFlightOf(p.Name, h.worker.Name), held: h.held[p.Name]}
 		}
 		for i, n := range redivide(p.MaxInFlight, all) {
 			h := hands[i]
@@ -114,11 +114,20 @@ func (r *runner) allot(h *hand) {
 	h.held = maps.Clone(h.permits)
 }
 
+// weight is what a worker counts for when permits are divided. One that is to join counts already, so that it
+// has permits when it begins.
+func (r *runner) weight(h *hand) float64 {
+	if !h.recruit {
+		return r.positions(h)
+	}
+	all := 0.0
+	for _, w := range r.active() {
+		all += w.worker.Capacity
+	}
+	return run.Positions * h.worker.Capacity / all
+}
+
 // positions returns how many positions of the ring a worker owns.
 func (r *runner) positions(h *hand) float64 {
-	n := 0
-	for _, g := range r.run.Shards.Ranges(h.member) {
-		n += g.To - g.From
-	}
-	return float64(n)
+	return float64(r.run.Shards.Positions(h.member))
 }

@@ -39,6 +39,13 @@ func (q *queue) nudge() {
 	}
 }
 
+// wants reports whether a run waits for workers that may carry the labels.
+func (q *queue) wants(match map[string]string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.waiting, func(w *runner) bool { return overlap(match, w.plan.Workers.Match) })
+}
+
 // ahead returns the run that waits longer for the same workers; nil: none does.
 func (q *queue) ahead(r *runner) *runner {
 	q.mu.Lock()

@@ -22,12 +22,14 @@ type executed struct {
 	seq     uint64
 	second  int64
 	totals  wire.Totals
-	open    metric.Second
+
+	handOverTo, heard, covered time.Duration
+	open                       metric.Second
 }
 
 func (x *executed) status(s wire.WorkerState, ended bool) {
 	a := x.state()
-	st := wire.Status{Run: x.id, Revision: a.Revision, State: s, Changes: len(a.History), Permits: a.Permits}
+	st := wire.Status{Run: x.id, Revision: a.Revision, State: s, Changes: len(a.History), HandOver: x.handOverTo, Heard: x.heard, Permits: a.Permits}
 	for _, p := range x.plan.Phases {
 		st.Phases = append(st.Phases, wire.PhaseStatus{Phase: p.Name, Started: s >= wire.WorkerRunning, Ended: ended || x.phaseEnded(p)})
 	}
@@ -55,11 +57,16 @@ func (x *executed) begin() {
 	x.mu.Lock()
 	told := x.wanted.T0
 	x.mu.Unlock()
+	if told == nil {
+		return // it was dismissed just now
+	}
 	own := x.fleet.own(*told)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.t0 == nil {
 		x.t0 = &own
+		x.second = max(0, (x.fleet.clock()-own)/int64(time.Second))
+		x.open = metric.NewSecond(x.second)
 	}
 }
 
@@ -116,6 +123,9 @@ func (x *executed) fire(a wire.Assignment) {
 	timeline := run.NewTimeline(a.History)
 	starts := schedule.Starts(x.plan.Phases, timeline)
 	now := x.now()
+	if to := a.HandOver(); to > x.handOverTo {
+		x.handOverTo, x.heard = to, x.covered
+	}
 	for i := range x.plan.Phases {
 		p := &x.plan.Phases[i]
 		start, known := starts[p.Name]
@@ -131,7 +141,7 @@ func (x *executed) fire(a wire.Assignment) {
 		if x.applied != a.Revision || fresh {
 			var ranges []schedule.Range
 			for _, r := range a.Ranges {
-				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since})
+				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
 			}
 			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
 		}
@@ -150,6 +160,7 @@ func (x *executed) fire(a wire.Assignment) {
 		}
 	}
 	x.applied = a.Revision
+	x.covered = now
 	x.advance(now)
 }
 

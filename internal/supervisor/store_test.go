@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"proofload/internal/result"
 	"proofload/internal/result/blob"
@@ -57,6 +58,7 @@ type term struct {
 	over    bool // another leads
 	limit   int  // of a value in bytes; 0: none
 	trouble trouble
+	slow    time.Duration // how long a write takes
 }
 
 // Epoch implements result.Heads.
@@ -64,6 +66,10 @@ func (t *term) Epoch() int64 { return t.epoch }
 
 // Commit implements result.Heads.
 func (t *term) Commit(_ context.Context, writes []result.Write) (int64, error) {
+	t.mu.Lock()
+	slow := t.slow
+	t.mu.Unlock()
+	time.Sleep(slow)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"proofload/internal/fleet"
@@ -23,6 +24,7 @@ type robot struct {
 	labels      map[string]string
 	capacity    float64
 	remote      bool
+	draining    bool
 	bound       time.Duration // on its clock
 
 	mu       sync.Mutex
@@ -67,7 +69,7 @@ type robots struct {
 	mu      sync.Mutex
 	all     map[string]*robot
 	manager *Manager
-	ahead   time.Duration // of the leader's clock
+	ahead   atomic.Int64 // of the leader's clock, nanoseconds
 }
 
 // clock is that of the robots.
@@ -77,7 +79,7 @@ func (f *robots) clock() int64 { return int64(time.Since(f.begin)) }
 func (f *robots) away(ahead time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ahead = ahead
+	f.ahead.Store(int64(ahead))
 	for _, w := range f.all {
 		w.mu.Lock()
 		w.run = "" // whom it belongs to is what the next leader says
@@ -99,18 +101,10 @@ func (f *robots) boss() *Manager {
 }
 
 // own translates a reading of the leader's clock.
-func (f *robots) own(reading int64) int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return reading - int64(f.ahead)
-}
+func (f *robots) own(reading int64) int64 { return reading - f.ahead.Load() }
 
 // offset is the robots' clock minus the leader's.
-func (f *robots) offset() time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return -f.ahead
-}
+func (f *robots) offset() time.Duration { return -time.Duration(f.ahead.Load()) }
 
 // reattach has every robot that is there introduce itself to the new leader.
 func (f *robots) reattach() {
@@ -184,18 +178,20 @@ func (f *robots) get(name string) *robot {
 	return f.all[name]
 }
 
-// join starts a worker.
+// join starts a worker, which attaches.
 func (f *robots) join(name string, incarnation int64, outbox ...wire.OutboxState) *robot {
+	w := f.enter(name, incarnation)
+	f.boss().Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
+	return w
+}
+
+// enter starts a worker.
+func (f *robots) enter(name string, incarnation int64) *robot {
 	w := &robot{fleet: f, name: name, incarnation: incarnation, capacity: 1, wake: make(chan struct{}, 1), quit: make(chan struct{})}
 	f.mu.Lock()
-	old := f.all[name]
-	if old != nil {
-		w.run = old.run
-	}
 	f.all[name] = w
 	f.mu.Unlock()
 	f.wg.Go(w.live)
-	f.boss().Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
 	return w
 }
 
@@ -225,7 +221,7 @@ func (f *robots) stop() {
 func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Loopback: !w.remote, Bound: w.bound}
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
 	}
@@ -241,7 +237,7 @@ func (f *robots) Reserve(runID string, match map[string]string, least int) (take
 	defer f.mu.Unlock()
 	var free []*robot
 	for _, w := range f.all {
-		if i := w.info(); i.Connected && i.Run == "" && i.Matches(match) {
+		if i := w.info(); i.Connected && !i.Draining && i.Run == "" && i.Matches(match) {
 			free = append(free, w)
 		}
 	}
@@ -275,6 +271,26 @@ func (f *robots) Release(runID string) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// Dismiss implements Fleet.
+func (f *robots) Dismiss(who run.Member) {
+	w := f.get(who.Worker)
+	if w == nil || w.incarnation != who.Incarnation {
+		return
+	}
+	w.mu.Lock()
+	w.run, w.wanted = "", wire.Assignment{}
+	w.mu.Unlock()
+	w.poke()
+}
+
+// leave has a worker hand over what it has.
+func (w *robot) leave() {
+	w.mu.Lock()
+	w.draining = true
+	w.mu.Unlock()
+	w.fleet.boss().Leaving(w.info(), "maintenance")
 }
 
 // Worker implements Fleet.

@@ -34,7 +34,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 		if r.GetFrom() >= r.GetTo() || r.GetTo() > scenario.Shards {
 			return a, fmt.Errorf("assignment %d of run %s: shard range [%d, %d) outside the ring", a.Revision, a.Run, r.GetFrom(), r.GetTo())
 		}
-		a.Ranges = append(a.Ranges, ShardRange{From: int(r.GetFrom()), To: int(r.GetTo()), Since: time.Duration(r.GetSinceNanos())})
+		a.Ranges = append(a.Ranges, ShardRange{From: int(r.GetFrom()), To: int(r.GetTo()), Since: time.Duration(r.GetSinceNanos()), Until: time.Duration(r.GetUntilNanos())})
 	}
 	for _, c := range m.GetHistory() {
 		change, err := ChangeFromProto(c)
@@ -68,7 +68,7 @@ func StatusFromProto(m *pb.AssignmentStatus) *Status {
 	s := &Status{
 		Run: m.GetRunId(), Revision: m.GetRevision(), State: WorkerState(m.GetState()),
 		Error: m.GetError(), Skew: time.Duration(m.GetStartSkewNanos()), T0: m.T0Nanos,
-		Changes: int(m.GetChanges()), Permits: m.GetPermits(),
+		Changes: int(m.GetChanges()), HandOver: time.Duration(m.GetHandOverNanos()), Heard: time.Duration(m.GetHandOverHeardNanos()), Permits: m.GetPermits(),
 	}
 	for _, p := range m.GetPhases() {
 		s.Phases = append(s.Phases, PhaseStatus{Phase: p.GetPhase(), Started: p.GetStarted(), Ended: p.GetEnded(), InFlight: p.GetInFlight()})

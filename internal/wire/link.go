@@ -21,10 +21,11 @@ const (
 	GoalStop
 )
 
-// ShardRange is a range of positions of the shard ring, [From, To), owned from run time Since on.
+// ShardRange is a range of positions of the shard ring, [From, To), owned from run time Since on, and up to
+// Until if that is not 0.
 type ShardRange struct {
-	From, To int
-	Since    time.Duration
+	From, To     int
+	Since, Until time.Duration
 }
 
 // Assignment is all that one worker shall do; a later one replaces an earlier one. Run is empty
@@ -44,6 +45,15 @@ type Assignment struct {
 	History       run.History
 	Permits       map[string]int64 // in-flight permits of this worker by phase
 	Drain         time.Duration    // how long work in flight may take once Goal is GoalStop
+}
+
+// HandOver is the run time up to which the assignment tells of hand-overs; 0: of none.
+func (a Assignment) HandOver() time.Duration {
+	var last time.Duration
+	for _, r := range a.Ranges {
+		last = max(last, r.Until)
+	}
+	return last
 }
 
 // WorkerState is how far a worker is with a run; it only grows within a run, so that of two
@@ -78,6 +88,8 @@ type Status struct {
 	Phases   []PhaseStatus
 	Skew     time.Duration    // how much later than T0 the engine was running
 	T0       *int64           // as this worker holds it, on the leader's clock
+	HandOver time.Duration    // run time up to which it has heard of what it hands over
+	Heard    time.Duration    // run time through which it had executed its part when it heard of the last
 	Changes  int              // how many changes of the history it has been told of
 	Permits  map[string]int64 // in-flight permits that it goes by, by phase
 }

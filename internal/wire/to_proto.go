@@ -28,7 +28,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 		Permits: a.Permits, Drain: durationpb.New(a.Drain),
 	}
 	for _, r := range a.Ranges {
-		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since)})
+		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since), UntilNanos: int64(r.Until)})
 	}
 	for _, c := range a.History {
 		m.History = append(m.History, ChangeToProto(c))
@@ -51,7 +51,7 @@ func StatusToProto(s *Status) *pb.AssignmentStatus {
 	}
 	m := &pb.AssignmentStatus{
 		RunId: s.Run, Revision: s.Revision, State: pb.WorkerRunState(s.State),
-		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), Permits: s.Permits,
+		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), Permits: s.Permits,
 	}
 	for _, p := range s.Phases {
 		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})

@@ -146,7 +146,7 @@ func (x Assignment_Goal) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Assignment_Goal.Descriptor instead.
 func (Assignment_Goal) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Reason says why a batch was refused.
@@ -207,7 +207,7 @@ func (x Nack_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Nack_Reason.Descriptor instead.
 func (Nack_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17, 0}
 }
 
 // AttachRequest is one message from a worker.
@@ -225,6 +225,7 @@ type AttachRequest struct {
 	//	*AttachRequest_File
 	//	*AttachRequest_TaskResult
 	//	*AttachRequest_Goodbye
+	//	*AttachRequest_Leave
 	Payload       isAttachRequest_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -339,6 +340,15 @@ func (x *AttachRequest) GetGoodbye() *Goodbye {
 	return nil
 }
 
+func (x *AttachRequest) GetLeave() *Leave {
+	if x != nil {
+		if x, ok := x.Payload.(*AttachRequest_Leave); ok {
+			return x.Leave
+		}
+	}
+	return nil
+}
+
 type isAttachRequest_Payload interface {
 	isAttachRequest_Payload()
 }
@@ -383,6 +393,11 @@ type AttachRequest_Goodbye struct {
 	Goodbye *Goodbye `protobuf:"bytes,8,opt,name=goodbye,proto3,oneof"`
 }
 
+type AttachRequest_Leave struct {
+	// Says that the worker is to end soon.
+	Leave *Leave `protobuf:"bytes,9,opt,name=leave,proto3,oneof"`
+}
+
 func (*AttachRequest_Hello) isAttachRequest_Payload() {}
 
 func (*AttachRequest_Heartbeat) isAttachRequest_Payload() {}
@@ -398,6 +413,8 @@ func (*AttachRequest_File) isAttachRequest_Payload() {}
 func (*AttachRequest_TaskResult) isAttachRequest_Payload() {}
 
 func (*AttachRequest_Goodbye) isAttachRequest_Payload() {}
+
+func (*AttachRequest_Leave) isAttachRequest_Payload() {}
 
 // AttachResponse is one message to a worker.
 type AttachResponse struct {
@@ -752,6 +769,53 @@ func (x *Hello) GetIncarnation() int64 {
 	return 0
 }
 
+// Leave asks the coordinator to hand the worker's part of its run over to others. The worker goes on with
+// it until the time at which they have it, and then says goodbye.
+type Leave struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Leave) Reset() {
+	*x = Leave{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Leave) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Leave) ProtoMessage() {}
+
+func (x *Leave) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Leave.ProtoReflect.Descriptor instead.
+func (*Leave) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Leave) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Host describes the machine of a worker.
 type Host struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -769,7 +833,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +845,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +858,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Host) GetCpus() uint32 {
@@ -842,7 +906,7 @@ type OutboxState struct {
 
 func (x *OutboxState) Reset() {
 	*x = OutboxState{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +918,7 @@ func (x *OutboxState) String() string {
 func (*OutboxState) ProtoMessage() {}
 
 func (x *OutboxState) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +931,7 @@ func (x *OutboxState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxState.ProtoReflect.Descriptor instead.
 func (*OutboxState) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OutboxState) GetRunId() string {
@@ -919,7 +983,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +995,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1008,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Welcome) GetSessionId() string {
@@ -1006,7 +1070,7 @@ type CommittedMark struct {
 
 func (x *CommittedMark) Reset() {
 	*x = CommittedMark{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1082,7 @@ func (x *CommittedMark) String() string {
 func (*CommittedMark) ProtoMessage() {}
 
 func (x *CommittedMark) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1095,7 @@ func (x *CommittedMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommittedMark.ProtoReflect.Descriptor instead.
 func (*CommittedMark) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CommittedMark) GetRunId() string {
@@ -1084,7 +1148,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1160,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1173,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Heartbeat) GetNumber() uint64 {
@@ -1171,7 +1235,7 @@ type HeartbeatReply struct {
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1247,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1260,7 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HeartbeatReply) GetNumber() uint64 {
@@ -1235,14 +1299,16 @@ type ShardRange struct {
 	// Position after the last.
 	To uint32 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
 	// Run time from which the range is owned, in nanoseconds since T0.
-	SinceNanos    int64 `protobuf:"varint,3,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`
+	SinceNanos int64 `protobuf:"varint,3,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`
+	// Run time up to which it is owned, because another worker has it from there on; 0: without an end.
+	UntilNanos    int64 `protobuf:"varint,4,opt,name=until_nanos,json=untilNanos,proto3" json:"until_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShardRange) Reset() {
 	*x = ShardRange{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1320,7 @@ func (x *ShardRange) String() string {
 func (*ShardRange) ProtoMessage() {}
 
 func (x *ShardRange) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1333,7 @@ func (x *ShardRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardRange.ProtoReflect.Descriptor instead.
 func (*ShardRange) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ShardRange) GetFrom() uint32 {
@@ -1287,6 +1353,13 @@ func (x *ShardRange) GetTo() uint32 {
 func (x *ShardRange) GetSinceNanos() int64 {
 	if x != nil {
 		return x.SinceNanos
+	}
+	return 0
+}
+
+func (x *ShardRange) GetUntilNanos() int64 {
+	if x != nil {
+		return x.UntilNanos
 	}
 	return 0
 }
@@ -1312,7 +1385,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1397,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1410,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Change) GetId() string {
@@ -1415,7 +1488,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1500,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1513,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Assignment) GetRevision() uint64 {
@@ -1548,14 +1621,19 @@ type AssignmentStatus struct {
 	// behind them, because nobody can have acted on it.
 	Changes uint32 `protobuf:"varint,8,opt,name=changes,proto3" json:"changes,omitempty"`
 	// In-flight permits that the worker goes by, by phase.
-	Permits       map[string]int64 `protobuf:"bytes,9,rep,name=permits,proto3" json:"permits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Permits map[string]int64 `protobuf:"bytes,9,rep,name=permits,proto3" json:"permits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Largest until_nanos of the ranges that the worker goes by: it has heard of every hand-over up to there.
+	HandOverNanos int64 `protobuf:"varint,10,opt,name=hand_over_nanos,json=handOverNanos,proto3" json:"hand_over_nanos,omitempty"`
+	// Run time through which the worker had executed its part when it heard of the last of them: what was due
+	// up to there it has fired.
+	HandOverHeardNanos int64 `protobuf:"varint,11,opt,name=hand_over_heard_nanos,json=handOverHeardNanos,proto3" json:"hand_over_heard_nanos,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *AssignmentStatus) Reset() {
 	*x = AssignmentStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1645,7 @@ func (x *AssignmentStatus) String() string {
 func (*AssignmentStatus) ProtoMessage() {}
 
 func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1658,7 @@ func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignmentStatus.ProtoReflect.Descriptor instead.
 func (*AssignmentStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AssignmentStatus) GetRunId() string {
@@ -1646,6 +1724,20 @@ func (x *AssignmentStatus) GetPermits() map[string]int64 {
 	return nil
 }
 
+func (x *AssignmentStatus) GetHandOverNanos() int64 {
+	if x != nil {
+		return x.HandOverNanos
+	}
+	return 0
+}
+
+func (x *AssignmentStatus) GetHandOverHeardNanos() int64 {
+	if x != nil {
+		return x.HandOverHeardNanos
+	}
+	return 0
+}
+
 // PhaseStatus is how far one phase is on one worker.
 type PhaseStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1663,7 +1755,7 @@ type PhaseStatus struct {
 
 func (x *PhaseStatus) Reset() {
 	*x = PhaseStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1767,7 @@ func (x *PhaseStatus) String() string {
 func (*PhaseStatus) ProtoMessage() {}
 
 func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1780,7 @@ func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseStatus.ProtoReflect.Descriptor instead.
 func (*PhaseStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PhaseStatus) GetPhase() string {
@@ -1736,7 +1828,7 @@ type MetricsBatch struct {
 
 func (x *MetricsBatch) Reset() {
 	*x = MetricsBatch{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1840,7 @@ func (x *MetricsBatch) String() string {
 func (*MetricsBatch) ProtoMessage() {}
 
 func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1853,7 @@ func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsBatch.ProtoReflect.Descriptor instead.
 func (*MetricsBatch) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MetricsBatch) GetRunId() string {
@@ -1803,7 +1895,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1907,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1920,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ack) GetMarks() []*CommittedMark {
@@ -1857,7 +1949,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +1961,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +1974,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Nack) GetRunId() string {
@@ -1937,7 +2029,7 @@ type Final struct {
 
 func (x *Final) Reset() {
 	*x = Final{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2041,7 @@ func (x *Final) String() string {
 func (*Final) ProtoMessage() {}
 
 func (x *Final) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2054,7 @@ func (x *Final) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Final.ProtoReflect.Descriptor instead.
 func (*Final) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Final) GetRunId() string {
@@ -2012,7 +2104,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2116,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2129,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Totals) GetPlanned() int64 {
@@ -2088,7 +2180,7 @@ type FileRequest struct {
 
 func (x *FileRequest) Reset() {
 	*x = FileRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2192,7 @@ func (x *FileRequest) String() string {
 func (*FileRequest) ProtoMessage() {}
 
 func (x *FileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2205,7 @@ func (x *FileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
 func (*FileRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FileRequest) GetDigest() string {
@@ -2149,7 +2241,7 @@ type FileChunk struct {
 
 func (x *FileChunk) Reset() {
 	*x = FileChunk{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2253,7 @@ func (x *FileChunk) String() string {
 func (*FileChunk) ProtoMessage() {}
 
 func (x *FileChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2266,7 @@ func (x *FileChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChunk.ProtoReflect.Descriptor instead.
 func (*FileChunk) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FileChunk) GetDigest() string {
@@ -2227,7 +2319,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2331,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2344,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Task) GetTaskId() string {
@@ -2295,7 +2387,7 @@ type TaskResult struct {
 
 func (x *TaskResult) Reset() {
 	*x = TaskResult{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2399,7 @@ func (x *TaskResult) String() string {
 func (*TaskResult) ProtoMessage() {}
 
 func (x *TaskResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2412,7 @@ func (x *TaskResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskResult.ProtoReflect.Descriptor instead.
 func (*TaskResult) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TaskResult) GetTaskId() string {
@@ -2369,7 +2461,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2473,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2486,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Drain) GetReason() string {
@@ -2415,7 +2507,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2519,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2532,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -2454,7 +2546,7 @@ var File_proofload_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\xc0\x03\n" +
+	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\xed\x03\n" +
 	"\rAttachRequest\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x13.proofload.v1.HelloH\x00R\x05hello\x127\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x17.proofload.v1.HeartbeatH\x00R\theartbeat\x128\n" +
@@ -2464,7 +2556,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x04file\x18\x06 \x01(\v2\x19.proofload.v1.FileRequestH\x00R\x04file\x12;\n" +
 	"\vtask_result\x18\a \x01(\v2\x18.proofload.v1.TaskResultH\x00R\n" +
 	"taskResult\x121\n" +
-	"\agoodbye\x18\b \x01(\v2\x15.proofload.v1.GoodbyeH\x00R\agoodbyeB\t\n" +
+	"\agoodbye\x18\b \x01(\v2\x15.proofload.v1.GoodbyeH\x00R\agoodbye\x12+\n" +
+	"\x05leave\x18\t \x01(\v2\x13.proofload.v1.LeaveH\x00R\x05leaveB\t\n" +
 	"\apayload\"\xb5\x03\n" +
 	"\x0eAttachResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x121\n" +
@@ -2498,7 +2591,9 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vincarnation\x18\r \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vincarnation\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\")\n" +
+	"\x05Leave\x12 \n" +
+	"\x06reason\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06reason\"\x89\x01\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12!\n" +
 	"\fmemory_bytes\x18\x02 \x01(\x04R\vmemoryBytes\x12$\n" +
@@ -2538,13 +2633,15 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x0ereceived_nanos\x18\x02 \x01(\x03R\rreceivedNanos\x12\x1d\n" +
 	"\n" +
 	"sent_nanos\x18\x03 \x01(\x03R\tsentNanos\x12/\n" +
-	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"g\n" +
+	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\x91\x01\n" +
 	"\n" +
 	"ShardRange\x12\x1d\n" +
 	"\x04from\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x10\x80\x80\x01R\x04from\x12\x19\n" +
 	"\x02to\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x80\x80\x01R\x02to\x12\x1f\n" +
 	"\vsince_nanos\x18\x03 \x01(\x03R\n" +
-	"sinceNanos\"\x8d\x01\n" +
+	"sinceNanos\x12(\n" +
+	"\vuntil_nanos\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
+	"untilNanos\"\x8d\x01\n" +
 	"\x06Change\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
@@ -2580,7 +2677,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xb6\x03\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\x91\x04\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -2590,7 +2687,10 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x10start_skew_nanos\x18\x06 \x01(\x03R\x0estartSkewNanos\x12\x1e\n" +
 	"\bt0_nanos\x18\a \x01(\x03H\x00R\at0Nanos\x88\x01\x01\x12\x18\n" +
 	"\achanges\x18\b \x01(\rR\achanges\x12E\n" +
-	"\apermits\x18\t \x03(\v2+.proofload.v1.AssignmentStatus.PermitsEntryR\apermits\x1a:\n" +
+	"\apermits\x18\t \x03(\v2+.proofload.v1.AssignmentStatus.PermitsEntryR\apermits\x12&\n" +
+	"\x0fhand_over_nanos\x18\n" +
+	" \x01(\x03R\rhandOverNanos\x121\n" +
+	"\x15hand_over_heard_nanos\x18\v \x01(\x03R\x12handOverHeardNanos\x1a:\n" +
 	"\fPermitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +
@@ -2681,7 +2781,7 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
@@ -2689,79 +2789,81 @@ var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(*AttachRequest)(nil),       // 3: proofload.v1.AttachRequest
 	(*AttachResponse)(nil),      // 4: proofload.v1.AttachResponse
 	(*Hello)(nil),               // 5: proofload.v1.Hello
-	(*Host)(nil),                // 6: proofload.v1.Host
-	(*OutboxState)(nil),         // 7: proofload.v1.OutboxState
-	(*Welcome)(nil),             // 8: proofload.v1.Welcome
-	(*CommittedMark)(nil),       // 9: proofload.v1.CommittedMark
-	(*Heartbeat)(nil),           // 10: proofload.v1.Heartbeat
-	(*HeartbeatReply)(nil),      // 11: proofload.v1.HeartbeatReply
-	(*ShardRange)(nil),          // 12: proofload.v1.ShardRange
-	(*Change)(nil),              // 13: proofload.v1.Change
-	(*Assignment)(nil),          // 14: proofload.v1.Assignment
-	(*AssignmentStatus)(nil),    // 15: proofload.v1.AssignmentStatus
-	(*PhaseStatus)(nil),         // 16: proofload.v1.PhaseStatus
-	(*MetricsBatch)(nil),        // 17: proofload.v1.MetricsBatch
-	(*Ack)(nil),                 // 18: proofload.v1.Ack
-	(*Nack)(nil),                // 19: proofload.v1.Nack
-	(*Final)(nil),               // 20: proofload.v1.Final
-	(*Totals)(nil),              // 21: proofload.v1.Totals
-	(*FileRequest)(nil),         // 22: proofload.v1.FileRequest
-	(*FileChunk)(nil),           // 23: proofload.v1.FileChunk
-	(*Task)(nil),                // 24: proofload.v1.Task
-	(*TaskResult)(nil),          // 25: proofload.v1.TaskResult
-	(*Drain)(nil),               // 26: proofload.v1.Drain
-	(*Goodbye)(nil),             // 27: proofload.v1.Goodbye
-	nil,                         // 28: proofload.v1.Hello.LabelsEntry
-	nil,                         // 29: proofload.v1.Assignment.SecretsEntry
-	nil,                         // 30: proofload.v1.Assignment.PermitsEntry
-	nil,                         // 31: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),          // 32: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
+	(*Leave)(nil),               // 6: proofload.v1.Leave
+	(*Host)(nil),                // 7: proofload.v1.Host
+	(*OutboxState)(nil),         // 8: proofload.v1.OutboxState
+	(*Welcome)(nil),             // 9: proofload.v1.Welcome
+	(*CommittedMark)(nil),       // 10: proofload.v1.CommittedMark
+	(*Heartbeat)(nil),           // 11: proofload.v1.Heartbeat
+	(*HeartbeatReply)(nil),      // 12: proofload.v1.HeartbeatReply
+	(*ShardRange)(nil),          // 13: proofload.v1.ShardRange
+	(*Change)(nil),              // 14: proofload.v1.Change
+	(*Assignment)(nil),          // 15: proofload.v1.Assignment
+	(*AssignmentStatus)(nil),    // 16: proofload.v1.AssignmentStatus
+	(*PhaseStatus)(nil),         // 17: proofload.v1.PhaseStatus
+	(*MetricsBatch)(nil),        // 18: proofload.v1.MetricsBatch
+	(*Ack)(nil),                 // 19: proofload.v1.Ack
+	(*Nack)(nil),                // 20: proofload.v1.Nack
+	(*Final)(nil),               // 21: proofload.v1.Final
+	(*Totals)(nil),              // 22: proofload.v1.Totals
+	(*FileRequest)(nil),         // 23: proofload.v1.FileRequest
+	(*FileChunk)(nil),           // 24: proofload.v1.FileChunk
+	(*Task)(nil),                // 25: proofload.v1.Task
+	(*TaskResult)(nil),          // 26: proofload.v1.TaskResult
+	(*Drain)(nil),               // 27: proofload.v1.Drain
+	(*Goodbye)(nil),             // 28: proofload.v1.Goodbye
+	nil,                         // 29: proofload.v1.Hello.LabelsEntry
+	nil,                         // 30: proofload.v1.Assignment.SecretsEntry
+	nil,                         // 31: proofload.v1.Assignment.PermitsEntry
+	nil,                         // 32: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),          // 33: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	5,  // 0: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
-	10, // 1: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
-	15, // 2: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
-	17, // 3: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
-	20, // 4: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
-	22, // 5: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
-	25, // 6: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
-	27, // 7: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
-	8,  // 8: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
-	11, // 9: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
-	14, // 10: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
-	18, // 11: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
-	19, // 12: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
-	23, // 13: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
-	24, // 14: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
-	26, // 15: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
-	28, // 16: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
-	7,  // 17: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
-	15, // 18: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
-	6,  // 19: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	32, // 20: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	33, // 21: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	9,  // 22: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	33, // 23: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	29, // 24: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
-	1,  // 25: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
-	12, // 26: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
-	13, // 27: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	30, // 28: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	33, // 29: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
-	0,  // 30: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	16, // 31: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	31, // 32: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	9,  // 33: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 34: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	21, // 35: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	3,  // 36: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	4,  // 37: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	37, // [37:38] is the sub-list for method output_type
-	36, // [36:37] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	11, // 1: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
+	16, // 2: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
+	18, // 3: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
+	21, // 4: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
+	23, // 5: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
+	26, // 6: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
+	28, // 7: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
+	6,  // 8: proofload.v1.AttachRequest.leave:type_name -> proofload.v1.Leave
+	9,  // 9: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
+	12, // 10: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
+	15, // 11: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
+	19, // 12: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
+	20, // 13: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
+	24, // 14: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
+	25, // 15: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
+	27, // 16: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
+	29, // 17: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	8,  // 18: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
+	16, // 19: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
+	7,  // 20: proofload.v1.Hello.host:type_name -> proofload.v1.Host
+	33, // 21: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	34, // 22: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	10, // 23: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
+	34, // 24: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	30, // 25: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	1,  // 26: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
+	13, // 27: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
+	14, // 28: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
+	31, // 29: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	34, // 30: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	0,  // 31: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	17, // 32: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	32, // 33: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	10, // 34: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 35: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	22, // 36: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	3,  // 37: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	4,  // 38: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	38, // [38:39] is the sub-list for method output_type
+	37, // [37:38] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -2779,6 +2881,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachRequest_File)(nil),
 		(*AttachRequest_TaskResult)(nil),
 		(*AttachRequest_Goodbye)(nil),
+		(*AttachRequest_Leave)(nil),
 	}
 	file_proofload_v1_worker_service_proto_msgTypes[1].OneofWrappers = []any{
 		(*AttachResponse_Welcome)(nil),
@@ -2790,16 +2893,16 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachResponse_Task)(nil),
 		(*AttachResponse_Drain)(nil),
 	}
-	file_proofload_v1_worker_service_proto_msgTypes[7].OneofWrappers = []any{}
-	file_proofload_v1_worker_service_proto_msgTypes[11].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_proofload_v1_worker_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

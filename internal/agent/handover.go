@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"time"
+
+	"proofload/internal/wire"
+)
+
+const (
+	// handOverWait is how long a worker that was told to end goes on for others to take its part of the load
+	// over. When nobody does by then, it ends all the same, and its part is lost until it is missed.
+	handOverWait = 5 * time.Second
+	// handOverSettle is how long after the end of its part a worker may still be starting what was due before.
+	handOverSettle = 100 * time.Millisecond
+)
+
+// handOver asks for others to take over what this worker executes, and goes on with it until they have it.
+// It returns at once when there is no load to hand over.
+func (w *work) handOver() {
+	if !w.loaded() {
+		return
+	}
+	w.agent.link.Leave("worker was told to end")
+	limit := time.NewTimer(handOverWait)
+	defer limit.Stop()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for w.loaded() {
+		select {
+		case <-poll.C:
+		case <-w.executed:
+			return
+		case <-limit.C:
+			w.log.Warn("nobody has taken the load over", "waited", handOverWait)
+			return
+		}
+	}
+}
+
+// loaded reports whether this worker has a part of the load, or had one until just now.
+func (w *work) loaded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != wire.WorkerRunning || w.wanted.Goal != wire.GoalRun {
+		return false
+	}
+	now := w.clock.Now()
+	for _, r := range w.wanted.Ranges {
+		if r.Until == 0 || now < r.Until+handOverSettle {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,186 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"proofload/internal/fleet"
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+// handing is shards on their way from living workers to others. The givers are told first. When all of them
+// have said that they know, and since when, the takers are told: theirs is what is due after that. So no
+// arrival is fired twice, however slow the store or a link is, and none is given up when they are not.
+type handing struct {
+	at      time.Duration
+	givers  []*hand
+	settled bool // the map says what became of it, as soon as that is recorded
+}
+
+// handSettled is how long after its end a giver may still be starting what was due before.
+const handSettled = 200 * time.Millisecond
+
+// moveShards records a new map, in which living workers may hand something over at a time; 0: none does.
+func (r *runner) moveShards(shards run.ShardMap, at time.Duration, reason string) bool {
+	before := r.handings
+	if at > 0 {
+		r.handings = append(slices.Clip(before), r.givers(shards, at)...)
+	}
+	if err := r.step(run.Event{Kind: run.ShardsMoved, Shards: &shards, Reason: reason}); err != nil {
+		r.handings = before
+		r.abandon(err)
+		return false
+	}
+	return true
+}
+
+// givers finds who hands something over at a time.
+func (r *runner) givers(shards run.ShardMap, at time.Duration) []*handing {
+	h := &handing{at: at}
+	for _, o := range shards.Owners {
+		hand := r.life(o.Member)
+		if hand == nil || hand.lost != nil || hand.left != nil {
+			continue
+		}
+		if slices.ContainsFunc(o.Ranges, func(g run.Range) bool { return g.Until == at }) {
+			h.givers = append(h.givers, hand)
+		}
+	}
+	if len(h.givers) == 0 {
+		return nil
+	}
+	return []*handing{h}
+}
+
+// withheld reports whether a range is being handed to its owner, and may not be told to it yet.
+func (r *runner) withheld(g run.Range) bool {
+	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
+}
+
+// checkHandOver gives the takers what all givers have confirmed. What a giver heard of too late is the
+// takers' only from then on.
+func (r *runner) checkHandOver() {
+	if r.stored.Shards.Revision < r.run.Shards.Revision {
+		return // nobody is told before it is recorded
+	}
+	r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(h *handing) bool { return h.settled })
+	for _, h := range r.handings {
+		if slices.ContainsFunc(h.givers, func(g *hand) bool { return g.lost == nil && g.status.HandOver < h.at }) {
+			continue
+		}
+		shards, late := r.run.Shards, false
+		for _, g := range h.givers {
+			if g.lost == nil && g.status.Heard >= h.at {
+				shards, late = shift(shards, g.member, h.at, g.status.Heard+1), true
+			}
+		}
+		if h.settled = true; late {
+			r.moveShards(shards, 0, "a hand-over was heard of late")
+			return
+		}
+		r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(o *handing) bool { return o == h })
+		r.assignAll(r.goal())
+		return // the next one with the next tick
+	}
+	if r.calm() {
+		r.admit()
+		r.checkLeaving()
+	}
+}
+
+// resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one.
+func (r *runner) resumeHanding() {
+	if last := r.lastHandOver(); last > 0 {
+		r.handings = r.givers(r.run.Shards, last)
+	}
+}
+
+// lastHandOver is the run time of the newest hand-over; 0: there was none lately.
+func (r *runner) lastHandOver() time.Duration {
+	var last time.Duration
+	for _, o := range r.run.Shards.Owners {
+		for _, g := range o.Ranges {
+			last = max(last, g.Until)
+		}
+	}
+	return last
+}
+
+// calm reports whether no hand-over is under way or was just now: an engine knows one stretch of time for
+// each position, and may get back what it gave only once that is over.
+func (r *runner) calm() bool {
+	last := r.lastHandOver()
+	return len(r.handings) == 0 && (last == 0 || r.now() > last+handSettled)
+}
+
+// abandonHanding leaves lost workers out of hand-overs. What they were to give away they may have fired until
+// they were given up, and it is the takers' from run time at on.
+func (r *runner) abandonHanding(lost []*hand, at time.Duration) {
+	for _, h := range r.handings {
+		for _, g := range lost {
+			if slices.Contains(h.givers, g) {
+				r.run.Shards = shift(r.run.Shards, g.member, h.at, at)
+			}
+		}
+	}
+}
+
+// leaving has a worker hand over what it owns, for it wants to end.
+func (r *runner) leaving(w fleet.Worker, reason string) {
+	h := r.hand(w)
+	if h == nil || h.leaving || h.lost != nil || h.left != nil {
+		return
+	}
+	h.leaving, r.dirty = true, true
+	r.log.Info("worker is leaving", "worker_id", w.Name, "reason", reason)
+	r.view.event(r, "worker", w.Name+" is leaving: "+reason)
+	if h.recruit {
+		r.dismiss(h)
+	}
+}
+
+// checkLeaving hands over what leaving workers own, and tells them to stop once others have it.
+func (r *runner) checkLeaving() {
+	owned, others := 0, false
+	for _, h := range r.executing() {
+		if !h.leaving {
+			others = true
+			continue
+		}
+		owned += r.run.Shards.Positions(h.member)
+		if r.handedOver(h) && h.status.State < wire.WorkerStopping && !h.stopped {
+			h.stopped = true
+			r.instruct(h, wire.GoalStop, r.secrets())
+		}
+	}
+	if owned > 0 && others && !r.scheduled() {
+		r.reassign(r.shares(r.executing()), r.now()+r.moveLead(), "workers leave")
+	}
+}
+
+// handedOver reports whether others execute all that a worker that is leaving owned.
+func (r *runner) handedOver(h *hand) bool {
+	if !h.leaving || len(r.handings) > 0 {
+		return false
+	}
+	for _, g := range r.run.Shards.Ranges(h.member) {
+		if g.Current() || r.now() < g.Until+handSettled {
+			return false
+		}
+	}
+	return true
+}
+
+// checkLeft lets a worker go that has handed over everything and told all that it did.
+func (r *runner) checkLeft(h *hand) bool {
+	if !r.run.Stamped() || h.recruit || !r.through(h) || r.run.Shards.Positions(h.member) > 0 || r.run.State == run.Stopping {
+		return false
+	}
+	r.log.Info("worker has left", "worker_id", h.worker.Name)
+	r.view.event(r, "worker", fmt.Sprintf("%s has left, and others have its part", h.worker.Name))
+	r.dismiss(h)
+	r.dirty = true
+	return true
+}
