@@ -75,11 +75,11 @@ func (c *runClock) at(reading int64) time.Duration {
 	return c.clock.At(reading)
 }
 
-// since returns the run time of a reading; false before the load has begun.
+// since returns the run time of a reading; false before T0 is known.
 func (c *runClock) since(reading int64) (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.clock.At(reading), c.begun
+	return c.clock.At(reading), c.known
 }
 
 // beforeT0 is the run time while T0 is not known.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -31,6 +32,13 @@ type dialer struct {
 	open    *grpc.ClientConn
 }
 
+const (
+	// connectBackoff is the longest pause between two attempts to connect.
+	connectBackoff = time.Second
+	// connectWait is how long one attempt to connect may take.
+	connectWait = 5 * time.Second
+)
+
 // conn returns a connection to the coordinator to try now.
 func (d *dialer) conn() (*grpc.ClientConn, error) {
 	d.mu.Lock()
@@ -48,6 +56,11 @@ func (d *dialer) conn() (*grpc.ClientConn, error) {
 	}
 	opts := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(d.creds),
+		// The link has pauses of its own; those of gRPC, of up to two minutes, would hide behind them.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: backoffLeast, Multiplier: 1.6, Jitter: 0.2, MaxDelay: connectBackoff},
+			MinConnectTimeout: connectWait,
+		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 		grpc.WithInitialWindowSize(1 << 20),

@@ -18,12 +18,15 @@ func follow(now, next wire.Assignment) (wire.Assignment, bool) {
 	if past || next.Epoch == now.Epoch && next.Revision < now.Revision {
 		news := stop && now.Goal != wire.GoalStop
 		if news {
-			now.Goal = wire.GoalStop
+			now.Goal, now.Stop = wire.GoalStop, next.Stop
 		}
 		return now, news
 	}
 	if now.Goal == wire.GoalStop {
 		next.Goal = wire.GoalStop
+		if next.Stop == (wire.Stop{}) {
+			next.Stop = now.Stop
+		}
 	}
 	return next, true
 }

@@ -243,7 +243,7 @@ func TestSameNameOtherDirectory(t *testing.T) {
 	b.fleet.Assign(life("w1", 101), wire.Assignment{Revision: 1, Run: "r1", Goal: wire.GoalPrepare}, time.Minute)
 	holder.cancel()
 	b.handler.next(t, "detached")
-	b.now.Add(int64(time.Minute) - 1)
+	b.now.Add(int64(time.Minute+leaseMargin) - 1)
 	refused("while the holder's lease lives")
 	b.now.Add(1)
 	_, welcome := b.join(helloOf("w1"))
@@ -267,7 +267,7 @@ func TestGoodbye(t *testing.T) {
 // has not assigned it anything yet, does not tell it to do nothing.
 func TestUnassignedTermLeavesWorkAlone(t *testing.T) {
 	b := newBench(t)
-	b.fleet.Adopt(life("w1", 101), "r1")
+	b.fleet.Adopt(life("w1", 101), "", "r1", 0)
 	c, _ := b.join(helloOf("w1"))
 	c.beat(&pb.Heartbeat{Number: 1, SentNanos: 1})
 	c.until("a heartbeat reply", func(m *pb.AttachResponse) bool {

@@ -163,19 +163,29 @@ func waitReason(match map[string]string, least, free int, busy map[string][]stri
 
 // Adopt marks a life of a worker as belonging to a run, whether it is connected or not: a new leader
 // does so for the workers that the run record names, before it serves any. What a worker was silent
-// counts from then on, for its last lease may have been granted just before. A later life of the worker
-// is left alone.
-func (f *Fleet) Adopt(w run.Member, runID string) {
+// counts from then on, for its last lease may have been granted just before; for as long as another one lasts,
+// nobody else gets its name. A later life of the worker is left alone. The lease is granted with each of its
+// heartbeats: it goes on with what it was told by an earlier leader, which the record holds.
+func (f *Fleet) Adopt(w run.Member, instance, runID string, lease time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, ok := f.members[w.Worker]
 	if !ok || m.info.Incarnation < w.Incarnation {
-		m = &member{info: Worker{Name: w.Worker, Incarnation: w.Incarnation}, lastHeard: f.opts.Clock()}
+		m = &member{info: Worker{Name: w.Worker, Incarnation: w.Incarnation, Instance: instance}, lastHeard: f.opts.Clock()}
 		f.members[w.Worker] = m
 	}
 	if m.info.Incarnation == w.Incarnation {
-		m.info.Run = runID
+		m.info.Run, m.lease = runID, lease
 	}
+}
+
+// Renew ends the session of a life of a worker, so that it introduces itself again.
+func (f *Fleet) Renew(who run.Member) {
+	f.living(who, func(m *member) {
+		if m.session != nil {
+			m.session.end(errRenewed)
+		}
+	})
 }
 
 // Release frees a run's workers and tells them to do nothing.
@@ -189,8 +199,8 @@ func (f *Fleet) Release(runID string) {
 		m.info.Run, m.lease, m.assignment = "", 0, nil
 		if m.session != nil {
 			m.session.box.assign(wire.Assignment{})
-		} else if m.info.Instance == "" {
-			delete(f.members, name)
+		} else if m.info.Attached.IsZero() {
+			delete(f.members, name) // it was adopted, and never came
 		}
 	}
 }
@@ -366,6 +376,9 @@ func (f *Fleet) incarnation(ctx context.Context, hello wire.Hello) (int64, error
 // holderAlive is how long after its last word a worker still holds its name against another one.
 const holderAlive = 10 * time.Second
 
+// leaseMargin is how long after its lease a worker that is silent may still be starting something.
+const leaseMargin = time.Second
+
 // admit finds or makes the record of the worker. The same name with another data directory is
 // another worker: it is refused while the holder lives.
 func (f *Fleet) admit(hello wire.Hello) (*member, error) {
@@ -378,7 +391,7 @@ func (f *Fleet) admit(hello wire.Hello) (*member, error) {
 	if m.info.Instance == "" || m.info.Instance == hello.Instance {
 		return m, nil
 	}
-	alive := max(m.lease, holderAlive)
+	alive := max(m.lease+leaseMargin, holderAlive)
 	if m.session != nil || time.Duration(f.opts.Clock()-m.lastHeard) < alive {
 		return nil, &NameTakenError{Name: hello.Name, HolderHostname: m.info.Hostname, HolderInstance: m.info.Instance}
 	}

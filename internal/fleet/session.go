@@ -20,6 +20,9 @@ import (
 // errReplaced ends a session that a newer one of the same worker has replaced.
 var errReplaced = errors.New("session replaced by a newer one of the same worker")
 
+// errRenewed ends a session whose worker shall say once more what it has.
+var errRenewed = errors.New("session is to be opened again: the coordinator has taken a run over")
+
 // errBacklog ends a session whose worker asks without reading the answers.
 var errBacklog = errors.New("session has too many unread answers: the worker does not read its stream")
 

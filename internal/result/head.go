@@ -37,14 +37,16 @@ type Head struct {
 
 // Facts are what a new leader, and the report, must know beyond the run itself.
 type Facts struct {
-	JudgedThrough int64        `json:"judged_through"`     // second up to which, this one included, was judged; -1: none
-	Breaches      []string     `json:"breaches,omitempty"` // acted on already, by their stable ids
-	Clock         *Clock       `json:"clock,omitempty"`
-	Duplicates    int64        `json:"duplicates,omitempty"` // batches that were received again and discarded
-	Leaders       []Leadership `json:"leaders,omitempty"`    // in the order of their epochs
-	Notices       []Notice     `json:"notices,omitempty"`    // callbacks that are owed, in order
-	Crew          []Life       `json:"crew,omitempty"`       // everybody who was given shards
-	Losses        []Loss       `json:"losses,omitempty"`     // in the order in which they were found
+	JudgedThrough int64         `json:"judged_through"`     // second up to which, this one included, was judged; -1: none
+	Breaches      []string      `json:"breaches,omitempty"` // acted on already, by their stable ids
+	Clock         *Clock        `json:"clock,omitempty"`
+	Duplicates    int64         `json:"duplicates,omitempty"` // batches that were received again and discarded
+	Leaders       []Leadership  `json:"leaders,omitempty"`    // in the order of their epochs
+	Notices       []Notice      `json:"notices,omitempty"`    // callbacks that are owed, in order
+	Grace         time.Duration `json:"grace_ns,omitempty"`   // of the leases of the workers
+	Crew          []Life        `json:"crew,omitempty"`       // everybody who was given shards
+	Events        []Event       `json:"events,omitempty"`     // the newest of them, in order
+	Losses        []Loss        `json:"losses,omitempty"`     // in the order in which they were found
 }
 
 // Notice is a callback that a run owes. A new leader makes it again: it has the same id then.

@@ -10,6 +10,7 @@ import (
 // leader, and the report, cannot know otherwise.
 type Life struct {
 	run.Member
+	Instance string            `json:"instance,omitempty"` // of the worker's data directory
 	Labels   map[string]string `json:"labels,omitempty"`
 	Capacity float64           `json:"capacity"`
 	Joined   time.Duration     `json:"joined_ns"`
@@ -37,4 +38,13 @@ type Loss struct {
 	Ranges []run.Range   `json:"ranges"`
 	At     time.Duration `json:"at_ns"`
 	Until  time.Duration `json:"until_ns,omitempty"`
+}
+
+// Event is something that happened to a run, and that nothing else in its record tells.
+type Event struct {
+	Number uint64        `json:"n"` // within the run, from 1
+	At     time.Duration `json:"at_ns"`
+	Wall   time.Time     `json:"wall"`
+	Kind   string        `json:"kind"`
+	Detail string        `json:"detail"`
 }

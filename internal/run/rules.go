@@ -3,6 +3,7 @@ package run
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 func (s *step) waiting() error {
@@ -258,11 +259,14 @@ func (s *step) end(kind StopKind) error {
 	return nil
 }
 
+// stopSlack is how long after its acceptance a stop may take to reach the workers without being a late one.
+const stopSlack = 50 * time.Millisecond
+
 func (s *step) drained() error {
 	if s.run.Drained != nil {
 		return s.refuse("the run has drained already")
 	}
-	if stop := s.run.Stop; stop.Kind != StopCompleted && s.ev.At > stop.At+CommandLead {
+	if stop := s.run.Stop; stop.Kind != StopCompleted && s.ev.At > stop.At+stopSlack {
 		stop.At = s.ev.At // the stop reached the workers late, and until then there was load
 	}
 	at := max(s.now, s.run.Stop.At)

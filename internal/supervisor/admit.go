@@ -66,19 +66,20 @@ func (m *Manager) conduct(id string) error {
 	if err != nil {
 		return err
 	}
+	var owed []run.Member
 	switch r.run.State {
 	case run.Completed, run.Failed:
 		return nil
 	case run.Idle:
 	default:
-		for _, h := range r.crew {
-			if !h.gone {
-				m.fleet.Adopt(h.member, id)
-			}
-		}
+		m.adopt(r.committer.Head())
 		r.mail.post(r.inherit)
+		owed = r.run.Owed
 	}
 	m.launch(r)
+	for _, who := range owed {
+		m.fleet.Renew(who) // one that came before the run was opened says again what it has
+	}
 	m.queue.nudge()
 	return nil
 }

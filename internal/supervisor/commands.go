@@ -26,7 +26,12 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	}
 	reply := make(chan answer, 1)
 	r.mail.post(func() {
-		r.inTime(func() { r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} }) })
+		command := func() { r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} }) }
+		if ev.Kind == run.StopRequested {
+			command() // it needs no run time: up to when there was load the samples tell
+			return
+		}
+		r.inTime(command)
 	})
 	select {
 	case a := <-reply:

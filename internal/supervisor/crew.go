@@ -20,6 +20,7 @@ type hand struct {
 	final    *wire.Final
 	joined   time.Duration
 	here     bool           // it has attached in this term
+	backlog  uint64         // the last batch that it had when it did
 	lost     *time.Duration // run time at which it was given up, or had left early
 	left     *time.Duration // run time at which it had handed over everything, and told all
 	recruit  bool           // it prepares to join, and owns nothing yet
@@ -69,7 +70,8 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 		return
 	}
 	if h.member.Incarnation != w.Incarnation {
-		h.gone = h.gone || w.Incarnation > h.member.Incarnation
+		// Only the next life of the same worker is a proof; another one that has its name is none.
+		h.gone = h.gone || w.Incarnation > h.member.Incarnation && (w.Instance == h.worker.Instance || h.worker.Instance == "")
 		return
 	}
 	h.worker = w
@@ -79,6 +81,11 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 		r.order(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
 	}
 	knows := hello.Status != nil && hello.Status.Run == r.id
+	for _, o := range hello.Outbox {
+		if first && o.Run == r.id && o.Incarnation == w.Incarnation {
+			h.backlog = o.NextSeq - 1
+		}
+	}
 	if first && knows {
 		h.revision = max(h.revision, hello.Status.Revision)
 		if h.permits == nil && hello.Status.Permits != nil {
@@ -114,6 +121,9 @@ func (r *runner) reported(h *hand, s wire.Status) {
 		return
 	}
 	h.status = s
+	if r.toldToStop(s.Stop) {
+		return
+	}
 	if h.recruit {
 		r.checkRecruit(h)
 		return
@@ -228,7 +238,7 @@ func (r *runner) checkCrew() {
 			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
 		w, known := r.m.fleet.Worker(h.worker.Name)
-		if h.gone || !known || w.Silent > r.patience() || r.overdue(h) {
+		if h.gone || !known || w.Incarnation != h.member.Incarnation || w.Silent > r.patience() || r.overdue(h) {
 			lost = append(lost, h)
 		}
 	}

@@ -35,10 +35,11 @@ func (r *runner) orphans() {
 		if h != nil && h.lost == nil && !h.gone {
 			continue
 		}
+		was := silent
 		if h != nil && h.gone {
-			silent = most // it has ended for certain: whoever has its outbox now has it at hand
+			was = most // it has ended for certain: whoever has its outbox now has it at hand
 		}
-		r.debts[sourceOf(m)] = debt{through: anyBatch, since: r.m.opts.Clock() - int64(max(0, silent))}
+		r.debts[sourceOf(m)] = debt{through: anyBatch, since: r.m.opts.Clock() - int64(max(0, was))}
 	}
 }
 

@@ -142,6 +142,9 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 		T0: r.told0, ShardRevision: rec.Shards.Revision, History: rec.History,
 		Drain: r.drainTime(),
 	}
+	if r.run.Stop != nil {
+		a.Stop = wire.Stop{Kind: r.run.Stop.Kind, Reason: r.run.Stop.Reason}
+	}
 	if rec.Setup.State == run.TaskDone && rec.Setup.Saved != "" {
 		a.Setup = json.RawMessage(rec.Setup.Saved)
 	}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"proofload/internal/run"
@@ -63,10 +64,11 @@ func (r *runner) regain() {
 		case here && h.here:
 			present, begun = present+1, begun || h.status.State >= wire.WorkerRunning
 			pending = pending || h.status.State >= wire.WorkerRunning
-		case w.Silent <= r.patience() && time.Duration(now-r.takeOver.since) <= r.patience():
+		case w.Silent <= r.patience():
 			pending = true
 		}
 	}
+	pending = pending && time.Duration(now-r.takeOver.since) <= r.patience()
 	if len(clocks) > 0 && r.takeOver.clocked == 0 {
 		r.takeOver.clocked = now
 	}
@@ -115,7 +117,12 @@ func (r *runner) startAnew() {
 
 // giveUpLoad ends a run of whose workers none has come back.
 func (r *runner) giveUpLoad() {
-	lost := r.active()
+	r.estimateClock()
+	lost := slices.DeleteFunc(r.active(), r.through)
+	if len(lost) == 0 && len(r.active()) > 0 && r.scheduled() {
+		r.expect(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
+		return
+	}
 	now := r.now()
 	for _, h := range lost {
 		h.lost = &now
@@ -126,9 +133,39 @@ func (r *runner) giveUpLoad() {
 	r.inHand()
 }
 
+// toldToStop records a stop that an earlier term ordered, and of which it did not live to record that.
+func (r *runner) toldToStop(s wire.Stop) bool {
+	if s.Kind == "" || s.Kind == run.StopCompleted || r.run.State == run.Stopping || r.run.State.Final() {
+		return false
+	}
+	ev := run.Event{Kind: run.StopRequested, Stop: s.Kind, Reason: s.Reason}
+	if !s.Kind.Requestable() {
+		ev = run.Event{Kind: run.ErrorOccurred, Reason: s.Reason}
+	}
+	return r.expect(ev)
+}
+
+// estimateClock sets the run time by the wall clock, where nobody is left who could tell it: as far as workers
+// may have gone on without a leader, and no further.
+func (r *runner) estimateClock() {
+	c := r.facts.Clock
+	if c == nil {
+		return
+	}
+	most := r.plan.Grace + 2*r.m.opts.CommitEvery
+	if r.orphaned {
+		most = 2 * r.m.opts.CommitEvery // they ended with the process that would have committed
+	}
+	t0 := r.m.opts.Clock() - int64(c.Run+min(max(0, r.m.opts.Wall().Sub(c.Wall)), most))
+	r.t0, r.told0 = &t0, &t0
+}
+
 // inHand ends the taking over, and does what was asked for meanwhile.
 func (r *runner) inHand() {
 	t := r.takeOver
+	if t == nil {
+		return
+	}
 	r.takeOver = nil
 	last := &r.facts.Leaders[len(r.facts.Leaders)-1]
 	last.At = max(0, r.now()-time.Duration(r.m.opts.Clock()-t.since))

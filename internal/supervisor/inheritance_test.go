@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,5 +239,67 @@ func TestWorkersInTheProcessOfTheLeader(t *testing.T) {
 		if d.Load.Sent < 400 {
 			t.Errorf("%d sent", d.Load.Sent)
 		}
+	})
+}
+
+// TestEventsSurviveTheirLeader: the report tells what happened under earlier ones, and numbers go on.
+func TestEventsSurviveTheirLeader(t *testing.T) {
+	bubble(t, counted, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 2500*time.Millisecond)
+		r.disk.fill(true)
+		time.Sleep(1500 * time.Millisecond)
+		r.disk.fill(false)
+		r.load("r1", 5500*time.Millisecond)
+		r.succeed(2, 800*time.Millisecond)
+		r.load("r1", 8*time.Second)
+		x, err := r.manager.live("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, _ := x.view.log()
+		for i, e := range events {
+			if e.Number != uint64(i)+1 {
+				t.Errorf("event %d has the number %d", i+1, e.Number)
+			}
+		}
+		_, d := r.ended2("r1")
+		for _, want := range []string{"a assigned", "nothing can be committed", "commits succeed again"} {
+			if !slices.ContainsFunc(d.Events, func(e report.Event) bool { return strings.Contains(e.Detail, want) }) {
+				t.Errorf("no event says %q: %+v", want, d.Events)
+			}
+		}
+	})
+}
+
+// TestOrphanedDebts: what others have left is waited for, although one has ended for certain.
+func TestOrphanedDebts(t *testing.T) {
+	bubble(t, strings.Replace(shop, "grace: 2s", "grace: 20s", 1), func(r *rig) {
+		r.fleet.join("a", 10)
+		r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 1500*time.Millisecond)
+		x, err := r.manager.live("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		x.mail.post(func() {
+			defer close(done)
+			zero := time.Duration(0)
+			x.crew["a"].gone, x.crew["b"].lost = true, &zero
+			x.orphans()
+			now := x.m.opts.Clock()
+			if got := time.Duration(now - x.debts[sourceOf(x.crew["b"].member)].since); got > 2*time.Second {
+				t.Errorf("b is taken to have been silent for %v", got)
+			}
+			if got := time.Duration(now - x.debts[sourceOf(x.crew["a"].member)].since); got < 15*time.Second {
+				t.Errorf("a is waited for although it has ended %v ago", got)
+			}
+			x.crew["a"].gone, x.crew["b"].lost = false, nil
+			clear(x.debts)
+		})
+		<-done
 	})
 }

@@ -16,11 +16,7 @@ import (
 // before it attaches in this term; those that lived in the process of an earlier leader have ended with it.
 func enlist(head result.Head, process string) (crew map[string]*hand, former []*hand) {
 	crew = map[string]*hand{}
-	ended := false
-	if n := len(head.Facts.Leaders); n > 0 {
-		last := head.Facts.Leaders[n-1].Process
-		ended = last != "" && last != process
-	}
+	ended := orphaned(head, process)
 	for _, m := range head.Run.Owed {
 		h := &hand{worker: fleet.Worker{Name: m.Worker, Incarnation: m.Incarnation, Capacity: 1}, member: m}
 		if i := slices.IndexFunc(head.Facts.Crew, func(l result.Life) bool { return l.Member == m }); i >= 0 {
@@ -35,9 +31,19 @@ func enlist(head result.Head, process string) (crew map[string]*hand, former []*
 	return crew, former
 }
 
+// orphaned reports whether the workers of a run lived in the process of an earlier leader.
+func orphaned(head result.Head, process string) bool {
+	n := len(head.Facts.Leaders)
+	if n == 0 {
+		return false
+	}
+	last := head.Facts.Leaders[n-1].Process
+	return last != "" && last != process
+}
+
 // recall takes what is recorded.
 func (h *hand) recall(runID string, l result.Life) {
-	h.worker.Labels, h.worker.Capacity = l.Labels, l.Capacity
+	h.worker.Labels, h.worker.Capacity, h.worker.Instance = l.Labels, l.Capacity, l.Instance
 	h.joined, h.lost, h.left, h.gone, h.leaving = l.Joined, l.Lost, l.Left, l.Gone, l.Leaving
 	if l.Skew != nil {
 		h.status = wire.Status{Run: runID, State: wire.WorkerRunning, Skew: *l.Skew}
@@ -69,7 +75,7 @@ func (r *runner) everybody() []*hand {
 
 func (h *hand) life() result.Life {
 	l := result.Life{
-		Member: h.member, Labels: h.worker.Labels, Capacity: h.worker.Capacity, Joined: h.joined, Lost: h.lost, Left: h.left, Gone: h.gone, Leaving: h.leaving,
+		Member: h.member, Instance: h.worker.Instance, Labels: h.worker.Labels, Capacity: h.worker.Capacity, Joined: h.joined, Lost: h.lost, Left: h.left, Gone: h.gone, Leaving: h.leaving,
 	}
 	if h.status.State >= wire.WorkerRunning {
 		skew := h.status.Skew

@@ -54,8 +54,10 @@ type Options struct {
 type Fleet interface {
 	// Reserve takes free workers for a run, or says why it cannot.
 	Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string)
-	// Adopt marks a life of a worker as belonging to a run that an earlier term conducted.
-	Adopt(w run.Member, runID string)
+	// Adopt marks a life of a worker as belonging to a run that an earlier term conducted, and grants it a lease.
+	Adopt(w run.Member, instance, runID string, lease time.Duration)
+	// Renew has a worker attach again.
+	Renew(who run.Member)
 	// Release frees the workers of a run.
 	Release(runID string)
 	// Worker returns what is known of a worker now.

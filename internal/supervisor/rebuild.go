@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"proofload/internal/judge"
@@ -18,6 +19,7 @@ import (
 type rebuilding struct {
 	committed []*metric.Segment // in this term
 	arrived   []*metric.Segment // for the early judgement
+	read      *rebuilt          // what the reading has brought; nil: it goes on
 }
 
 // rebuilt is what the reading has brought.
@@ -33,9 +35,6 @@ type rebuilt struct {
 // leader only.
 func (r *runner) rebuild() {
 	head := r.committer.Head()
-	if head.Next == 1 {
-		return // nothing was committed
-	}
 	r.rebuilding = &rebuilding{}
 	ctx, history, stopped := r.ctx, r.run.History, r.stoppedAt()
 	r.m.group.Go(func() error {
@@ -47,7 +46,7 @@ func (r *runner) rebuild() {
 			case <-time.After(retryAfter):
 			}
 		}
-		r.mail.post(func() { r.takeRebuilt(b) })
+		r.mail.post(func() { r.rebuilding.read = &b })
 		return nil
 	})
 }
@@ -90,6 +89,24 @@ func (r *runner) reread(ctx context.Context, head result.Head, history run.Histo
 	return b
 }
 
+// checkRebuilt goes on judging once everything is read, and everybody who may still have samples of the time
+// without a leader has delivered them: until then seconds would be judged without his part.
+func (r *runner) checkRebuilt() {
+	if r.rebuilding != nil && r.rebuilding.read != nil && !r.incomplete() {
+		r.takeRebuilt(*r.rebuilding.read)
+	}
+}
+
+// incomplete reports whether a worker that may still live has not delivered yet what it kept for this term.
+func (r *runner) incomplete() bool {
+	if time.Duration(r.m.opts.Clock()-r.launched) > 2*r.patience() {
+		return false
+	}
+	return slices.ContainsFunc(r.executing(), func(h *hand) bool {
+		return !h.gone && (!h.here || r.ledger.Want(sourceOf(h.member)) <= h.backlog)
+	})
+}
+
 // takeRebuilt goes on judging, with what was committed meanwhile.
 func (r *runner) takeRebuilt(b rebuilt) {
 	waited := r.rebuilding
@@ -102,19 +119,20 @@ func (r *runner) takeRebuilt(b rebuilt) {
 	for source, p := range r.inherited {
 		b.rest.Parts[source] = p
 	}
+	// All at once: what one worker delivered late belongs to the seconds that others delivered before.
 	if r.early != nil && b.early != nil {
 		r.early.judge = b.early
-		again := metric.NewSegment(r.id)
-		again.Merge(b.rest)
-		r.judgeEarly(again)
+		all := metric.NewSegment(r.id)
+		all.Merge(b.rest)
 		for _, s := range waited.arrived {
-			r.judgeEarly(s)
+			all.Merge(s)
 		}
+		r.judgeEarly(all)
+	}
+	for _, s := range waited.committed {
+		b.rest.Merge(s)
 	}
 	r.judgeCommitted(b.rest)
-	for _, s := range waited.committed {
-		r.judgeCommitted(s)
-	}
 }
 
 // judgeCommitted judges the seconds that a committed segment makes whole.

@@ -24,7 +24,7 @@ func (r *runner) seek() {
 		return
 	}
 	r.sought = now
-	if r.m.queue.wants(r.plan.Workers.Match) {
+	if r.m.queue.wants(r.plan.Workers.Match) || len(r.secrets()) < len(r.plan.Secrets) { // a leader without them can prepare nobody
 		return
 	}
 	taken, _ := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, 1)

@@ -72,6 +72,7 @@ type runner struct {
 	handings  []*handing       // shards that are being handed over
 	sought    int64            // when it was last looked for workers that could join
 	takeOver  *inheritance     // nil: the run is in hand
+	orphaned  bool             // the workers lived in the process of an earlier leader, and have ended with it
 	errand    *errand          // setup or teardown, while a worker runs it
 	t0        *int64           // start of run time on the manager's clock
 	told0     *int64           // T0 as the workers may be told it; nil: it is not recorded yet
@@ -108,6 +109,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
 	}
 	r.crew, r.former = enlist(head, m.opts.Process)
+	r.facts.Grace, r.orphaned = plan.Grace, orphaned(head, m.opts.Process)
 	for source, p := range sum.Parts {
 		r.inherited[source], r.covered = p.Clone(), max(r.covered, p.To)
 	}
@@ -178,6 +180,7 @@ func (r *runner) step(ev run.Event) error {
 		r.log.Info("state changed", "from", r.run.State, "to", next.State, "reason", next.Reason)
 		if next.State == run.Stopping {
 			r.stopping = r.m.opts.Clock()
+			defer r.inHand() // what was to wait for the run time is answered now
 		}
 	}
 	if r.run.State == run.Idle && next.State != run.Idle {
@@ -261,6 +264,7 @@ func describe(ev run.Event) string {
 
 // tick does what is due by time.
 func (r *runner) tick() {
+	r.checkRebuilt()
 	switch r.run.State {
 	case run.Idle:
 		r.checkQueueTimeout()

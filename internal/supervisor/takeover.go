@@ -32,6 +32,9 @@ func (m *Manager) takeOver(ctx context.Context) error {
 	for _, err := range damaged {
 		m.log.Error("run left alone, its record cannot be read", "error", err)
 	}
+	for _, h := range heads { // whatever becomes of opening them: no worker may be told to do nothing
+		m.adopt(h)
+	}
 	for _, h := range heads {
 		if h.Deleting || h.Run.State.Final() {
 			m.windUp(h)
@@ -46,6 +49,23 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// adopt keeps the workers of a run that is under way from being taken for free.
+func (m *Manager) adopt(h result.Head) {
+	if h.Deleting || h.Run.State.Final() || h.Run.State == run.Idle {
+		return
+	}
+	crew, _ := enlist(h, m.opts.Process)
+	for _, hand := range crew {
+		lease := h.Facts.Grace
+		if hand.lost != nil {
+			lease = 0 // what was its may be another's
+		}
+		if !hand.gone && hand.left == nil {
+			m.fleet.Adopt(hand.member, hand.worker.Instance, h.Run.ID, lease)
+		}
+	}
 }
 
 // windUp does in the background what is left to do about a run that has ended: its copies, or its

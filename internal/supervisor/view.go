@@ -36,6 +36,9 @@ type view struct {
 	write    time.Duration // how long the last commit took
 }
 
+// recordedEvents is how many of them the record keeps, for the next term and its report.
+const recordedEvents = 100
+
 // maxEvents bounds what is kept of a run's events: a worker that comes and goes makes them without end.
 const maxEvents = 10_000
 
@@ -44,6 +47,12 @@ func newView(plan *scenario.Plan, head result.Head) *view {
 		plan: plan, marked: head.Marks.Map(), hub: metric.NewHub[wire.RunView](),
 		recent: newRecent(), phases: map[string]*wire.Counts{},
 		inFlight: map[string]map[string]int64{}, through: head.Facts.JudgedThrough,
+	}
+	for i, e := range head.Facts.Events {
+		if i == 0 {
+			v.before = e.Number - 1
+		}
+		v.events = append(v.events, wire.Event{Number: e.Number, RunTime: e.At, Kind: e.Kind, Detail: e.Detail, Time: e.Wall})
 	}
 	v.totals.NotSent = map[string]int64{}
 	v.snap.Planned = plan.Planned()
@@ -84,10 +93,13 @@ func (v *view) event(r *runner, kind, detail string) {
 		const gone = maxEvents / 10
 		v.events, v.before = slices.Clone(v.events[gone:]), v.before+gone
 	}
-	v.events = append(v.events, wire.Event{
+	e := wire.Event{
 		Number: v.before + uint64(len(v.events)) + 1, RunTime: r.now(), Kind: kind, Detail: detail, Time: r.m.opts.Wall(),
-	})
+	}
+	v.events = append(v.events, e)
 	v.fresh = true
+	kept := r.facts.Events[max(0, len(r.facts.Events)-recordedEvents+1):]
+	r.facts.Events = append(slices.Clip(kept), result.Event{Number: e.Number, At: e.RunTime, Wall: e.Time, Kind: kind, Detail: detail})
 }
 
 // log returns the events so far, and how many earlier ones are not kept.

@@ -157,7 +157,7 @@ func (w *robot) drop(m wire.Mark) {
 }
 
 // Adopt implements Fleet.
-func (f *robots) Adopt(m run.Member, runID string) {
+func (f *robots) Adopt(m run.Member, _, runID string, _ time.Duration) {
 	w := f.get(m.Worker)
 	if w == nil {
 		return
@@ -270,6 +270,13 @@ func (f *robots) Release(runID string) {
 			w.unacked, w.status, w.final, w.t0, w.results = nil, nil, nil, nil, nil
 		}
 		w.mu.Unlock()
+	}
+}
+
+// Renew implements Fleet.
+func (f *robots) Renew(who run.Member) {
+	if w := f.get(who.Worker); w != nil && w.incarnation == who.Incarnation {
+		f.wg.Go(w.attach)
 	}
 }
 

@@ -45,6 +45,14 @@ type Assignment struct {
 	History       run.History
 	Permits       map[string]int64 // in-flight permits of this worker by phase
 	Drain         time.Duration    // how long work in flight may take once Goal is GoalStop
+	Stop          Stop             // of the whole run, if it is stopped
+}
+
+// Stop says why a run is stopped; the zero value says that it is not. A worker hears it before it is recorded,
+// and tells the next leader.
+type Stop struct {
+	Kind   run.StopKind
+	Reason string
 }
 
 // HandOver is the run time up to which the assignment tells of hand-overs; 0: of none.
@@ -89,6 +97,7 @@ type Status struct {
 	Skew     time.Duration    // how much later than T0 the engine was running
 	T0       *int64           // as this worker holds it, on the leader's clock
 	HandOver time.Duration    // run time up to which it has heard of what it hands over
+	Stop     Stop             // of the run, as it was told
 	Heard    time.Duration    // run time through which it had executed its part when it heard of the last
 	Changes  int              // how many changes of the history it has been told of
 	Permits  map[string]int64 // in-flight permits that it goes by, by phase

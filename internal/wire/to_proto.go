@@ -25,7 +25,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 	m := &pb.Assignment{
 		Revision: a.Revision, RunId: a.Run, PlanDigest: a.PlanDigest, Secrets: a.Secrets,
 		SetupJson: a.Setup, Goal: goals[a.Goal], T0Nanos: a.T0, ShardRevision: a.ShardRevision,
-		Permits: a.Permits, Drain: durationpb.New(a.Drain),
+		Permits: a.Permits, Drain: durationpb.New(a.Drain), StopKind: string(a.Stop.Kind), StopReason: a.Stop.Reason,
 	}
 	for _, r := range a.Ranges {
 		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since), UntilNanos: int64(r.Until)})
@@ -51,7 +51,7 @@ func StatusToProto(s *Status) *pb.AssignmentStatus {
 	}
 	m := &pb.AssignmentStatus{
 		RunId: s.Run, Revision: s.Revision, State: pb.WorkerRunState(s.State),
-		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), Permits: s.Permits,
+		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), StopKind: string(s.Stop.Kind), StopReason: s.Stop.Reason, Permits: s.Permits,
 	}
 	for _, p := range s.Phases {
 		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})

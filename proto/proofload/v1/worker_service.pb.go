@@ -1137,8 +1137,8 @@ type Heartbeat struct {
 	LastReplyReceivedNanos int64 `protobuf:"varint,3,opt,name=last_reply_received_nanos,json=lastReplyReceivedNanos,proto3" json:"last_reply_received_nanos,omitempty"`
 	// Number of the heartbeat that the last reply answered.
 	LastReplyNumber uint64 `protobuf:"varint,4,opt,name=last_reply_number,json=lastReplyNumber,proto3" json:"last_reply_number,omitempty"`
-	// Run time at sending in nanoseconds since T0, by the worker's own clock; absent before the load of
-	// a run has begun on this worker. A new leader sets its run clock by it.
+	// Run time at sending in nanoseconds since T0, by the worker's own clock; absent before T0 of a
+	// run is known to this worker. A new leader sets its run clock by it.
 	RunTimeNanos *int64 `protobuf:"varint,5,opt,name=run_time_nanos,json=runTimeNanos,proto3,oneof" json:"run_time_nanos,omitempty"`
 	// Run that run_time_nanos is of.
 	RunId         string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -1481,7 +1481,12 @@ type Assignment struct {
 	// In-flight permits of this worker by phase.
 	Permits map[string]int64 `protobuf:"bytes,11,rep,name=permits,proto3" json:"permits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// How long work in flight may still take once the goal is stop.
-	Drain         *durationpb.Duration `protobuf:"bytes,13,opt,name=drain,proto3" json:"drain,omitempty"`
+	Drain *durationpb.Duration `protobuf:"bytes,13,opt,name=drain,proto3" json:"drain,omitempty"`
+	// Why the whole run is stopped, when it is: the kind of the stop and its reason. The order may come
+	// before the stop is recorded; the worker repeats it in its status, so that it is recorded by the next leader
+	// if this one ends before.
+	StopKind      string `protobuf:"bytes,14,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
+	StopReason    string `protobuf:"bytes,15,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1600,6 +1605,20 @@ func (x *Assignment) GetDrain() *durationpb.Duration {
 	return nil
 }
 
+func (x *Assignment) GetStopKind() string {
+	if x != nil {
+		return x.StopKind
+	}
+	return ""
+}
+
+func (x *Assignment) GetStopReason() string {
+	if x != nil {
+		return x.StopReason
+	}
+	return ""
+}
+
 // AssignmentStatus is how far the worker is with its assignment.
 type AssignmentStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1627,8 +1646,11 @@ type AssignmentStatus struct {
 	// Run time through which the worker had executed its part when it heard of the last of them: what was due
 	// up to there it has fired.
 	HandOverHeardNanos int64 `protobuf:"varint,11,opt,name=hand_over_heard_nanos,json=handOverHeardNanos,proto3" json:"hand_over_heard_nanos,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The stop of the run that the worker was told of: its kind and reason; empty: of none.
+	StopKind      string `protobuf:"bytes,12,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
+	StopReason    string `protobuf:"bytes,13,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AssignmentStatus) Reset() {
@@ -1736,6 +1758,20 @@ func (x *AssignmentStatus) GetHandOverHeardNanos() int64 {
 		return x.HandOverHeardNanos
 	}
 	return 0
+}
+
+func (x *AssignmentStatus) GetStopKind() string {
+	if x != nil {
+		return x.StopKind
+	}
+	return ""
+}
+
+func (x *AssignmentStatus) GetStopReason() string {
+	if x != nil {
+		return x.StopReason
+	}
+	return ""
 }
 
 // PhaseStatus is how far one phase is on one worker.
@@ -2648,7 +2684,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\bat_nanos\x18\x03 \x01(\x03R\aatNanos\x12\x16\n" +
 	"\x06factor\x18\x04 \x01(\x01R\x06factor\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\x80\x06\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"\xc7\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
@@ -2665,7 +2701,10 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\ahistory\x18\n" +
 	" \x03(\v2\x14.proofload.v1.ChangeR\ahistory\x12?\n" +
 	"\apermits\x18\v \x03(\v2%.proofload.v1.Assignment.PermitsEntryR\apermits\x12/\n" +
-	"\x05drain\x18\r \x01(\v2\x19.google.protobuf.DurationR\x05drain\x1a:\n" +
+	"\x05drain\x18\r \x01(\v2\x19.google.protobuf.DurationR\x05drain\x12$\n" +
+	"\tstop_kind\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
+	"\vstop_reason\x18\x0f \x01(\tR\n" +
+	"stopReason\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -2677,7 +2716,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\x91\x04\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xd8\x04\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -2690,7 +2729,10 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\apermits\x18\t \x03(\v2+.proofload.v1.AssignmentStatus.PermitsEntryR\apermits\x12&\n" +
 	"\x0fhand_over_nanos\x18\n" +
 	" \x01(\x03R\rhandOverNanos\x121\n" +
-	"\x15hand_over_heard_nanos\x18\v \x01(\x03R\x12handOverHeardNanos\x1a:\n" +
+	"\x15hand_over_heard_nanos\x18\v \x01(\x03R\x12handOverHeardNanos\x12$\n" +
+	"\tstop_kind\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
+	"\vstop_reason\x18\r \x01(\tR\n" +
+	"stopReason\x1a:\n" +
 	"\fPermitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +
