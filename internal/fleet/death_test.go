@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,13 +78,19 @@ func TestObituaryOfABrokenStream(t *testing.T) {
 			if first == "stream" {
 				c.cancel()
 				b.handler.next(t, "detached")
-			} else {
-				timer := time.AfterFunc(10*time.Millisecond, c.cancel)
-				defer timer.Stop()
 			}
-			if err := b.report(deathOf(h, 101)); err != nil {
-				t.Fatalf("obituary: %v", err)
-			}
+			var reporting sync.WaitGroup
+			reporting.Go(func() {
+				if err := b.report(deathOf(h, 101)); err != nil {
+					t.Errorf("obituary: %v", err)
+				}
+			})
+			defer reporting.Wait()
+			eventually(t, "the obituary", func() (dead bool) {
+				b.fleet.with("w1", func(m *member) { dead = m.dead })
+				return dead
+			})
+			c.cancel()
 			if e := b.handler.next(t, "detached"); !e.goodbye || e.worker.Run != "r1" {
 				t.Errorf("detached = %+v", e)
 			}
