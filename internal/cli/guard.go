@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"proofload/internal/agent/guard"
+	"proofload/internal/run"
 	"proofload/internal/worker"
 )
 
@@ -20,7 +23,11 @@ func (a *app) guardCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return worker.Watch(cmd.Context(), os.Stdin, log)
+			err = worker.Watch(cmd.Context(), os.Stdin, log)
+			if errors.Is(err, guard.ErrNoWard) {
+				return exit(run.ExitUsage, err)
+			}
+			return err
 		},
 	}
 }

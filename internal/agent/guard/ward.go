@@ -37,8 +37,8 @@ type Life struct {
 	Leader      string `json:"leader"` // address of the leader that welcomed it
 }
 
-// errNoWard says that what stands at the other end of the pipe is no worker.
-var errNoWard = errors.New("a guard is started by its worker: `worker --join ADDR` does so")
+// ErrNoWard says that what stands at the other end of the pipe is no worker.
+var ErrNoWard = errors.New("a guard is started by its worker: `worker --join ADDR` does so")
 
 // follow reads what the worker tells until the pipe ends, and returns the last of it. A line that the
 // worker did not finish counts for nothing.
@@ -49,7 +49,7 @@ func follow(pipe io.Reader) (Ward, error) {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
 			if last.PID == 0 {
-				return last, errNoWard
+				return last, ErrNoWard
 			}
 			return last, nil
 		}
@@ -58,7 +58,7 @@ func follow(pipe io.Reader) (Ward, error) {
 		}
 		var next Ward
 		if err := json.Unmarshal(line, &next); err != nil {
-			return last, fmt.Errorf("%w: %w", errNoWard, err)
+			return last, fmt.Errorf("%w: %w", ErrNoWard, err)
 		}
 		if last = next; last.Dismissed {
 			return last, nil

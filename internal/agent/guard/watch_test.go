@@ -57,8 +57,8 @@ func TestWatch(t *testing.T) {
 		{"dead in the middle of a line", line(t, early) + line(t, late)[:30], true, &early, nil},
 		{"dismissed", line(t, early) + line(t, dismissed), true, nil, nil},
 		{"closed and alive", line(t, late), false, nil, nil},
-		{"nothing", "", true, nil, errNoWard},
-		{"a terminal", "hello\n", true, nil, errNoWard},
+		{"nothing", "", true, nil, ErrNoWard},
+		{"a terminal", "hello\n", true, nil, ErrNoWard},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
