@@ -44,8 +44,12 @@ func (o *Obituary) Do(ctx context.Context, dead Ward) error {
 		return fmt.Errorf("obituary of worker %s: %w", dead.Name, err)
 	}
 	for backoff := backoffLeast; ; backoff = min(2*backoff, backoffMost) {
-		if err = o.round(ctx, creds, dead); err == nil {
+		next := o.round(ctx, creds, dead)
+		if next == nil {
 			return nil
+		}
+		if err == nil || ctx.Err() == nil { // else the round was cut short, and tells only that
+			err = next
 		}
 		select {
 		case <-time.After(backoff/2 + rand.N(backoff/2+1)):
