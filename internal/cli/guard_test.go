@@ -38,7 +38,7 @@ func guards(ts *testscript.TestScript, _ bool, args []string) {
 func processes(ts *testscript.TestScript) [][]string {
 	var out [][]string
 	if runtime.GOOS != "linux" {
-		lines, err := exec.Command("ps", "-A", "-o", "args=").Output() //nolint:noctx // it answers at once
+		lines, err := exec.Command("ps", "-A", "-o", "args=").Output()
 		ts.Check(err)
 		for l := range strings.Lines(string(lines)) {
 			out = append(out, strings.Fields(l))

@@ -225,7 +225,7 @@ func lives(pid int) bool {
 	}
 	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // "42 (name) S ..."
 	if err != nil {
-		state, err = exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx // it answers at once
+		state, err = exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	}
 	rest := string(state[bytes.LastIndexByte(state, ')')+1:])
 	return err == nil && !strings.HasPrefix(strings.TrimSpace(rest), "Z")
