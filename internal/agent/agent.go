@@ -40,7 +40,18 @@ type Options struct {
 	Dial        []grpc.DialOption // further options, for tests and tracing
 	OutboxLimit int64             // bytes of un-acked batches; 0: 64 MiB
 	Fsync       bool              // force every batch to disk
-	Logger      hclog.Logger
+	// Lives is told the worker's life at each welcome, before anything is done for the coordinator; it should
+	// not block. nil: nobody is told.
+	Lives  func(Life)
+	Logger hclog.Logger
+}
+
+// Life is what a coordinator knows this process by.
+type Life struct {
+	Instance, Nonce string
+	Incarnation     int64
+	Cluster         uint64
+	Leader          string // address of the leader that gave it
 }
 
 // Agent is one worker. Use New and then Run once.

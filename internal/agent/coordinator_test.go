@@ -71,6 +71,7 @@ type heard struct {
 	assigned []wire.Assignment
 	leases   []lease
 	drains   []string
+	lives    []Life
 }
 
 // ear is a receiver that keeps what it is told.
@@ -132,8 +133,8 @@ func onLine(t *testing.T, fn func(l *line)) {
 		a, err := New(Options{
 			Name: "w1", Addresses: []string{"passthrough:///c1"}, DataDir: t.TempDir(), Version: "test",
 			Clock: func() int64 { return int64(time.Since(began)) }, Logger: hclog.NewNullLogger(),
-			Credentials: insecure.NewCredentials(),
-			Dial:        []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
+			Credentials: insecure.NewCredentials(), Lives: func(n Life) { l.ear.note(func(h *heard) { h.lives = append(h.lives, n) }) },
+			Dial: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -197,7 +198,7 @@ func (l *line) attach(through uint64) *attached {
 func (s *attached) welcome(epoch int64, through uint64) {
 	s.t.Helper()
 	s.sendOf(epoch, &pb.AttachResponse{Payload: &pb.AttachResponse_Welcome{Welcome: &pb.Welcome{
-		SessionId: "s", Incarnation: 7, ClusterId: cluster, Leader: wire.LeaderToProto(wire.Leader{Name: "c1", Epoch: epoch}),
+		SessionId: "s", Incarnation: 7, ClusterId: cluster, Leader: wire.LeaderToProto(wire.Leader{Name: "c1", Address: "c1:7470", Epoch: epoch}),
 		HeartbeatInterval: durationpb.New(time.Second),
 		Committed:         wire.MarksToProto([]wire.Mark{{Run: "r", Incarnation: 7, Through: through}}),
 	}}})

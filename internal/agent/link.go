@@ -152,6 +152,9 @@ func (l *link) session(ctx context.Context) error {
 		return err
 	}
 	l.welcomes.Add(1)
+	if tell := l.opts.Lives; tell != nil {
+		tell(l.life())
+	}
 	l.live.Store(s)
 	defer l.live.Store(nil)
 	for _, m := range wire.MarksFromProto(welcome.GetCommitted()) {
@@ -265,6 +268,16 @@ func (l *link) Incarnation() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.known.incarnation
+}
+
+// life returns what the last welcome made of this process.
+func (l *link) life() Life {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Life{
+		Instance: l.id.instance, Nonce: l.id.nonce,
+		Incarnation: l.known.incarnation, Cluster: l.known.cluster, Leader: l.known.leader.Address,
+	}
 }
 
 func (l *link) post(change func()) {

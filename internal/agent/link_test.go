@@ -195,6 +195,20 @@ func TestFinal(t *testing.T) {
 	})
 }
 
+// TestLifeIsTold proves that each welcome is told as the life that a report of the worker's death names, also
+// by the next leader.
+func TestLifeIsTold(t *testing.T) {
+	onLine(t, func(l *line) {
+		l.attach(0).breakOff(status.Error(codes.Unavailable, "the coordinator ended"))
+		s := l.accept()
+		s.welcome(epoch+1, 0)
+		want := Life{Instance: s.hello.GetInstanceId(), Nonce: s.hello.GetProcessNonce(), Incarnation: 7, Cluster: cluster, Leader: "c1:7470"}
+		if got := l.ear.so().lives; !slices.Equal(got, []Life{want, want}) {
+			t.Errorf("lives told = %+v, want twice %+v", got, want)
+		}
+	})
+}
+
 // TestGoodbye proves that a worker which is told to end sends what it still has, says goodbye and
 // closes the stream.
 func TestGoodbye(t *testing.T) {

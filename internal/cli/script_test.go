@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
@@ -42,6 +43,8 @@ func TestScripts(t *testing.T) {
 			"tmpfs":    tmpfs,
 			"fill":     fillDisk,
 			"secret":   noSecret,
+			"guards":   guards,
+			"account":  account,
 			"readme":   readme,
 		},
 	})
@@ -71,7 +74,8 @@ func setup(env *testscript.Env) error {
 	env.Values[targetKey{}] = s
 	env.Setenv("TARGET", server.URL)
 	env.Setenv("TOKEN", token)
-	env.Setenv("LATIN1", "zone=\xfc") // what a script file, which is UTF-8, cannot hold
+	env.Setenv("UNIQUE", strings.ToLower(rand.Text())) // on this machine, for what is seen outside of the script
+	env.Setenv("LATIN1", "zone=\xfc")                  // what a script file, which is UTF-8, cannot hold
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		six := httptest.NewUnstartedServer(s)
 		_ = six.Listener.Close() // its own, which is not needed

@@ -103,7 +103,8 @@ func (a *app) workerCommand() *cobra.Command {
 		Use:   "worker --join ADDR[,ADDR]",
 		Short: "Join a coordinator and generate load for its runs",
 		Long: "worker dials out to a coordinator, waits for runs, executes its part of them, and keeps every\n" +
-			"sample on disk until the coordinator has committed it.",
+			"sample on disk until the coordinator has committed it. A second process, its guard, tells the\n" +
+			"coordinator if the worker is killed.",
 		Example: "  worker --join 127.0.0.1:7470\n" +
 			"  worker --join lab1:7470,lab2:7470 --name gen-1 --label zone=eu --data-dir /var/lib/proofload-worker --tls",
 		Args: cobra.NoArgs,
@@ -125,7 +126,7 @@ func (a *app) workerCommand() *cobra.Command {
 	f.BoolVar(&o.Insecure, "insecure", false, "allow --http beyond this machine without TLS")
 	tlsFlags(f, &o.TLS)
 	addLater(cmd)
-	cmd.AddCommand(a.versionCommand("worker"), later("faults"))
+	cmd.AddCommand(a.versionCommand("worker"), a.guardCommand(), later("faults"))
 	return cmd
 }
 
@@ -147,7 +148,7 @@ func (a *app) work(ctx context.Context, o worker.Options) error {
 	defer tel.Close()
 	tel.GatherProcess()
 	o.Telemetry = tel
-	o.Logger, o.Version = log, Version
+	o.Logger, o.Version, o.Guard = log, Version, a.guard(log)
 	return startError(worker.Run(ctx, o), "--data-dir", "--data-dir")
 }
 

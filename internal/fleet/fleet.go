@@ -32,13 +32,15 @@ func (e *NameTakenError) Error() string {
 }
 
 // Handler is told what workers do. Its methods are called from the goroutine that reads the
-// worker's stream, in the order of that stream; they must not block.
+// worker's stream, in the order of that stream, but for the Detached of a worker whose death was
+// reported; they must not block.
 type Handler interface {
 	// Attached is called before the worker is welcomed; it returns how far each run and incarnation
 	// of the hello's outbox is committed.
 	Attached(w Worker, hello wire.Hello) []wire.Mark
-	// Detached is called when a session has ended and no newer one has replaced it. Goodbye says that
-	// the worker left on purpose: it has stopped starting work.
+	// Detached is called when a session has ended and no newer one has replaced it, and when the death
+	// of a worker without a session is reported. Goodbye says that the worker left on purpose or that its
+	// process has ended: it has stopped starting work.
 	Detached(w Worker, reason string, goodbye bool)
 	// Leaving is called when a worker is to leave soon, and wants its part of a run handed over first.
 	Leaving(w Worker, reason string)
@@ -110,7 +112,7 @@ func (f *Fleet) Reserve(runID string, match map[string]string, least int) (taken
 	var free []*member
 	busy := map[string][]string{}
 	for _, m := range f.members {
-		if m.session == nil || m.info.Draining || !m.info.Matches(match) {
+		if m.session == nil || m.dead || m.info.Draining || !m.info.Matches(match) {
 			continue
 		}
 		if m.info.Run != "" {
@@ -335,7 +337,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 		// must not be executed a second time.
 		m.assignment, m.lease, m.info.Draining, m.info.Run = nil, 0, false, ""
 	}
-	m.session, m.lastHeard, m.clock = s, f.opts.Clock(), offsets{}
+	m.session, m.lastHeard, m.clock, m.dead = s, f.opts.Clock(), offsets{}, false
 	m.info = Worker{
 		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
@@ -388,7 +390,7 @@ func (f *Fleet) admit(hello wire.Hello) (*member, error) {
 		f.members[hello.Name] = m
 		return m, nil
 	}
-	if m.info.Instance == "" || m.info.Instance == hello.Instance {
+	if m.dead || m.info.Instance == "" || m.info.Instance == hello.Instance {
 		return m, nil
 	}
 	alive := max(m.lease+leaseMargin, holderAlive)
@@ -398,20 +400,21 @@ func (f *Fleet) admit(hello wire.Hello) (*member, error) {
 	return m, nil
 }
 
-// detach ends the record's session if it is still s, and reports whether it was.
-func (f *Fleet) detach(s *session, goodbye bool) (Worker, bool) {
+// detach ends the record's session if it is still s, and reports whether it was. What is gone for good
+// and belongs to no run is forgotten: after a goodbye, and after a death, which it reports as well.
+func (f *Fleet) detach(s *session, goodbye bool) (w Worker, dead, detached bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, ok := f.members[s.worker.Name]
 	if !ok || m.session != s {
-		return s.worker, false
+		return s.worker, false, false
 	}
 	m.session = nil
-	w := m.snapshot(f.opts.Clock())
-	if w.Run == "" && goodbye {
+	w = m.snapshot(f.opts.Clock())
+	if w.Run == "" && (goodbye || m.dead) {
 		delete(f.members, s.worker.Name)
 	}
-	return w, true
+	return w, m.dead, true
 }
 
 // heard notes that a worker lives and takes its clock readings; it returns the lease to grant.

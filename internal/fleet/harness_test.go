@@ -130,13 +130,17 @@ type client struct {
 	cancel context.CancelFunc
 }
 
+func (b *bench) dialer() grpc.DialOption {
+	return grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return b.listener.DialContext(ctx) })
+}
+
 // dial opens a stream on a connection of its own and sends nothing.
 func (b *bench) dial(opts ...grpc.DialOption) *client {
 	b.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///fleet", append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return b.listener.DialContext(ctx) }),
+		b.dialer(),
 	}, opts...)...)
 	if err != nil {
 		b.t.Fatal(err)

@@ -93,6 +93,7 @@ func (s *Server) session(stream attachStream, f *Fleet, hello wire.Hello) error 
 	if err != nil {
 		return attachStatus(err)
 	}
+	defer close(sess.over)
 	sess.worker = w
 	sess.log = f.log.With("worker_id", w.Name, "session_id", sess.id)
 	sess.log.Info("worker attached", "incarnation", w.Incarnation, "hostname", w.Hostname, "version", w.Version)
@@ -118,7 +119,10 @@ func (s *Server) left(f *Fleet, sess *session, err error) {
 	if err != nil {
 		reason = err.Error()
 	}
-	if w, gone := f.detach(sess, goodbye); gone {
+	if w, dead, gone := f.detach(sess, goodbye); gone {
+		if dead {
+			reason, goodbye = deathReason, true
+		}
 		sess.log.Info("worker detached", "reason", reason)
 		f.opts.Handler.Detached(w, reason, goodbye)
 	}
@@ -153,7 +157,7 @@ func sessionStatus(err error) error {
 	switch {
 	case err == nil, errors.As(err, &bye):
 		return nil
-	case errors.Is(err, errReplaced):
+	case errors.Is(err, errReplaced), errors.Is(err, errDead):
 		return status.Error(codes.Aborted, err.Error())
 	case errors.Is(err, errBacklog):
 		return status.Error(codes.ResourceExhausted, err.Error())

@@ -37,6 +37,7 @@ type session struct {
 
 	once  sync.Once
 	ended chan struct{} // closed by end
+	over  chan struct{} // closed when it has ended and the handler has been told
 	cause error         // set before ended is closed
 	// replies remembers when the last few heartbeat replies were sent, by number, so that the next
 	// heartbeat, which says when the reply arrived, completes the exchange. Only the reader uses it.
@@ -48,7 +49,7 @@ type pending struct{ sent, arrived, replied int64 }
 func newSession(f *Fleet) *session {
 	return &session{
 		id: newSessionID(), fleet: f, box: newMailbox(), log: f.log,
-		ended: make(chan struct{}), exchanges: map[uint64]pending{},
+		ended: make(chan struct{}), over: make(chan struct{}), exchanges: map[uint64]pending{},
 	}
 }
 

@@ -83,6 +83,7 @@ type member struct {
 	lease      time.Duration // granted with each heartbeat reply; 0: none
 	lastHeard  int64         // monotonic
 	clock      offsets
+	dead       bool // its death was reported: this life does nothing any more
 }
 
 // resume posts what the worker must hear first in a new session. Fleet.mu is held, so that no newer

@@ -153,6 +153,31 @@ func TestWorkerLeaves(t *testing.T) {
 	})
 }
 
+// TestDeathIsProof: one whose death is reported is given up at once and not after its lease. What it did since
+// its last batch is unknown all the same.
+func TestDeathIsProof(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 4500*time.Millisecond)
+		b.die(false)
+		time.Sleep(100 * time.Millisecond)
+		r.manager.Detached(b.info(), "its guard reports", true)
+		_, d := r.ended2("r1")
+		accounted(t, d, 1000)
+		if w := d.Integrity.Workers[1]; w.LostS == nil || *w.LostS < 4.5 || *w.LostS > 4.8 {
+			t.Errorf("worker %+v", w)
+		}
+		if l := d.Load; l.Unknown < 20 || l.Unknown > 45 || l.NotSent["worker_lost"] == 0 || l.NotSent["worker_lost"] > 45 {
+			t.Errorf("%d unknown, %d lost of a worker at 50/s whose last batch ends at 4 s", l.Unknown, l.NotSent["worker_lost"])
+		}
+		if g := d.Integrity.Gaps; len(g) != 1 || g[0].Worker != "b" || g[0].FromSeq != 5 || g[0].FromS != 4 {
+			t.Errorf("gaps %+v", g)
+		}
+	})
+}
+
 // TestShed: what nobody takes over is lost to the end of the schedule.
 func TestShed(t *testing.T) {
 	bubble(t, shop+"worker_loss: {policy: shed}\n", func(r *rig) {

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"proofload/internal/agent"
+	"proofload/internal/agent/guard"
 	"proofload/internal/clock"
 	"proofload/internal/load"
 	"proofload/internal/metric/source/host"
@@ -41,8 +42,11 @@ type Options struct {
 	// Telemetry is where traces and metrics go; nil: nowhere.
 	Telemetry *telemetry.Telemetry
 	Fsync     bool
-	Version   string
-	Logger    hclog.Logger
+	// Guard is the program that outlives this worker, and must call Watch. The zero value is none: for a
+	// worker inside another program, which says itself how it ends.
+	Guard   Program
+	Version string
+	Logger  hclog.Logger
 }
 
 // TLSOptions say how the coordinator is trusted, and what this worker shows of itself. The zero
@@ -83,17 +87,22 @@ func Run(ctx context.Context, opts Options) error {
 	if options.Credentials, err = Credentials(opts.TLS); err != nil {
 		return err
 	}
+	watch := opts.guard(options.Name)
+	options.Lives = func(l agent.Life) { watch.Lives(guard.Life(l)) }
 	a, err := agent.New(options)
 	if err != nil {
 		return err
 	}
+	watch.Start()
 	if opts.Telemetry != nil {
 		// The label tells the workers of one process apart.
 		registry := prometheus.NewRegistry()
 		prometheus.WrapRegistererWith(prometheus.Labels{"worker": options.Name}, registry).MustRegister(gauges{a.Stats})
 		opts.Telemetry.Gather(registry)
 	}
-	return errors.Join(run(ctx, a, opts), a.Close())
+	err = errors.Join(run(ctx, a, opts), a.Close())
+	watch.Dismiss() // not deferred: a panic is a death like any other
+	return err
 }
 
 // run runs the agent with its HTTP listener beside it, if there is one.

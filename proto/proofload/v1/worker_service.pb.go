@@ -2578,6 +2578,180 @@ func (x *Goodbye) GetReason() string {
 	return ""
 }
 
+// ReportDeathRequest names the life of a worker that has ended, by what its Hello and Welcome said.
+type ReportDeathRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the worker.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Identity created with the worker's data directory; a UUID.
+	InstanceId string `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// Identity of the process that has ended; a UUID.
+	ProcessNonce string `protobuf:"bytes,3,opt,name=process_nonce,json=processNonce,proto3" json:"process_nonce,omitempty"`
+	// Incarnation that the process was given by its last Welcome.
+	Incarnation int64 `protobuf:"varint,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// The etcd cluster that incarnation belongs to.
+	ClusterId     uint64 `protobuf:"varint,5,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportDeathRequest) Reset() {
+	*x = ReportDeathRequest{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportDeathRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportDeathRequest) ProtoMessage() {}
+
+func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportDeathRequest.ProtoReflect.Descriptor instead.
+func (*ReportDeathRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReportDeathRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReportDeathRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *ReportDeathRequest) GetProcessNonce() string {
+	if x != nil {
+		return x.ProcessNonce
+	}
+	return ""
+}
+
+func (x *ReportDeathRequest) GetIncarnation() int64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *ReportDeathRequest) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
+}
+
+// ReportDeathResponse says that the life has ended for the leader, too.
+type ReportDeathResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportDeathResponse) Reset() {
+	*x = ReportDeathResponse{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportDeathResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportDeathResponse) ProtoMessage() {}
+
+func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportDeathResponse.ProtoReflect.Descriptor instead.
+func (*ReportDeathResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
+}
+
+// WorkerLifeUnknown is the detail of the error for the death of a life that the leader does not know.
+type WorkerLifeUnknown struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the worker.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Incarnation of that worker that the leader knows; 0 when it knows none.
+	KnownIncarnation int64 `protobuf:"varint,2,opt,name=known_incarnation,json=knownIncarnation,proto3" json:"known_incarnation,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *WorkerLifeUnknown) Reset() {
+	*x = WorkerLifeUnknown{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerLifeUnknown) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerLifeUnknown) ProtoMessage() {}
+
+func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerLifeUnknown.ProtoReflect.Descriptor instead.
+func (*WorkerLifeUnknown) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *WorkerLifeUnknown) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WorkerLifeUnknown) GetKnownIncarnation() int64 {
+	if x != nil {
+		return x.KnownIncarnation
+	}
+	return 0
+}
+
 var File_proofload_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_worker_service_proto_rawDesc = "" +
@@ -2797,7 +2971,19 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
 	"\aGoodbye\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason*\xe3\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xf6\x01\n" +
+	"\x12ReportDeathRequest\x12<\n" +
+	"\x04name\x18\x01 \x01(\tB(\xbaH%r#\x10\x01\x18\x80\x012\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\x04name\x12)\n" +
+	"\vinstance_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
+	"instanceId\x12-\n" +
+	"\rprocess_nonce\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fprocessNonce\x12)\n" +
+	"\vincarnation\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\vincarnation\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x05 \x01(\x04R\tclusterId\"\x15\n" +
+	"\x13ReportDeathResponse\"T\n" +
+	"\x11WorkerLifeUnknown\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x11known_incarnation\x18\x02 \x01(\x03R\x10knownIncarnation*\xe3\x01\n" +
 	"\x0eWorkerRunState\x12 \n" +
 	"\x1cWORKER_RUN_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aWORKER_RUN_STATE_PREPARING\x10\x10\x12\x1a\n" +
@@ -2805,9 +2991,10 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x18WORKER_RUN_STATE_RUNNING\x100\x12\x1d\n" +
 	"\x19WORKER_RUN_STATE_STOPPING\x10@\x12\x19\n" +
 	"\x15WORKER_RUN_STATE_DONE\x10P\x12\x1b\n" +
-	"\x17WORKER_RUN_STATE_FAILED\x10`2X\n" +
+	"\x17WORKER_RUN_STATE_FAILED\x10`2\xac\x01\n" +
 	"\rWorkerService\x12G\n" +
-	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01B\xa1\x01\n" +
+	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01\x12R\n" +
+	"\vReportDeath\x12 .proofload.v1.ReportDeathRequest\x1a!.proofload.v1.ReportDeathResponseB\xa1\x01\n" +
 	"\x10com.proofload.v1B\x12WorkerServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
@@ -2823,7 +3010,7 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
@@ -2854,12 +3041,15 @@ var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(*TaskResult)(nil),          // 26: proofload.v1.TaskResult
 	(*Drain)(nil),               // 27: proofload.v1.Drain
 	(*Goodbye)(nil),             // 28: proofload.v1.Goodbye
-	nil,                         // 29: proofload.v1.Hello.LabelsEntry
-	nil,                         // 30: proofload.v1.Assignment.SecretsEntry
-	nil,                         // 31: proofload.v1.Assignment.PermitsEntry
-	nil,                         // 32: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),          // 33: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 34: google.protobuf.Duration
+	(*ReportDeathRequest)(nil),  // 29: proofload.v1.ReportDeathRequest
+	(*ReportDeathResponse)(nil), // 30: proofload.v1.ReportDeathResponse
+	(*WorkerLifeUnknown)(nil),   // 31: proofload.v1.WorkerLifeUnknown
+	nil,                         // 32: proofload.v1.Hello.LabelsEntry
+	nil,                         // 33: proofload.v1.Assignment.SecretsEntry
+	nil,                         // 34: proofload.v1.Assignment.PermitsEntry
+	nil,                         // 35: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),          // 36: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil), // 37: google.protobuf.Duration
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	5,  // 0: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
@@ -2879,30 +3069,32 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	24, // 14: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
 	25, // 15: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
 	27, // 16: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
-	29, // 17: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	32, // 17: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
 	8,  // 18: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
 	16, // 19: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
 	7,  // 20: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	33, // 21: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	34, // 22: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	36, // 21: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	37, // 22: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
 	10, // 23: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	34, // 24: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	30, // 25: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	37, // 24: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	33, // 25: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
 	1,  // 26: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
 	13, // 27: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
 	14, // 28: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	31, // 29: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	34, // 30: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	34, // 29: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	37, // 30: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
 	0,  // 31: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
 	17, // 32: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	32, // 33: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	35, // 33: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
 	10, // 34: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
 	2,  // 35: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
 	22, // 36: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
 	3,  // 37: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	4,  // 38: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	38, // [38:39] is the sub-list for method output_type
-	37, // [37:38] is the sub-list for method input_type
+	29, // 38: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
+	4,  // 39: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	30, // 40: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
+	39, // [39:41] is the sub-list for method output_type
+	37, // [37:39] is the sub-list for method input_type
 	37, // [37:37] is the sub-list for extension type_name
 	37, // [37:37] is the sub-list for extension extendee
 	0,  // [0:37] is the sub-list for field type_name
@@ -2944,7 +3136,7 @@ func file_proofload_v1_worker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	WorkerService_Attach_FullMethodName = "/proofload.v1.WorkerService/Attach"
+	WorkerService_Attach_FullMethodName      = "/proofload.v1.WorkerService/Attach"
+	WorkerService_ReportDeath_FullMethodName = "/proofload.v1.WorkerService/ReportDeath"
 )
 
 // WorkerServiceClient is the client API for WorkerService service.
@@ -37,6 +38,16 @@ type WorkerServiceClient interface {
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
+	// ReportDeath says that the process of a worker has ended and nothing of it runs any more. Its guard,
+	// a process beside it, calls this once it has seen that end, unless the worker said goodbye. What the
+	// worker owned moves to others at once instead of after its lease.
+	//
+	// It means one life of the worker and is idempotent; late or twice it does nothing.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// NOT_FOUND with WorkerLifeUnknown when the leader knows no such life of the worker: it has ended
+	// for the leader before, or a later one lives. Then there is nothing to move.
+	ReportDeath(ctx context.Context, in *ReportDeathRequest, opts ...grpc.CallOption) (*ReportDeathResponse, error)
 }
 
 type workerServiceClient struct {
@@ -60,6 +71,16 @@ func (c *workerServiceClient) Attach(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkerService_AttachClient = grpc.BidiStreamingClient[AttachRequest, AttachResponse]
 
+func (c *workerServiceClient) ReportDeath(ctx context.Context, in *ReportDeathRequest, opts ...grpc.CallOption) (*ReportDeathResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportDeathResponse)
+	err := c.cc.Invoke(ctx, WorkerService_ReportDeath_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkerServiceServer is the server API for WorkerService service.
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
@@ -75,6 +96,16 @@ type WorkerServiceServer interface {
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
+	// ReportDeath says that the process of a worker has ended and nothing of it runs any more. Its guard,
+	// a process beside it, calls this once it has seen that end, unless the worker said goodbye. What the
+	// worker owned moves to others at once instead of after its lease.
+	//
+	// It means one life of the worker and is idempotent; late or twice it does nothing.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// NOT_FOUND with WorkerLifeUnknown when the leader knows no such life of the worker: it has ended
+	// for the leader before, or a later one lives. Then there is nothing to move.
+	ReportDeath(context.Context, *ReportDeathRequest) (*ReportDeathResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }
 
@@ -87,6 +118,9 @@ type UnimplementedWorkerServiceServer struct{}
 
 func (UnimplementedWorkerServiceServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
+}
+func (UnimplementedWorkerServiceServer) ReportDeath(context.Context, *ReportDeathRequest) (*ReportDeathResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportDeath not implemented")
 }
 func (UnimplementedWorkerServiceServer) mustEmbedUnimplementedWorkerServiceServer() {}
 func (UnimplementedWorkerServiceServer) testEmbeddedByValue()                       {}
@@ -116,13 +150,36 @@ func _WorkerService_Attach_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkerService_AttachServer = grpc.BidiStreamingServer[AttachRequest, AttachResponse]
 
+func _WorkerService_ReportDeath_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportDeathRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).ReportDeath(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_ReportDeath_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).ReportDeath(ctx, req.(*ReportDeathRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkerService_ServiceDesc is the grpc.ServiceDesc for WorkerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var WorkerService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "proofload.v1.WorkerService",
 	HandlerType: (*WorkerServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ReportDeath",
+			Handler:    _WorkerService_ReportDeath_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Attach",
