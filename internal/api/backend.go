@@ -86,6 +86,8 @@ type Files interface {
 // Cluster is what FleetService shows.
 type Cluster interface {
 	Workers() []Worker
+	// Drain asks a worker to leave, or is ErrNotFound.
+	Drain(name, reason string) error
 	Status(ctx context.Context) (Status, error)
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -33,6 +34,17 @@ func (s *fleetService) ListWorkers(_ context.Context, r *pb.ListWorkersRequest) 
 		}
 	}
 	return out, nil
+}
+
+func (s *fleetService) DrainWorker(_ context.Context, r *pb.DrainWorkerRequest) (*pb.DrainWorkerResponse, error) {
+	b, err := s.server.backend()
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	if err := b.Cluster.Drain(r.GetName(), cmp.Or(r.GetReason(), "drained by an operator")); err != nil {
+		return nil, statusOf(err)
+	}
+	return &pb.DrainWorkerResponse{}, nil
 }
 
 func carries(labels, match map[string]string) bool {

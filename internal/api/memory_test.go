@@ -146,6 +146,13 @@ func (m *memory) Workers() []Worker {
 	}
 }
 
+func (m *memory) Drain(name, _ string) error {
+	if name != "w1" {
+		return fmt.Errorf("worker %s: %w", name, ErrNotFound)
+	}
+	return nil
+}
+
 func (m *memory) Status(context.Context) (Status, error) {
 	return Status{Leader: wire.Leader{Name: "c1", Address: "here:1", Epoch: 3}, Problems: []string{"something"}}, nil
 }

@@ -38,6 +38,25 @@ func (a *app) workersList() *cobra.Command {
 	return cmd
 }
 
+func (a *app) workersDrain() *cobra.Command {
+	r := &remote{}
+	reason := ""
+	cmd := &cobra.Command{
+		Use: "drain WORKER", Short: "Have a worker hand over what it has, and end", Args: cobra.ExactArgs(1),
+		Long:    "drain takes a worker out of the fleet: no run takes it any more. If it executes a run, the other workers\nof the run take its part over without a lost arrival; without others it goes on to the end of the run.",
+		Example: "  coordinator workers drain w1 --reason 'kernel update'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.with(cmd.Context(), func(ctx context.Context, _ pb.RunServiceClient, fleet pb.FleetServiceClient) error {
+				_, err := fleet.DrainWorker(ctx, &pb.DrainWorkerRequest{Name: args[0], Reason: reason})
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")
+	r.flags(cmd, false)
+	return cmd
+}
+
 func (a *app) statusCommand() *cobra.Command {
 	r := &remote{}
 	cmd := &cobra.Command{

@@ -70,7 +70,7 @@ func (a *app) clientCommands() []*cobra.Command {
 	runs := group("runs", "List, watch and command runs", "  coordinator runs list\n  coordinator runs watch last")
 	runs.AddCommand(a.runsList(), a.runsShow(), a.runsWatch(), a.runsPause(), a.runsResume(), a.runsScale(), a.runsStop(), a.runsReport(), a.runsDelete(), later("compare"), later("export"))
 	workers := group("workers", "Show the workers of a fleet", "  coordinator workers list")
-	workers.AddCommand(a.workersList(), later("drain"))
+	workers.AddCommand(a.workersList(), a.workersDrain())
 	return []*cobra.Command{runs, workers, a.statusCommand()}
 }
 

@@ -216,6 +216,14 @@ func (b *backend) Workers() []api.Worker {
 	return out
 }
 
+// Drain implements api.Cluster.
+func (b *backend) Drain(name, reason string) error {
+	if !b.fleet.Drain(name, reason) {
+		return fmt.Errorf("worker %s: %w: `workers list` shows which there are", name, api.ErrNotFound)
+	}
+	return nil
+}
+
 // workerState names what a worker is doing.
 func workerState(w fleet.Worker) string {
 	switch {

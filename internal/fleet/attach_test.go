@@ -277,3 +277,25 @@ func TestUnassignedTermLeavesWorkAlone(t *testing.T) {
 		return heartbeat(m)
 	})
 }
+
+// TestAdoptedNameIsHeld proves that nobody takes the name of a worker that a new leader knows from the record
+// before its last lease is over, and that the worker itself gets leases at once.
+func TestAdoptedNameIsHeld(t *testing.T) {
+	b := newBench(t)
+	mine := helloOf("w1")
+	b.fleet.Adopt(life("w1", 101), mine.GetInstanceId(), "r1", 20*time.Second)
+	other := helloOf("w1")
+	other.InstanceId = uuid.NewString()
+	stranger := b.dial()
+	stranger.hello(other)
+	if err := stranger.end(); status.Code(err) != codes.AlreadyExists {
+		t.Errorf("another worker of its name was answered with %v", err)
+	}
+	mine.Incarnation, mine.ClusterId = 101, b.fleet.opts.Cluster
+	c, _ := b.join(mine)
+	c.beat(&pb.Heartbeat{Number: 1, SentNanos: 1})
+	reply := c.until("a heartbeat reply", heartbeat).GetHeartbeat()
+	if reply.GetLease().AsDuration() != 20*time.Second {
+		t.Errorf("granted %v", reply.GetLease().AsDuration())
+	}
+}

@@ -139,10 +139,8 @@ func (e *Engine) permits(p *scenario.Phase, given map[string]int64) int64 {
 		limit = scenario.DefaultMaxInFlight
 	}
 	owned := 0
-	for _, r := range e.ranges {
-		if r.Until == 0 {
-			owned += r.To - r.From
-		}
+	for _, r := range e.ranges { // what is being handed over is executed until then
+		owned += r.To - r.From
 	}
 	return limit * int64(owned) / scenario.Shards // rounded down: the fleet must not exceed its cap
 }

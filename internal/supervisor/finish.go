@@ -272,8 +272,8 @@ func (r *runner) startSkew() *time.Duration {
 	var least, most time.Duration
 	known := false
 	for _, h := range r.crew {
-		if h.status.State < wire.WorkerRunning {
-			continue
+		if h.status.State < wire.WorkerRunning || h.joined > 0 {
+			continue // it did not start with the others
 		}
 		if !known {
 			least, most, known = h.status.Skew, h.status.Skew, true

@@ -22,6 +22,9 @@ func charging(plan *scenario.Plan) metric.Charging {
 // redivideEvery is how often unused permits go to those who need them.
 const redivideEvery = time.Second
 
+// redivideMoving is how often while shards are about to move: who gets them needs permits by then.
+const redivideMoving = 100 * time.Millisecond
+
 // allotment is one worker's part of a phase's in-flight cap.
 type allotment struct {
 	weight float64 // positions owned
@@ -64,7 +67,11 @@ func redivide(limit int64, all []allotment) []int64 {
 func (r *runner) shareCaps() {
 	now := r.m.opts.Clock()
 	hands := r.active()
-	if r.run.State != run.Running || now-r.redivided < int64(redivideEvery) || len(hands) == 0 {
+	every := redivideEvery
+	if !r.calm() || len(r.executing()) < len(hands) {
+		every = redivideMoving
+	}
+	if r.run.State != run.Running || now-r.redivided < int64(every) || len(hands) == 0 {
 		return
 	}
 	if slices.ContainsFunc(hands, func(h *hand) bool { return h.permits == nil }) {
@@ -96,8 +103,7 @@ func (r *runner) shareCaps() {
 	if len(changed) > 0 {
 		secrets := r.secrets()
 		for h := range changed {
-			h.revision++
-			r.m.fleet.Assign(h.member, r.assignment(h, r.goal(), secrets), r.plan.Grace)
+			r.instruct(h, r.goal(), secrets)
 		}
 	}
 }
@@ -127,7 +133,13 @@ func (r *runner) weight(h *hand) float64 {
 	return run.Positions * h.worker.Capacity / all
 }
 
-// positions returns how many positions of the ring a worker owns.
+// positions returns how many positions of the ring a worker executes: also those that it is about to give away.
 func (r *runner) positions(h *hand) float64 {
-	return float64(r.run.Shards.Positions(h.member))
+	n := 0
+	for _, g := range r.run.Shards.Ranges(h.member) {
+		if g.Current() || r.now() < g.Until+handSettled {
+			n += g.To - g.From
+		}
+	}
+	return float64(n)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -116,9 +117,7 @@ func (r *runner) takeRebuilt(b rebuilt) {
 	}
 	r.view.restore(b.counts)
 	r.judge = b.judge
-	for source, p := range r.inherited {
-		b.rest.Parts[source] = p
-	}
+	maps.Copy(b.rest.Parts, r.inherited)
 	// All at once: what one worker delivered late belongs to the seconds that others delivered before.
 	if r.early != nil && b.early != nil {
 		r.early.judge = b.early

@@ -85,6 +85,98 @@ func (WorkerState) EnumDescriptor() ([]byte, []int) {
 	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{0}
 }
 
+// DrainWorkerRequest names a worker.
+type DrainWorkerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the worker.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerRequest) Reset() {
+	*x = DrainWorkerRequest{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerRequest) ProtoMessage() {}
+
+func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DrainWorkerRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DrainWorkerRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DrainWorkerResponse says that the worker was asked, or will be when it attaches.
+type DrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerResponse) Reset() {
+	*x = DrainWorkerResponse{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerResponse) ProtoMessage() {}
+
+func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{1}
+}
+
 // ListWorkersRequest selects workers.
 type ListWorkersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,7 +188,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -108,7 +200,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -121,7 +213,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{0}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListWorkersRequest) GetMatch() map[string]string {
@@ -142,7 +234,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -154,7 +246,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -167,7 +259,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{1}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -216,7 +308,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -228,7 +320,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -241,7 +333,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{2}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Worker) GetName() string {
@@ -358,7 +450,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +462,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +475,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{3}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{5}
 }
 
 // GetStatusResponse is the state of the cluster.
@@ -407,7 +499,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +511,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +524,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetStatusResponse) GetLeader() *LeaderInfo {
@@ -492,7 +584,7 @@ type Coordinator struct {
 
 func (x *Coordinator) Reset() {
 	*x = Coordinator{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +596,7 @@ func (x *Coordinator) String() string {
 func (*Coordinator) ProtoMessage() {}
 
 func (x *Coordinator) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +609,7 @@ func (x *Coordinator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coordinator.ProtoReflect.Descriptor instead.
 func (*Coordinator) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Coordinator) GetName() string {
@@ -545,7 +637,12 @@ var File_proofload_v1_fleet_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\n" +
-	" proofload/v1/fleet_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16proofload/v1/run.proto\"\x9b\x01\n" +
+	" proofload/v1/fleet_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16proofload/v1/run.proto\"V\n" +
+	"\x12DrainWorkerRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12 \n" +
+	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06reason\"\x15\n" +
+	"\x13DrainWorkerResponse\"\x9b\x01\n" +
 	"\x12ListWorkersRequest\x12K\n" +
 	"\x05match\x18\x01 \x03(\v2+.proofload.v1.ListWorkersRequest.MatchEntryB\b\xbaH\x05\x9a\x01\x02\x10@R\x05match\x1a8\n" +
 	"\n" +
@@ -597,9 +694,10 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\x11WORKER_STATE_FREE\x10\x01\x12\x15\n" +
 	"\x11WORKER_STATE_BUSY\x10\x02\x12\x19\n" +
 	"\x15WORKER_STATE_DRAINING\x10\x03\x12\x15\n" +
-	"\x11WORKER_STATE_LOST\x10\x042\xb0\x01\n" +
+	"\x11WORKER_STATE_LOST\x10\x042\x84\x02\n" +
 	"\fFleetService\x12R\n" +
-	"\vListWorkers\x12 .proofload.v1.ListWorkersRequest\x1a!.proofload.v1.ListWorkersResponse\x12L\n" +
+	"\vListWorkers\x12 .proofload.v1.ListWorkersRequest\x1a!.proofload.v1.ListWorkersResponse\x12R\n" +
+	"\vDrainWorker\x12 .proofload.v1.DrainWorkerRequest\x1a!.proofload.v1.DrainWorkerResponse\x12L\n" +
 	"\tGetStatus\x12\x1e.proofload.v1.GetStatusRequest\x1a\x1f.proofload.v1.GetStatusResponseB\xa0\x01\n" +
 	"\x10com.proofload.v1B\x11FleetServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
@@ -616,41 +714,45 @@ func file_proofload_v1_fleet_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_fleet_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_proofload_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_proofload_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_proofload_v1_fleet_service_proto_goTypes = []any{
 	(WorkerState)(0),              // 0: proofload.v1.WorkerState
-	(*ListWorkersRequest)(nil),    // 1: proofload.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 2: proofload.v1.ListWorkersResponse
-	(*Worker)(nil),                // 3: proofload.v1.Worker
-	(*GetStatusRequest)(nil),      // 4: proofload.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 5: proofload.v1.GetStatusResponse
-	(*Coordinator)(nil),           // 6: proofload.v1.Coordinator
-	nil,                           // 7: proofload.v1.ListWorkersRequest.MatchEntry
-	nil,                           // 8: proofload.v1.Worker.LabelsEntry
-	nil,                           // 9: proofload.v1.GetStatusResponse.WorkersEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
-	(*LeaderInfo)(nil),            // 12: proofload.v1.LeaderInfo
-	(*Run)(nil),                   // 13: proofload.v1.Run
+	(*DrainWorkerRequest)(nil),    // 1: proofload.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),   // 2: proofload.v1.DrainWorkerResponse
+	(*ListWorkersRequest)(nil),    // 3: proofload.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 4: proofload.v1.ListWorkersResponse
+	(*Worker)(nil),                // 5: proofload.v1.Worker
+	(*GetStatusRequest)(nil),      // 6: proofload.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 7: proofload.v1.GetStatusResponse
+	(*Coordinator)(nil),           // 8: proofload.v1.Coordinator
+	nil,                           // 9: proofload.v1.ListWorkersRequest.MatchEntry
+	nil,                           // 10: proofload.v1.Worker.LabelsEntry
+	nil,                           // 11: proofload.v1.GetStatusResponse.WorkersEntry
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*LeaderInfo)(nil),            // 14: proofload.v1.LeaderInfo
+	(*Run)(nil),                   // 15: proofload.v1.Run
 }
 var file_proofload_v1_fleet_service_proto_depIdxs = []int32{
-	7,  // 0: proofload.v1.ListWorkersRequest.match:type_name -> proofload.v1.ListWorkersRequest.MatchEntry
-	3,  // 1: proofload.v1.ListWorkersResponse.workers:type_name -> proofload.v1.Worker
-	8,  // 2: proofload.v1.Worker.labels:type_name -> proofload.v1.Worker.LabelsEntry
+	9,  // 0: proofload.v1.ListWorkersRequest.match:type_name -> proofload.v1.ListWorkersRequest.MatchEntry
+	5,  // 1: proofload.v1.ListWorkersResponse.workers:type_name -> proofload.v1.Worker
+	10, // 2: proofload.v1.Worker.labels:type_name -> proofload.v1.Worker.LabelsEntry
 	0,  // 3: proofload.v1.Worker.state:type_name -> proofload.v1.WorkerState
-	10, // 4: proofload.v1.Worker.attach_time:type_name -> google.protobuf.Timestamp
-	10, // 5: proofload.v1.Worker.last_heard_time:type_name -> google.protobuf.Timestamp
-	11, // 6: proofload.v1.Worker.clock_bound:type_name -> google.protobuf.Duration
-	12, // 7: proofload.v1.GetStatusResponse.leader:type_name -> proofload.v1.LeaderInfo
-	6,  // 8: proofload.v1.GetStatusResponse.coordinators:type_name -> proofload.v1.Coordinator
-	13, // 9: proofload.v1.GetStatusResponse.active_runs:type_name -> proofload.v1.Run
-	9,  // 10: proofload.v1.GetStatusResponse.workers:type_name -> proofload.v1.GetStatusResponse.WorkersEntry
-	1,  // 11: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
-	4,  // 12: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
-	2,  // 13: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
-	5,  // 14: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
+	12, // 4: proofload.v1.Worker.attach_time:type_name -> google.protobuf.Timestamp
+	12, // 5: proofload.v1.Worker.last_heard_time:type_name -> google.protobuf.Timestamp
+	13, // 6: proofload.v1.Worker.clock_bound:type_name -> google.protobuf.Duration
+	14, // 7: proofload.v1.GetStatusResponse.leader:type_name -> proofload.v1.LeaderInfo
+	8,  // 8: proofload.v1.GetStatusResponse.coordinators:type_name -> proofload.v1.Coordinator
+	15, // 9: proofload.v1.GetStatusResponse.active_runs:type_name -> proofload.v1.Run
+	11, // 10: proofload.v1.GetStatusResponse.workers:type_name -> proofload.v1.GetStatusResponse.WorkersEntry
+	3,  // 11: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
+	1,  // 12: proofload.v1.FleetService.DrainWorker:input_type -> proofload.v1.DrainWorkerRequest
+	6,  // 13: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
+	4,  // 14: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
+	2,  // 15: proofload.v1.FleetService.DrainWorker:output_type -> proofload.v1.DrainWorkerResponse
+	7,  // 16: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
 	11, // [11:11] is the sub-list for extension extendee
 	0,  // [0:11] is the sub-list for field type_name
@@ -668,7 +770,7 @@ func file_proofload_v1_fleet_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_fleet_service_proto_rawDesc), len(file_proofload_v1_fleet_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
