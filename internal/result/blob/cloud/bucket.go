@@ -22,10 +22,10 @@ import (
 )
 
 const (
-	// callTime and timePerByte bound one call, the repetitions by the service's library included. Who
+	// callTime and a second per slowest bytes bound one call, the repetitions by the service's library included. Who
 	// commits repeats the call anyway, and what is not committed has to be shown as such soon.
-	callTime    = 15 * time.Second
-	timePerByte = time.Second / (1 << 20)
+	callTime = 15 * time.Second
+	slowest  = 1 << 20
 	// tries bounds how often a write is repeated that met another one of the same name.
 	tries    = 8
 	firstNap = 25 * time.Millisecond
@@ -173,7 +173,7 @@ type operation struct {
 
 // call has fn do o, repeats it while it meets other writers of the same name, and gives its error a name.
 func (b *Bucket) call(ctx context.Context, o operation, fn func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, callTime+time.Duration(o.size)*timePerByte)
+	bounded, cancel := context.WithTimeout(ctx, callTime+time.Duration(o.size)*time.Second/slowest)
 	defer cancel()
 	nap := firstNap
 	for try := 1; ; try++ {

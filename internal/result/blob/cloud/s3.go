@@ -26,9 +26,7 @@ const gatewayRegion = "us-east-1"
 // openS3 connects to s3://BUCKET. Credentials come from where the AWS SDK looks for them.
 func openS3(ctx context.Context, l blob.Location) (*Bucket, error) {
 	endpoint := l.Params.Get("endpoint")
-	rt := transport()
 	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(&http.Client{Transport: rt}),
 		// Without the SDK's allowance of retries, which an outage would use up for the time after it.
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.RateLimiter = ratelimit.None })
@@ -57,6 +55,7 @@ func openS3(ctx context.Context, l blob.Location) (*Bucket, error) {
 	if err := s3Credentials(ctx, cfg); err != nil {
 		return nil, err
 	}
+	release := ownTransport(&cfg)
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = l.Params.Get("s3ForcePathStyle") == "true"
 		if endpoint != "" {
@@ -69,7 +68,18 @@ func openS3(ctx context.Context, l blob.Location) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&Bucket{bucket: bucket, explain: explainS3, release: rt.CloseIdleConnections}).within(l), nil
+	return (&Bucket{bucket: bucket, explain: explainS3, release: release}).within(l), nil
+}
+
+// ownTransport gives the client of cfg connections that end with it, and the roots that the environment names.
+func ownTransport(cfg *aws.Config) (release func()) {
+	rt := transport()
+	if made, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		rt.TLSClientConfig = made.GetTransport().TLSClientConfig
+	}
+	// A redirect is another region or a trap; the signature is not for it.
+	cfg.HTTPClient = &http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return rt.CloseIdleConnections
 }
 
 func encryption(name string) (types.ServerSideEncryption, error) {
