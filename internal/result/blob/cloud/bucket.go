@@ -58,21 +58,37 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, data []byte) error
 	}
 	return b.call(ctx, operation{"put", key, len(data)}, func(ctx context.Context) error {
 		err := b.write(ctx, key, data, true)
-		if err == nil || b.fault(err).kind != exists {
-			return err
-		}
-		// Perhaps it was this very call, whose first answer was lost.
-		old, err := b.bucket.ReadAll(ctx, key)
-		switch {
-		case err == nil && bytes.Equal(old, data):
+		if err == nil {
 			return nil
-		case err == nil:
-			return blob.ErrExists
-		case b.fault(err).kind == notFound:
-			return errVanished
 		}
-		return err
+		return b.decide(ctx, key, data, err)
 	})
+}
+
+// decide turns the error of a write that must not replace into what it means. The object may be there, and be
+// that of this very call, whose first answer was lost. A lost answer may also be the refusal itself: servers
+// give it without reading what is sent, and reset the connection under whoever is still sending.
+func (b *Bucket) decide(ctx context.Context, key string, data []byte, failed error) error {
+	refused := false
+	switch b.fault(failed).kind {
+	case exists:
+		refused = true
+	case unreachable, other:
+	default:
+		return failed
+	}
+	old, err := b.bucket.ReadAll(ctx, key)
+	switch {
+	case err == nil && bytes.Equal(old, data):
+		return nil
+	case err == nil:
+		return blob.ErrExists
+	case !refused:
+		return failed
+	case b.fault(err).kind == notFound:
+		return errVanished
+	}
+	return err
 }
 
 // Put implements blob.Replacer.
@@ -189,7 +205,7 @@ func (b *Bucket) call(ctx context.Context, o operation, fn func(context.Context)
 			return b.fail(o, f)
 		}
 		select {
-		case <-time.After(nap/2 + rand.N(nap)): //nolint:gosec // writers only have to get out of step
+		case <-time.After(nap/2 + rand.N(nap)):
 		case <-bounded.Done():
 			return b.fail(o, f)
 		}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,7 +114,7 @@ func (w *whole) Attributes() *driver.ReaderAttributes { return &driver.ReaderAtt
 type write struct {
 	bytes.Buffer
 	f        *flaky
-	ctx      context.Context //nolint:containedctx // of one call, as the interface has it
+	ctx      context.Context
 	key      string
 	ifAbsent bool
 }
@@ -165,6 +167,23 @@ func TestLostAnswer(t *testing.T) {
 	err := b.PutIfAbsent(t.Context(), "k", []byte("y"))
 	if !errors.Is(err, blob.ErrExists) || err.Error() != "put k in s3://b: object exists with other content" {
 		t.Errorf("another's object: %v", err)
+	}
+}
+
+// TestRefusalThatIsCutOff: a server that refuses a large object while it is still being sent resets the
+// connection, and the object says what the answer would have.
+func TestRefusalThatIsCutOff(t *testing.T) {
+	reset := &net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}
+	b, f := flakyBucket(func(context.Context, int64, bool) error { return reset })
+	if err := b.PutIfAbsent(t.Context(), "k", []byte("x")); !errors.Is(err, blob.ErrUnreachable) {
+		t.Errorf("without an object: %v, want ErrUnreachable", err)
+	}
+	f.objects["k"] = []byte("x")
+	if err := b.PutIfAbsent(t.Context(), "k", []byte("x")); err != nil {
+		t.Errorf("own object: %v", err)
+	}
+	if err := b.PutIfAbsent(t.Context(), "k", []byte("y")); !errors.Is(err, blob.ErrExists) {
+		t.Errorf("another's object: %v, want ErrExists", err)
 	}
 }
 

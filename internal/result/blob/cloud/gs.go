@@ -52,6 +52,9 @@ func explainGS(err error) fault {
 	if errors.Is(err, storage.ErrBucketNotExist) {
 		return fault{kind: noBucket}
 	}
+	if errors.Is(err, storage.ErrObjectNotExist) {
+		return fault{kind: notFound, text: "status 404"}
+	}
 	answer, ok := errors.AsType[*googleapi.Error](err)
 	if !ok {
 		return fault{}

@@ -47,7 +47,7 @@ func (b *Bucket) within(l blob.Location) *Bucket {
 
 // transport is that of one bucket, so that its connections end with it.
 func transport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nothing here replaces it
+	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 16
 	t.ResponseHeaderTimeout = callTime
 	return t
