@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,10 +28,11 @@ import (
 
 // fleet is a coordinator on a store, with two workers, and a client of its API.
 type fleet struct {
-	t    *testing.T
-	runs pb.RunServiceClient
-	all  pb.FleetServiceClient
-	stop func()
+	t       *testing.T
+	metrics []string // where the workers serve theirs
+	runs    pb.RunServiceClient
+	all     pb.FleetServiceClient
+	stop    func()
 }
 
 func startFleet(t *testing.T, store string) *fleet {
@@ -46,9 +49,12 @@ func startFleet(t *testing.T, store string) *fleet {
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.Run(groupCtx) })
+	var metrics []string
 	for _, name := range []string{"w1", "w2"} {
+		address := freeAddress(t)
+		metrics = append(metrics, "http://"+address+"/metrics")
 		group.Go(func() error {
-			return worker.Run(groupCtx, worker.Options{Name: name, Join: []string{c.Address()}, DataDir: filepath.Join(dir, name), Version: "test", Logger: log})
+			return worker.Run(groupCtx, worker.Options{Name: name, Join: []string{c.Address()}, HTTP: address, DataDir: filepath.Join(dir, name), Version: "test", Logger: log})
 		})
 	}
 	conn, err := grpc.NewClient(c.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -56,7 +62,7 @@ func startFleet(t *testing.T, store string) *fleet {
 		t.Error(err) // below, everything is closed first
 	}
 	stopped := false
-	f := &fleet{t: t, runs: pb.NewRunServiceClient(conn), all: pb.NewFleetServiceClient(conn), stop: func() {
+	f := &fleet{t: t, metrics: metrics, runs: pb.NewRunServiceClient(conn), all: pb.NewFleetServiceClient(conn), stop: func() {
 		if stopped {
 			return
 		}
@@ -131,18 +137,38 @@ func (f *fleet) get(id string) *pb.Run {
 	return resp.GetRun()
 }
 
-// unacked is how many batches the workers hold that nobody has acknowledged.
-func (f *fleet) unacked() (n uint64) {
+// unacked is how many batches the workers hold that nobody has acknowledged, by what they say of themselves.
+func (f *fleet) unacked() (n int) {
 	f.t.Helper()
-	resp, err := f.all.ListWorkers(f.t.Context(), &pb.ListWorkersRequest{})
-	if err != nil {
-		f.t.Fatalf("list workers: %v", err)
-	}
-	for _, w := range resp.GetWorkers() {
-		n += w.GetUnackedBatches()
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	for _, url := range f.metrics {
+		req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, url, http.NoBody)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			f.t.Fatal(err)
+		}
+		found := outboxBatches.FindSubmatch(body)
+		if found == nil {
+			f.t.Fatalf("no outbox in the metrics of %s", url)
+		}
+		batches, err := strconv.Atoi(string(found[1]))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		n += batches
 	}
 	return n
 }
+
+var outboxBatches = regexp.MustCompile(`(?m)^\S*outbox_batches (\d+)$`)
 
 // problems is what the status of the fleet complains of.
 func (f *fleet) problems() []string {

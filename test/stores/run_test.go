@@ -72,7 +72,7 @@ func TestRunSurvivesItsStore(t *testing.T) {
 	held := f.unacked()
 	time.Sleep(time.Until(killed.Add(*outage)))
 	// Each of the two workers seals a batch a second, and none of them may be acknowledged.
-	if now, least := f.unacked(), uint64(2*(*outage-4*time.Second)/time.Second); now < held || now < least {
+	if now, least := f.unacked(), int(2*(*outage-4*time.Second)/time.Second); now < held || now < least {
 		t.Errorf("%d batches are not acknowledged after %v, were %d: want %d at least", now, *outage, held, least)
 	}
 	g.start()

@@ -29,6 +29,9 @@ const (
 	// tries bounds how often a write is repeated that met another one of the same name.
 	tries    = 8
 	firstNap = 25 * time.Millisecond
+	// longestNap is between the repetitions by the services' libraries: who watches should learn within a
+	// few seconds that nothing is committed.
+	longestNap = 500 * time.Millisecond
 )
 
 // Bucket is a blob.Store in a bucket. It is safe for concurrent use, also by several processes. Its calls

@@ -107,9 +107,11 @@ func (f *flaky) NewTypedWriter(ctx context.Context, key, _ string, opts *driver.
 
 type whole struct{ *bytes.Reader }
 
-func (w *whole) Close() error                         { return nil }
-func (w *whole) As(any) bool                          { return false }
-func (w *whole) Attributes() *driver.ReaderAttributes { return &driver.ReaderAttributes{Size: w.Size()} }
+func (w *whole) Close() error { return nil }
+func (w *whole) As(any) bool  { return false }
+func (w *whole) Attributes() *driver.ReaderAttributes {
+	return &driver.ReaderAttributes{Size: w.Size()}
+}
 
 type write struct {
 	bytes.Buffer
@@ -226,8 +228,8 @@ func TestProof(t *testing.T) {
 		answer func(context.Context, int64, bool) error
 		want   error
 	}{
-		"all right":         {func(context.Context, int64, bool) error { return nil }, nil},
-		"it may not write":  {func(context.Context, int64, bool) error { return coded{gcerrors.PermissionDenied} }, blob.ErrNotWritable},
+		"all right":          {func(context.Context, int64, bool) error { return nil }, nil},
+		"it may not write":   {func(context.Context, int64, bool) error { return coded{gcerrors.PermissionDenied} }, blob.ErrNotWritable},
 		"it gives no answer": {func(context.Context, int64, bool) error { return context.DeadlineExceeded }, blob.ErrUnreachable},
 	} {
 		b, f := flakyBucket(tt.answer)

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"time"
 
 	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/gcp"
 	"google.golang.org/api/googleapi"
@@ -42,7 +42,7 @@ func openGS(ctx context.Context, l blob.Location) (*Bucket, error) {
 	if bucket.As(&c) {
 		// Everything here can be repeated: an object is written whole, and a write that must not replace
 		// finds its own object when its answer was lost.
-		c.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(gsTries), storage.WithMaxRetryDuration(callTime/2+time.Second))
+		c.SetRetry(storage.WithPolicy(storage.RetryAlways), storage.WithMaxAttempts(gsTries), storage.WithBackoff(gax.Backoff{Initial: 2 * firstNap, Max: longestNap, Multiplier: 2}))
 	}
 	return (&Bucket{bucket: bucket, explain: explainGS, release: rt.CloseIdleConnections}).within(l), nil
 }

@@ -29,7 +29,7 @@ func openS3(ctx context.Context, l blob.Location) (*Bucket, error) {
 	options := []func(*config.LoadOptions) error{
 		// Without the SDK's allowance of retries, which an outage would use up for the time after it.
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.RateLimiter = ratelimit.None })
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.RateLimiter, o.MaxBackoff = ratelimit.None, longestNap })
 		}),
 	}
 	if region := l.Params.Get("region"); region != "" {
