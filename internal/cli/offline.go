@@ -21,6 +21,8 @@ func withStore(ctx context.Context, location string, write bool, fn func(*result
 		return exit(run.ExitNotStarted, fmt.Errorf("%w: leave out --store and ask the coordinator that runs there, or end it first", err))
 	case errors.Is(err, blob.ErrUnreachable):
 		return exit(run.ExitUnreachable, err)
+	case errors.Is(err, blob.ErrDenied):
+		return exit(run.ExitRefused, err)
 	case err != nil:
 		return exit(run.ExitUsage, err)
 	}

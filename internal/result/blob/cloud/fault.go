@@ -39,6 +39,9 @@ type fault struct {
 // errVanished says that an object existed, and did not when it was read.
 var errVanished = errors.New("the object was deleted in between")
 
+// errMayNotWrite is both of its parts: what cannot be done, and what to do.
+var errMayNotWrite = fmt.Errorf("%w: %w", blob.ErrNotWritable, blob.ErrDenied)
+
 // fault takes an error of the bucket apart.
 func (b *Bucket) fault(err error) fault {
 	if errors.Is(err, errVanished) {
@@ -101,7 +104,7 @@ func (f fault) sentinel(op string) error {
 		return blob.ErrDenied
 	case forbidden:
 		if op == "put" || op == "delete" {
-			return blob.ErrNotWritable
+			return errMayNotWrite
 		}
 		return blob.ErrDenied
 	case full:
