@@ -231,10 +231,8 @@ func isMap(t *testing.T, open Open) {
 			}
 		}
 		model := map[string]string{}
-		key := rapid.StringMatching(`[a-c]/[a-c]|[d-f]`)
-		value := rapid.StringMatching(`[xy]{0,2}`)
 		for range rapid.IntRange(1, 8).Draw(r, "steps") {
-			step(t, r, s, model, [2]string{key.Draw(r, "key"), value.Draw(r, "value")})
+			step(r, s, model)
 		}
 		if got, want := Keys(t, s, "", false), slices.Sorted(maps.Keys(model)); !slices.Equal(got, want) {
 			r.Fatalf("keys = %q, want %q", got, want)
@@ -247,12 +245,13 @@ func isMap(t *testing.T, open Open) {
 	})
 }
 
-func step(t testing.TB, r *rapid.T, s blob.Replacer, model map[string]string, entry [2]string) {
-	k, v := entry[0], entry[1]
+// step does one thing to a store and to the map that it is compared with.
+func step(r *rapid.T, s blob.Replacer, model map[string]string) {
+	k, v := rapid.StringMatching(`[a-c]/[a-c]|[d-f]`).Draw(r, "key"), rapid.StringMatching(`[xy]{0,2}`).Draw(r, "value")
 	switch rapid.IntRange(0, 2).Draw(r, "op") {
 	case 0:
 		old, ok := model[k]
-		err := s.PutIfAbsent(t.Context(), k, []byte(v))
+		err := s.PutIfAbsent(r.Context(), k, []byte(v))
 		if want := ok && old != v; errors.Is(err, blob.ErrExists) != want || !want && err != nil {
 			r.Fatalf("PutIfAbsent(%s, %q) over %q, %v: %v", k, v, old, ok, err)
 		}
@@ -260,12 +259,12 @@ func step(t testing.TB, r *rapid.T, s blob.Replacer, model map[string]string, en
 			model[k] = v
 		}
 	case 1:
-		if err := s.Put(t.Context(), k, []byte(v)); err != nil {
+		if err := s.Put(r.Context(), k, []byte(v)); err != nil {
 			r.Fatal(err)
 		}
 		model[k] = v
 	case 2:
-		if err := s.Delete(t.Context(), k); err != nil {
+		if err := s.Delete(r.Context(), k); err != nil {
 			r.Fatal(err)
 		}
 		delete(model, k)
