@@ -27,6 +27,7 @@ const (
 	forbidden        // the credentials do not permit this
 	full             // no space, or a quota
 	unreachable      // no answer
+	unsuited         // it cannot write only if there is no object
 )
 
 // fault is an error of a service, taken apart.
@@ -109,6 +110,10 @@ func (f fault) sentinel(op string) error {
 		return blob.ErrDenied
 	case full:
 		return blob.ErrNoSpace
+	case unsuited:
+		if op == "put" {
+			return blob.ErrUnsuited
+		}
 	case unreachable:
 		return blob.ErrUnreachable
 	}

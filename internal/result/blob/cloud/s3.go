@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	"gocloud.dev/blob/s3blob"
 
 	"proofload/internal/result/blob"
@@ -27,6 +28,7 @@ const gatewayRegion = "us-east-1"
 func openS3(ctx context.Context, l blob.Location) (*Bucket, error) {
 	endpoint := l.Params.Get("endpoint")
 	options := []func(*config.LoadOptions) error{
+		config.WithLogger(logging.Nop{}), // it would write to standard error, and what matters is returned
 		// Without the SDK's allowance of retries, which an outage would use up for the time after it.
 		config.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.RateLimiter, o.MaxBackoff = ratelimit.None, longestNap })
@@ -118,6 +120,7 @@ var s3Kinds = map[string]kind{
 	"InvalidToken": unknownUser, "TokenRefreshRequired": unknownUser, "RequestTimeTooSkewed": unknownUser,
 	"AccessDenied": forbidden, "Forbidden": forbidden, "AllAccessDisabled": forbidden, "AccountProblem": forbidden,
 	"QuotaExceeded": full, "InsufficientStorage": full, "XMinioStorageFull": full,
+	"NotImplemented": unsuited,
 	"RequestTimeout": unreachable, "ServiceUnavailable": unreachable, "SlowDown": unreachable, "InternalError": unreachable,
 }
 

@@ -104,6 +104,7 @@ func TestServicesErrors(t *testing.T) {
 		{"unknown key", "s3", 403, nil, s3Body("InvalidAccessKeyId"), blob.ErrDenied, blob.ErrDenied},
 		{"wrong secret", "s3", 403, nil, s3Body("SignatureDoesNotMatch"), blob.ErrDenied, blob.ErrDenied},
 		{"quota", "s3", 403, nil, s3Body("QuotaExceeded"), blob.ErrNoSpace, blob.ErrNoSpace},
+		{"no conditional writes", "s3", 501, nil, s3Body("NotImplemented"), nil, blob.ErrUnsuited},
 		{"no object", "gs", 404, nil, gsBody(404, "No such object: bucket/k"), blob.ErrNotFound, nil},
 		{"no bucket", "gs", 404, nil, gsBody(404, "The specified bucket does not exist."), nil, blob.ErrNoBucket},
 		{"not permitted", "gs", 403, nil, gsBody(403, "denied"), blob.ErrDenied, blob.ErrNotWritable},
