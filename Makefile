@@ -13,8 +13,8 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 # Packages built or tested at once; empty lets Go decide.
 JOBS     ?=
 PARALLEL := $(if $(JOBS),-p $(JOBS))
-# Modules with tests: the product, its tools, and what only end-to-end tests need.
-MODULES  := . internal/tools $(patsubst %/go.mod,%,$(wildcard test/e2e/go.mod))
+# Modules with tests: the product, its tools, and those of tests that need servers of others.
+MODULES  := . internal/tools $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
 # The module whose validate.proto the API's .proto files import; keep it at the commit of
 # buf.build/gen/go/bufbuild/protovalidate in go.mod.
 VALIDATE := github.com/bufbuild/protovalidate@v1.2.2

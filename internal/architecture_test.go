@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strconv"
@@ -78,6 +79,29 @@ var impureCalls = map[string][]string{
 func TestArchitecture(t *testing.T) {
 	for _, v := range check(t, os.DirFS("..")) {
 		t.Error(v)
+	}
+}
+
+// TestWorkerCarriesNoClouds: a worker needs no store, and the libraries of the clouds would double it.
+func TestWorkerCarriesNoClouds(t *testing.T) {
+	heavy := []string{"gocloud.dev", "github.com/aws", "cloud.google.com", "github.com/Azure"}
+	linked := func(program string) (found []string) {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"/cmd/"+program).Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for line := range strings.Lines(string(out)) {
+			if p := strings.TrimSpace(line); inside(p, heavy...) {
+				found = append(found, p)
+			}
+		}
+		return found
+	}
+	if found := linked("worker"); len(found) > 0 {
+		t.Errorf("the worker links %q", found)
+	}
+	if len(linked("coordinator")) == 0 {
+		t.Error("the coordinator links none of them either: this test looks for the wrong names")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"proofload/internal/cli"
+	"proofload/internal/result/blob/cloud"
 )
 
 // version is set by the build.
@@ -12,5 +13,6 @@ var version = "dev"
 
 func main() {
 	cli.Version = version
+	cloud.Register() // here and not in cli, so that the worker does not carry them
 	os.Exit(cli.Coordinator(os.Args[1:], os.Stdout, os.Stderr))
 }

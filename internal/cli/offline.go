@@ -12,13 +12,17 @@ import (
 )
 
 // withStore opens a store without a coordinator: it knows the runs that have ended.
-func withStore(location string, write bool, fn func(*result.Repository) error) error {
-	repository, closeStore, err := coordinator.OpenStore(location, write)
+func withStore(ctx context.Context, location string, write bool, fn func(*result.Repository) error) error {
+	repository, closeStore, err := coordinator.OpenStore(ctx, location, write)
 	switch {
 	case errors.Is(err, coordinator.ErrNoStore):
 		return usage("--store %s: %w: name the --data-dir or --store of a coordinator, or the --out of a run", location, err)
 	case errors.Is(err, blob.ErrInUse):
 		return exit(run.ExitNotStarted, fmt.Errorf("%w: leave out --store and ask the coordinator that runs there, or end it first", err))
+	case errors.Is(err, blob.ErrUnreachable):
+		return exit(run.ExitUnreachable, err)
+	case errors.Is(err, blob.ErrDenied):
+		return exit(run.ExitRefused, err)
 	case err != nil:
 		return exit(run.ExitUsage, err)
 	}
@@ -26,7 +30,7 @@ func withStore(location string, write bool, fn func(*result.Repository) error) e
 }
 
 func offlineRuns(ctx context.Context, location string, limit int) (views []runView, err error) {
-	err = withStore(location, false, func(r *result.Repository) error {
+	err = withStore(ctx, location, false, func(r *result.Repository) error {
 		page, err := r.List(ctx, result.Query{Limit: limit})
 		for _, rec := range page.Runs {
 			views = append(views, offlineView(rec))
@@ -37,7 +41,7 @@ func offlineRuns(ctx context.Context, location string, limit int) (views []runVi
 }
 
 func offlineRun(ctx context.Context, location, id string) (v runView, err error) {
-	err = withStore(location, false, func(r *result.Repository) error {
+	err = withStore(ctx, location, false, func(r *result.Repository) error {
 		full, err := coordinator.Resolve(ctx, r, id)
 		if err != nil {
 			return missing(id, err)
@@ -53,7 +57,7 @@ func offlineRun(ctx context.Context, location, id string) (v runView, err error)
 }
 
 func offlineReport(ctx context.Context, location, id, ext string) (data []byte, err error) {
-	err = withStore(location, false, func(r *result.Repository) error {
+	err = withStore(ctx, location, false, func(r *result.Repository) error {
 		full, err := coordinator.Resolve(ctx, r, id)
 		if err != nil {
 			return missing(id, err)
@@ -66,7 +70,7 @@ func offlineReport(ctx context.Context, location, id, ext string) (data []byte, 
 
 // offlineDelete returns the id of the run that it has deleted.
 func offlineDelete(ctx context.Context, location, id string) (full string, err error) {
-	err = withStore(location, true, func(r *result.Repository) error {
+	err = withStore(ctx, location, true, func(r *result.Repository) error {
 		if full, err = coordinator.Resolve(ctx, r, id); err != nil {
 			return missing(id, err)
 		}

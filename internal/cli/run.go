@@ -139,6 +139,8 @@ func (o runOptions) validate() error {
 		return usage("--workers %d: from 1 to %d fit into one process", o.workers, maxLocalWorkers)
 	case o.queueTimeout < 0:
 		return usage("--queue-timeout %s: it must not be negative", o.queueTimeout)
+	case strings.Contains(o.out, "://"):
+		return usage("--out: it must be a directory; `serve` takes an object store as its --store")
 	case o.remote() && (o.given("workers") || o.given("http")):
 		return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
 	case o.remote():

@@ -123,7 +123,7 @@ func (a *app) runsList() *cobra.Command {
 		},
 	}
 	r.flags(cmd, true)
-	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store, a directory or s3://BUCKET and the like, instead of asking a coordinator")
 	cmd.Flags().IntVar(&limit, "limit", 50, "most runs to list")
 	return cmd
 }
@@ -167,7 +167,7 @@ func (a *app) runsShow() *cobra.Command {
 		},
 	}
 	r.flags(cmd, true)
-	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store, a directory or s3://BUCKET and the like, instead of asking a coordinator")
 	return cmd
 }
 
@@ -253,7 +253,7 @@ func (a *app) runsReport() *cobra.Command {
 		},
 	}
 	r.flags(cmd, false)
-	r.storeFlag(cmd, "read this store's directory instead of asking a coordinator")
+	r.storeFlag(cmd, "read this store, a directory or s3://BUCKET and the like, instead of asking a coordinator")
 	cmd.Flags().StringVar(&format, "format", "md", "json, md, html or junit")
 	cmd.Flags().StringVar(&file, "file", "", "write it there instead of printing it")
 	return cmd

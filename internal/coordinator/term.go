@@ -23,10 +23,7 @@ import (
 	"proofload/internal/wire"
 )
 
-const (
-	commitEvery    = time.Second
-	heartbeatEvery = time.Second
-)
+const heartbeatEvery = time.Second
 
 // elect stands for leadership until ctx ends.
 func (c *Coordinator) elect(ctx context.Context) error {
@@ -63,7 +60,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	repository := result.NewRepository(heads, c.blobs)
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
-		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: commitEvery, Leader: leader,
+		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	f := fleet.New(fleet.Options{

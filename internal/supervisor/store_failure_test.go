@@ -42,6 +42,50 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// TestStoreOutage: for the 30 s in which the store does not answer nothing is acknowledged, the view says
+// since when, and the load goes on; afterwards everything is counted, once.
+func TestStoreOutage(t *testing.T) {
+	bubble(t, strings.Replace(shop, "for: 10s}", "for: 40s}", 1), func(r *rig) {
+		w := r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 3500*time.Millisecond)
+		acked := func() uint64 {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.acked
+		}
+		r.disk.lose(true)
+		lost, before := time.Now(), acked()
+		var since time.Time
+		for time.Since(lost) < 30*time.Second {
+			time.Sleep(time.Second)
+			if n := acked(); n > before+1 { // one commit may have been past its segment
+				t.Fatalf("batch %d acknowledged %v into the outage, %d before", n, time.Since(lost), before)
+			}
+			v, err := r.manager.Live("r1")
+			if err != nil || v.Run.State != run.Running {
+				t.Fatalf("%v into the outage: %v, %s", time.Since(lost), err, v.Run.State)
+			}
+			if late := time.Since(lost) > 5*time.Second; since.IsZero() {
+				if since = v.ProvisionalSince; late && since.IsZero() {
+					t.Fatal("the view does not say that it is provisional")
+				}
+			} else if !v.ProvisionalSince.Equal(since) {
+				t.Fatalf("provisional since %v, and then since %v", since, v.ProvisionalSince)
+			}
+		}
+		r.disk.lose(false)
+		time.Sleep(5 * time.Second)
+		if v, err := r.manager.Live("r1"); err != nil || !v.ProvisionalSince.IsZero() {
+			t.Errorf("after the outage: %v, provisional since %v", err, v.ProvisionalSince)
+		}
+		rec, d := r.ended2("r1")
+		if d.Load.Sent != 4000 || d.Integrity.Completeness != 1 || rec.Verdict.Result != run.Pass {
+			t.Errorf("%d sent, %+v, %+v", d.Load.Sent, d.Integrity, rec.Verdict)
+		}
+	})
+}
+
 // TestAbortOnAFullDisk: a breach ends the run while nothing can be committed, at the time at which it
 // would have otherwise, and once.
 func TestAbortOnAFullDisk(t *testing.T) {

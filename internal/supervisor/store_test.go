@@ -117,6 +117,7 @@ type disk struct {
 	stuck error            // nothing can be put under a fixed name
 	onGet func(key string) // called before something is read
 	deny  string           // no object whose key holds this can be stored; empty: all can
+	away  bool             // every call takes a while and then says that nothing answers
 }
 
 func (d *disk) beforeGet(fn func(key string)) {
@@ -151,6 +152,9 @@ func (d *disk) unreadable(err error) {
 
 // Get implements blob.Store.
 func (d *disk) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := d.answer(ctx); err != nil {
+		return nil, fmt.Errorf("get %s: %w", key, err)
+	}
 	d.mu.Lock()
 	err, before := d.dead, d.onGet
 	d.mu.Unlock()
@@ -169,6 +173,29 @@ func (d *disk) fill(full bool) {
 	d.full = full
 }
 
+// lose has the store give no answer any more, or answer again.
+func (d *disk) lose(away bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = away
+}
+
+// answer waits as long as a store that is away has its callers wait.
+func (d *disk) answer(ctx context.Context) error {
+	d.mu.Lock()
+	away := d.away
+	d.mu.Unlock()
+	if !away {
+		return nil
+	}
+	select {
+	case <-time.After(2 * time.Second):
+		return blob.ErrUnreachable
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (d *disk) err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -180,6 +207,9 @@ func (d *disk) err() error {
 
 // PutIfAbsent implements blob.Store.
 func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
+	if err := d.answer(ctx); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
 	d.mu.Lock()
 	denied := d.deny != "" && strings.Contains(key, d.deny)
 	d.mu.Unlock()
@@ -191,6 +221,9 @@ func (d *disk) PutIfAbsent(ctx context.Context, key string, data []byte) error {
 
 // Put implements blob.Replacer.
 func (d *disk) Put(ctx context.Context, key string, data []byte) error {
+	if err := d.answer(ctx); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
 	if err := d.err(); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}

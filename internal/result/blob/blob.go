@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 	"time"
@@ -24,6 +25,14 @@ var (
 	ErrNoSpace = errors.New("no space left in the store: free some")
 	// ErrNotWritable says that the store may not be written.
 	ErrNotWritable = errors.New("store cannot be written")
+	// ErrDenied says that the store does not know the caller, or does not let it read.
+	ErrDenied = errors.New("store refuses access: check the credentials in the environment and what they permit")
+	// ErrNoBucket says that the bucket or container of the store does not exist.
+	ErrNoBucket = errors.New("no such bucket or container: create it or correct --store")
+	// ErrUnreachable says that the store gives no answer. What was asked for may have been done.
+	ErrUnreachable = errors.New("store gives no answer: check its endpoint and the network")
+	// ErrUnsuited says that of two writers of one name both would win in this store.
+	ErrUnsuited = errors.New("store overwrites what must not be replaced: use one with conditional writes (If-None-Match)")
 	// ErrKey says that a key is not one: see CheckKey.
 	ErrKey = errors.New("invalid object key")
 	// ErrCorrupt says that an object is not what was stored under its digest.
@@ -57,6 +66,12 @@ type Replacer interface {
 	Store
 	// Put stores data under key, whatever is there.
 	Put(ctx context.Context, key string, data []byte) error
+}
+
+// Opened is a store as Open returns it. Close releases it; the objects stay.
+type Opened interface {
+	Replacer
+	io.Closer
 }
 
 // Ref names an object and what it must contain.
@@ -122,8 +137,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// checkPrefix accepts the beginnings of keys, the empty one included.
-func checkPrefix(prefix string) error {
+// CheckPrefix returns ErrKey unless prefix is the beginning of a key, or empty.
+func CheckPrefix(prefix string) error {
 	if prefix == "" {
 		return nil
 	}

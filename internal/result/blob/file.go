@@ -251,7 +251,7 @@ func (f *File) Delete(ctx context.Context, key string) error {
 // List implements Store.
 func (f *File) List(ctx context.Context, prefix string, shallow bool) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		if err := checkPrefix(prefix); err != nil {
+		if err := CheckPrefix(prefix); err != nil {
 			yield(Info{}, err)
 			return
 		}

@@ -83,7 +83,7 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 // List implements Store.
 func (m *Memory) List(_ context.Context, prefix string, shallow bool) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		if err := checkPrefix(prefix); err != nil {
+		if err := CheckPrefix(prefix); err != nil {
 			yield(Info{}, err)
 			return
 		}
