@@ -69,6 +69,7 @@ type Agent struct {
 	change  chan struct{} // capacity 1: wanted has changed
 	failed  chan error    // capacity 1: why the agent cannot go on
 	leases  lease
+	granted int64 // reading of the clock when a lease was granted last
 	counts  counts
 }
 
@@ -233,6 +234,9 @@ func (a *Agent) tasked(t wire.Task) {
 // leased implements receiver.
 func (a *Agent) leased(l lease) {
 	a.mu.Lock()
+	if l.until > 0 {
+		a.granted = a.opts.Clock()
+	}
 	l.until = max(l.until, a.leases.until)
 	a.leases = l
 	w := a.current

@@ -41,6 +41,7 @@ func (w *work) build(ctx context.Context, first wire.Assignment) (*load.Engine, 
 	if err != nil {
 		return nil, err
 	}
+	w.alone = newAlone(plan)
 	content := map[string][]byte{}
 	for _, f := range plan.Files() {
 		if content[f.Digest], err = files.Get(ctx, f.Digest); err != nil {

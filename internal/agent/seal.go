@@ -112,6 +112,7 @@ func (w *work) batch(ctx context.Context, engine *load.Engine, index int64, befo
 	if err != nil {
 		return 0, err
 	}
+	w.judgeAlone(s)
 	if w.agent.outbox.Full() {
 		engine.Hold(metric.CauseOutboxFull)
 	} else {

@@ -32,6 +32,7 @@ type work struct {
 	told       instruction // the one that the engine was told last
 	tellings   uint64      // how many it was told
 	engine     *load.Engine
+	alone      *alone // nil: nothing aborts that this worker could judge; only the sealer uses it
 	clock      *runClock
 	state      wire.WorkerState
 	failure    string

@@ -101,8 +101,8 @@ func (r *ring) index(m run.Member) int32 {
 // reassign divides the ring among the members of want in proportion to their capacities, and moves no more
 // positions than that takes: they are the new owners' from run time at on. Members that are not wanted and
 // not dead hand over what they have, up to at. With nobody in want, what the dead had is nobody's.
-func reassign(m run.ShardMap, want []share, dead []run.Member, now, at time.Duration) run.ShardMap {
-	was, r := newRing(m, now), newRing(m, now)
+func reassign(m run.ShardMap, want []share, dead []run.Member, at time.Duration) run.ShardMap {
+	was, r := newRing(m, at), newRing(m, at)
 	target := make([]int, len(m.Owners)+len(want)+1)
 	for i, p := range cut(want, run.Positions) {
 		target[r.index(want[i].member)] = p.to - p.from

@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"time"
+
+	"proofload/internal/judge"
+	"proofload/internal/metric"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+	"proofload/internal/wire"
+)
+
+// alone is what a worker does without a leader about criteria that abort: it applies them to its own samples,
+// so that a target that breaks is not loaded on for as long as leases last. Only criteria that mean the same
+// for a part of the load are applied: shares of errors, and statistics of times. A rate or a number of a part
+// says nothing of the whole.
+type alone struct {
+	judge  *judge.Judge
+	breach *judge.Breach // the newest
+}
+
+const (
+	// aloneAfter is how long nobody must have granted a lease before a worker judges by itself.
+	aloneAfter = 5 * time.Second
+	// aloneRecent is how old a breach may be that was seen while there still was a leader, who may not have
+	// lived to act on it.
+	aloneRecent = 2 * aloneAfter
+)
+
+// newAlone returns nil for a plan in which nothing aborts that a worker could judge.
+func newAlone(plan *scenario.Plan) *alone {
+	own := *plan
+	own.Criteria = nil
+	for _, c := range plan.Criteria {
+		if c.OnBreach == "abort" && partial(c.Check.Left) && (c.Check.Over == nil || partial(*c.Check.Over)) {
+			own.Criteria = append(own.Criteria, c)
+		}
+	}
+	if len(own.Criteria) == 0 {
+		return nil
+	}
+	return &alone{judge: judge.New(&own)}
+}
+
+// partial reports whether a statistic means the same for a part of the load as for the whole.
+func partial(s scenario.Selection) bool {
+	switch s.Stat {
+	case scenario.StatErrorRatio:
+		return true
+	case scenario.StatMean, scenario.StatMin, scenario.StatMax, scenario.StatStddev, scenario.StatQuantile:
+		return s.Metric != scenario.MetricInFlight
+	}
+	return false
+}
+
+// observe takes a second that was sealed. Whose the arrivals are for which there was no permit only the whole
+// fleet can tell, so that they count for nobody here.
+func (a *alone) observe(s metric.Second, history run.History) {
+	mine := s.Clone()
+	for _, row := range mine.Arrivals {
+		delete(row.NotSent, metric.CauseNoPermit)
+	}
+	a.judge.SetSchedule(history, 0)
+	a.judge.Observe(mine)
+	for _, b := range a.judge.Breaches() {
+		a.breach = &b
+	}
+}
+
+// judgeAlone looks at a second, and ends the load when a criterion that aborts is breached and there is nobody
+// else to do so. The next leader hears of it from the status, and records it.
+func (w *work) judgeAlone(s metric.Second) {
+	if w.alone == nil {
+		return
+	}
+	w.mu.Lock()
+	history, stopped := w.wanted.History, w.wanted.Goal == wire.GoalStop
+	w.mu.Unlock()
+	w.alone.observe(s, history)
+	b := w.alone.breach
+	if b == nil || stopped || w.clock.Now() > b.To+aloneRecent || w.agent.led() {
+		return
+	}
+	w.log.Warn("load ended without a leader, a criterion is breached", "criterion", b.Message)
+	w.mu.Lock()
+	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, wire.Stop{Kind: run.StopCriterion, Reason: b.Message}
+	w.applyLocked()
+	w.reportLocked()
+	w.mu.Unlock()
+	w.finish()
+}
+
+// led reports whether a leader has granted a lease lately.
+func (a *Agent) led() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Duration(a.opts.Clock()-a.granted) < aloneAfter
+}
