@@ -106,6 +106,16 @@ func (c *cluster) awaitFree(t *testing.T) {
 	})
 }
 
+// stop kills everything.
+func (c *cluster) stop(t *testing.T) {
+	t.Helper()
+	for _, group := range [][]*process{c.workers, c.coordinators, c.etcd} {
+		for _, p := range group {
+			p.kill(t)
+		}
+	}
+}
+
 // leader waits until a coordinator leads, and returns which.
 func (c *cluster) leader(t *testing.T) int {
 	t.Helper()

@@ -31,7 +31,7 @@ func killLeader(t *testing.T, c *cluster, p plan) outcome {
 	c.coordinators[leader].kill(t)
 	killed, epoch := time.Now(), tr.commits.last().epoch
 	tr.note = fmt.Sprintf("leader c%d killed at %.2f s", leader+1, at.Seconds())
-	r := tr.report(t)
+	tr.report(t)
 	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
 	c.coordinators[leader].start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
@@ -40,7 +40,6 @@ func killLeader(t *testing.T, c *cluster, p plan) outcome {
 	if tr.next > failover+room {
 		t.Errorf("the next commit of samples came %v after the leader's end, want %v at most", tr.next, failover)
 	}
-	_ = r
 	return o
 }
 
