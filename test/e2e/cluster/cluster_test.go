@@ -33,29 +33,52 @@ type cluster struct {
 	workers      []*process
 	front        *front
 	heads        *clientv3.Client
+
+	// What leads to etcd, by coordinator, and from the workers to each coordinator; nil: they are
+	// connected directly.
+	toEtcd         [][]*cable
+	toCoordinators []*cable
 }
 
 // startCluster starts everything and returns when a coordinator leads and every worker is free. The
 // test's end kills all of it; the logs are shown if the test failed.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
+	return start(t, false)
+}
+
+// startCabled starts a cluster whose coordinators can be cut off.
+func startCabled(t *testing.T) *cluster {
+	t.Helper()
+	return start(t, true)
+}
+
+func start(t *testing.T, cabled bool) *cluster {
+	t.Helper()
 	dir := logDirectory(t)
 	c := &cluster{dir: dir, store: filepath.Join(dir, "store")}
 	t.Cleanup(func() { c.showLogs(t) })
 	endpoints := c.startEtcd(t)
 	addresses := freeAddresses(t, coordinators)
+	told := addresses // what workers, and others who are sent to the leader, are told
+	if cabled {
+		told = c.layCables(t, addresses, endpoints)
+	}
 	for i, address := range addresses {
-		name := fmt.Sprintf("c%d", i+1)
+		name, etcd := fmt.Sprintf("c%d", i+1), endpoints
+		if cabled {
+			etcd = ends(c.toEtcd[i])
+		}
 		c.coordinators = append(c.coordinators, newProcess(t, dir, name, []string{
-			"coordinator", "serve", "--name", name, "--listen", address, "--advertise", address, "--http", "-",
-			"--data-dir", filepath.Join(dir, name), "--etcd-endpoints", strings.Join(endpoints, ","),
+			"coordinator", "serve", "--name", name, "--listen", address, "--advertise", told[i], "--http", "-",
+			"--data-dir", filepath.Join(dir, name), "--etcd-endpoints", strings.Join(etcd, ","),
 			"--store", "file://" + c.store + "?shared=true", "--log-level", "info",
 		}))
 	}
 	for i := range workers {
 		name := fmt.Sprintf("w%d", i+1)
 		c.workers = append(c.workers, newProcess(t, dir, name, []string{
-			"worker", "--name", name, "--join", strings.Join(addresses, ","), "--data-dir", filepath.Join(dir, name), "--log-level", "info",
+			"worker", "--name", name, "--join", strings.Join(told, ","), "--data-dir", filepath.Join(dir, name), "--log-level", "info",
 		}))
 	}
 	for _, p := range append(c.coordinators[:coordinators:coordinators], c.workers...) {
@@ -64,6 +87,29 @@ func startCluster(t *testing.T) *cluster {
 	c.front = newFront(t, addresses)
 	c.awaitFree(t)
 	return c
+}
+
+// layCables lays one cable from all workers to each coordinator, and one from each coordinator to each
+// member of etcd. It returns where the first begin.
+func (c *cluster) layCables(t *testing.T, addresses, endpoints []string) []string {
+	t.Helper()
+	for _, address := range addresses {
+		c.toCoordinators = append(c.toCoordinators, newCable(t, address))
+		var cables []*cable
+		for _, endpoint := range endpoints {
+			cables = append(cables, newCable(t, endpoint))
+		}
+		c.toEtcd = append(c.toEtcd, cables)
+	}
+	return ends(c.toCoordinators)
+}
+
+// ends returns the addresses at which cables begin.
+func ends(cables []*cable) (out []string) {
+	for _, one := range cables {
+		out = append(out, one.address())
+	}
+	return out
 }
 
 // startEtcd starts the members and returns where they serve clients, once they do.

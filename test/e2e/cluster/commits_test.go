@@ -77,24 +77,6 @@ func (c *commits) samplesAfter(at time.Time, epoch int64) (time.Duration, bool) 
 	return 0, false
 }
 
-// pause returns the longest time between two commits of samples.
-func (c *commits) pause() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var longest time.Duration
-	var last commit
-	for _, one := range c.all {
-		if one.next <= last.next {
-			continue
-		}
-		if last.next > 1 {
-			longest = max(longest, one.at.Sub(last.at))
-		}
-		last = one
-	}
-	return longest
-}
-
 // backwards returns the number of writes by a leader after a later one had written.
 func (c *commits) backwards() int {
 	c.mu.Lock()

@@ -19,7 +19,12 @@ var (
 // series that was broken off are those from -from on.
 func seeds(t *testing.T, do func(*testing.T, *cluster, uint64) outcome) {
 	t.Helper()
-	c := startCluster(t)
+	seedsOn(t, startCluster, do)
+}
+
+func seedsOn(t *testing.T, start func(*testing.T) *cluster, do func(*testing.T, *cluster, uint64) outcome) {
+	t.Helper()
+	c := start(t)
 	var s series
 	for seed := *from; seed <= *to; seed++ {
 		passed := t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -29,7 +34,7 @@ func seeds(t *testing.T, do func(*testing.T, *cluster, uint64) outcome) {
 		if !passed {
 			s.failed = append(s.failed, seed)
 			c.stop(t) // what a failure has left behind is not the next seed's
-			c = startCluster(t)
+			c = start(t)
 		}
 	}
 	t.Logf("seeds %d to %d: %s", *from, *to, s)
@@ -83,4 +88,13 @@ func TestWorkerRestarted(t *testing.T) {
 
 func TestStoreLost(t *testing.T) {
 	seeds(t, func(t *testing.T, c *cluster, seed uint64) outcome { return loseStore(t, c, long(seed), *outage) })
+}
+
+func TestLeaderCutOff(t *testing.T) {
+	for _, how := range []cut{{etcd: true}, {workers: true}, {etcd: true, workers: true}} {
+		how.length = *outage
+		t.Run(how.String(), func(t *testing.T) {
+			seedsOn(t, startCabled, func(t *testing.T, c *cluster, seed uint64) outcome { return cutOff(t, c, long(seed), how) })
+		})
+	}
 }
