@@ -129,7 +129,7 @@ cluster-test: ## a whole cluster while parts of it are killed, frozen and cut of
 	$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(OUTAGE)
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
-	$(CLUSTER) -run '^TestLeaderKilled$$' ./cluster -from $(FROM) -to $(or $(TO),100)
+	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)
 
 clean: ## remove what the other targets made
 	rm -rf bin $(CACHE)

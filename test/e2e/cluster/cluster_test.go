@@ -152,16 +152,6 @@ func (c *cluster) awaitFree(t *testing.T) {
 	})
 }
 
-// stop kills everything.
-func (c *cluster) stop(t *testing.T) {
-	t.Helper()
-	for _, group := range [][]*process{c.workers, c.coordinators, c.etcd} {
-		for _, p := range group {
-			p.kill(t)
-		}
-	}
-}
-
 // leader waits until a coordinator leads, and returns which.
 func (c *cluster) leader(t *testing.T) int {
 	t.Helper()
@@ -181,9 +171,13 @@ func logDirectory(t *testing.T) string {
 	if *keep == "" {
 		return t.TempDir()
 	}
-	dir, err := filepath.Abs(filepath.Join(*keep, strings.ReplaceAll(t.Name(), "/", "-")))
+	parent, err := filepath.Abs(*keep)
 	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
+		err = os.MkdirAll(parent, 0o700)
+	}
+	dir := ""
+	if err == nil {
+		dir, err = os.MkdirTemp(parent, strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())+"-")
 	}
 	if err != nil {
 		t.Fatal(err)

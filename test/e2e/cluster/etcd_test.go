@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// loseMember kills one member of etcd, which the other two do without, and starts it again.
-func loseMember(t *testing.T, c *cluster, p plan) outcome {
+// killMember kills one member of etcd, which the other two do without, and starts it again.
+func killMember(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
 	at := between(tr.draws, untilSettled, p.length/2)
@@ -21,9 +21,9 @@ func loseMember(t *testing.T, c *cluster, p plan) outcome {
 	return r
 }
 
-// loseMajority freezes two members of etcd: nobody can lead, and nothing can be committed. The load
+// freezeMajority freezes two members of etcd: nobody can lead, and nothing can be committed. The load
 // does not notice, and what was sealed meanwhile is counted afterwards.
-func loseMajority(t *testing.T, c *cluster, p plan, outage time.Duration) outcome {
+func freezeMajority(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
 	at := between(tr.draws, untilSettled, 6*time.Second)
@@ -36,7 +36,7 @@ func loseMajority(t *testing.T, c *cluster, p plan, outage time.Duration) outcom
 		}
 	}
 	before := tr.commits.last()
-	tr.await(at + outage)
+	tr.await(at + *outage)
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("commits went on without a majority: %+v, then %+v", before, after)
 	}

@@ -41,9 +41,9 @@ func (o outcome) String() string {
 	if o.next > 0 {
 		commit = fmt.Sprintf(", next commit after %.2f s", o.next.Seconds())
 	}
-	return fmt.Sprintf("seed %d: %s%s; planned %d, received %d, samples lost %d, doubled %d, arrivals missing %d, doubled %d; worst second %.1f %% (%d), latest %v, %d beyond %v; completeness %v, %d leaders, %s",
+	return fmt.Sprintf("seed %d: %s%s; planned %d, received %d, samples lost %d, doubled %d, arrivals missing %d, doubled %d; worst second %.1f %% (%d), latest %v, %d beyond %v, machine stalled up to %v; completeness %v, %d leaders, %s",
 		o.plan.seed, o.note, commit, o.plan.planned(), o.count.received, o.lost(), o.doubled(), len(o.count.missing), len(o.count.doubled),
-		100*o.count.worst, o.count.worstAt, o.count.latest.Round(time.Millisecond), o.count.late, noticeable,
+		100*o.count.worst, o.count.worstAt, o.count.latest.Round(time.Millisecond), o.count.late, noticeable, o.count.stall.Round(time.Millisecond),
 		o.report.Integrity.Completeness, len(o.report.Integrity.Changes), o.report.Verdict.Result)
 }
 
@@ -74,6 +74,14 @@ func (o outcome) unharmed(t *testing.T, leaders int) {
 		t.Errorf("elapsed %v s, paused %v s; want %v and 0", r.Run.Elapsed, r.Run.Paused, want)
 	}
 	o.led(t, leaders)
+}
+
+// soon fails the test if the next leader let samples wait for too long.
+func (o outcome) soon(t *testing.T) {
+	t.Helper()
+	if o.next > failover+room {
+		t.Errorf("the next commit of samples came %v after the end of the leader, want %v at most, and %v more on a busy machine", o.next, failover, room)
+	}
 }
 
 // led fails the test unless the report lists at least so many leaders, in the order of their epochs.

@@ -1,3 +1,5 @@
+//go:build soak
+
 package cluster
 
 import (
@@ -15,7 +17,7 @@ type series struct {
 	missing, twice int   // arrivals
 	worst          float64
 	worstSeed      uint64
-	latest         time.Duration
+	latest, stall  time.Duration
 	nexts          []time.Duration
 	verdicts       map[string]int
 	failed         []uint64 // seeds
@@ -33,7 +35,7 @@ func (s *series) add(o outcome) {
 	if o.count.worst < s.worst {
 		s.worst, s.worstSeed = o.count.worst, o.plan.seed
 	}
-	s.latest = max(s.latest, o.count.latest)
+	s.latest, s.stall = max(s.latest, o.count.latest), max(s.stall, o.count.stall)
 	if o.next > 0 {
 		s.nexts = append(s.nexts, o.next)
 	}
@@ -46,8 +48,8 @@ func (s series) String() string {
 	for _, v := range slices.Sorted(maps.Keys(s.verdicts)) {
 		verdicts = append(verdicts, fmt.Sprintf("%d %s", s.verdicts[v], v))
 	}
-	line := fmt.Sprintf("%d runs, samples lost %d, doubled %d, arrivals missing %d, doubled %d, worst second %.1f %% (seed %d), latest arrival %v, verdicts %s",
-		s.runs, s.lost, s.doubled, s.missing, s.twice, 100*s.worst, s.worstSeed, s.latest.Round(time.Millisecond), strings.Join(verdicts, ", "))
+	line := fmt.Sprintf("%d runs, samples lost %d, doubled %d, arrivals missing %d, doubled %d, worst second %.1f %% (seed %d), latest arrival %v, machine stalled up to %v, verdicts %s",
+		s.runs, s.lost, s.doubled, s.missing, s.twice, 100*s.worst, s.worstSeed, s.latest.Round(time.Millisecond), s.stall.Round(time.Millisecond), strings.Join(verdicts, ", "))
 	if n := len(s.nexts); n > 0 {
 		sorted := slices.Sorted(slices.Values(s.nexts))
 		over := len(slices.DeleteFunc(slices.Clone(sorted), func(d time.Duration) bool { return d <= failover }))

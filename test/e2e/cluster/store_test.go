@@ -13,7 +13,7 @@ import (
 // loseStore takes everything out of the store's directory, and puts it back. The processes hold the
 // directory itself open, so that moving that would not be noticed; without the directory for temporary
 // files in it every write fails.
-func loseStore(t *testing.T, c *cluster, p plan, outage time.Duration) outcome {
+func loseStore(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
 	at := between(tr.draws, untilSettled, 4*time.Second)
@@ -30,7 +30,7 @@ func loseStore(t *testing.T, c *cluster, p plan, outage time.Duration) outcome {
 		return told(s, tr.id)
 	})
 	noticed := time.Since(began)
-	tr.await(at + outage)
+	tr.await(at + *outage)
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("samples were committed without a store: %+v, then %+v", before, after)
 	}

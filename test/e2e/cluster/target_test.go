@@ -15,6 +15,7 @@ import (
 type target struct {
 	*httptest.Server
 	first chan struct{} // closed by the first arrival
+	clock *metronome
 
 	mu      sync.Mutex
 	came    map[int][]time.Time
@@ -23,7 +24,7 @@ type target struct {
 
 func startTarget(t *testing.T) *target {
 	t.Helper()
-	g := &target{first: make(chan struct{}), came: map[int][]time.Time{}}
+	g := &target{first: make(chan struct{}), clock: startMetronome(t), came: map[int][]time.Time{}}
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.note(r.URL.Path, time.Now())
 		w.WriteHeader(http.StatusNoContent)
@@ -53,15 +54,17 @@ type count struct {
 	doubled  []int         // numbers that came more than once
 	strange  int           // requests that are no arrival of the plan
 	latest   time.Duration // the most that an arrival was behind its instant
+	stall    time.Duration // the most that this process was behind: what is the machine's fault
 	late     int           // arrivals that were behind by more than noticeable
 	worst    float64       // the least share of a second's planned arrivals that came in time
 	worstAt  int           // that second
 }
 
 const (
-	// inTime is how far behind its instant an arrival may come and count as sent in its second. The
-	// processes of the cluster share the cores of one machine, which may have other things to do.
-	inTime = time.Second
+	// inTime is how far behind its instant an arrival may come and count as sent in its second. All of the
+	// cluster shares the cores of one machine, which may have other things to do for a second or two; load
+	// that stopped for as long as a leader is replaced would be behind by more.
+	inTime = 2500 * time.Millisecond
 	// noticeable is what a user would call late; it is reported and not judged.
 	noticeable = 50 * time.Millisecond
 )
@@ -73,7 +76,7 @@ func (g *target) count(planned, rate int) count {
 	defer g.mu.Unlock()
 	due := func(n int) time.Duration { return time.Duration(n) * time.Second / time.Duration(rate) }
 	var t0 time.Time
-	c := count{strange: g.strange, worst: 1}
+	c := count{strange: g.strange, stall: g.clock.worst(), worst: 1}
 	for n, times := range g.came {
 		c.received += int64(len(times))
 		if n < 0 || n >= planned {
