@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"testing"
+	"time"
 )
 
 var (
@@ -24,6 +25,21 @@ func TestIncidents(t *testing.T) {
 // TestFailoverSeries kills the leader of one run after the other, each at an instant of its own.
 func TestFailoverSeries(t *testing.T) {
 	called(t, "leader killed").series(t)
+}
+
+// TestStopIsNoticed is the other way round: with a grace that a failover exceeds the workers stop, and
+// that must be seen, or the rest shows nothing.
+func TestStopIsNoticed(t *testing.T) {
+	c := startCluster(t)
+	p := usual(*from)
+	p.grace, p.lossy = 2*time.Second, true
+	tr := begin(t, c, p)
+	tr.await(untilSettled)
+	c.coordinators[c.leader(t)].kill(t)
+	tr.note = "leader killed, with too short a grace"
+	if o := tr.end(t); o.count.worst >= leastSent {
+		t.Errorf("the worst second is %.1f %%, although the workers had no lease for seconds", 100*o.count.worst)
+	}
 }
 
 // series lets the incident happen with each of the seeds, on one cluster, and sums up. The next seeds

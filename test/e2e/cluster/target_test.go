@@ -69,12 +69,14 @@ const (
 	noticeable = 50 * time.Millisecond
 )
 
+// due is the instant of an arrival in the run.
+func due(n, rate int) time.Duration { return time.Duration(n) * time.Second / time.Duration(rate) }
+
 // count compares what came with a plan of so many arrivals at a constant rate. The start of the plan is
 // taken from the arrivals themselves: none comes before its instant, and some come at it.
 func (g *target) count(planned, rate int) count {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	due := func(n int) time.Duration { return time.Duration(n) * time.Second / time.Duration(rate) }
 	var t0 time.Time
 	c := count{strange: g.strange, stall: g.clock.worst(), worst: 1}
 	for n, times := range g.came {
@@ -83,7 +85,7 @@ func (g *target) count(planned, rate int) count {
 			c.strange += len(times)
 			continue
 		}
-		if start := times[0].Add(-due(n)); t0.IsZero() || start.Before(t0) {
+		if start := times[0].Add(-due(n, rate)); t0.IsZero() || start.Before(t0) {
 			t0 = start
 		}
 	}
@@ -97,7 +99,7 @@ func (g *target) count(planned, rate int) count {
 		if len(times) > 1 {
 			c.doubled = append(c.doubled, n)
 		}
-		behind := times[0].Sub(t0) - due(n)
+		behind := times[0].Sub(t0) - due(n, rate)
 		c.latest = max(c.latest, behind)
 		if behind > noticeable {
 			c.late++

@@ -96,7 +96,7 @@ func (o outcome) strangers(at time.Duration) (n int) {
 	const slack = time.Second // between T0 and the first arrival's being seen
 	from, to := at-slack, at+o.plan.grace+time.Second+failover+slack
 	for _, id := range o.count.missing {
-		if due := time.Duration(id) * time.Second / time.Duration(o.plan.rate); due < from || due > to {
+		if at := due(id, o.plan.rate); at < from || at > to {
 			n++
 		}
 	}
