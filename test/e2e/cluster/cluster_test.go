@@ -177,7 +177,7 @@ func logDirectory(t *testing.T) string {
 	}
 	dir := ""
 	if err == nil {
-		dir, err = os.MkdirTemp(parent, strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())+"-")
+		dir, err = os.MkdirTemp(parent, strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())+"-") //nolint:usetesting // it is to stay
 	}
 	if err != nil {
 		t.Fatal(err)
