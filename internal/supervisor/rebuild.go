@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 
 	"proofload/internal/judge"
@@ -99,9 +100,7 @@ func (r *runner) takeRebuilt(b rebuilt) {
 	}
 	r.view.restore(b.counts)
 	r.judge = b.judge
-	for source, p := range r.inherited {
-		b.rest.Parts[source] = p
-	}
+	maps.Copy(b.rest.Parts, r.inherited)
 	if r.early != nil && b.early != nil {
 		r.early.judge = b.early
 		again := metric.NewSegment(r.id)
