@@ -20,6 +20,7 @@ type incident struct {
 // incidents are all that is tried. Every change is tested with some of them; see TestFailover.
 var incidents = []incident{
 	{"leader killed", startCluster, usual, killLeader},
+	{"leader killed at the start", startCluster, usual, killAtStart},
 	{"leader frozen", startCluster, usual, freezeLeader},
 	{"leader cut off from etcd", startCabled, long, cutOff{etcd: true}.do},
 	{"leader cut off from workers", startCabled, long, cutOff{workers: true}.do},

@@ -81,3 +81,26 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	})
 	return o
 }
+
+// killAtStart kills the leader at some instant between the run's creation and its first arrivals. Workers
+// that it had not told the start before it died begin when the next leader tells them, and make up for
+// what was due.
+func killAtStart(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	const startsWithin = 600 * time.Millisecond
+	leader, at := c.leader(t), between(p.draws(), 0, startsWithin)
+	killed := make(chan struct{})
+	timer := time.AfterFunc(at, func() {
+		c.coordinators[leader].kill(t)
+		close(killed)
+	})
+	defer timer.Stop()
+	tr := begin(t, c, p)
+	<-killed
+	tr.note = fmt.Sprintf("leader c%d killed %v after the run was asked for", leader+1, at.Round(time.Millisecond))
+	tr.report(t)
+	c.coordinators[leader].start(t)
+	o := tr.end(t)
+	o.whole(t, 1)
+	return o
+}
