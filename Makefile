@@ -22,9 +22,13 @@ VALIDATE := github.com/bufbuild/protovalidate@v1.2.2
 BASE     ?= main
 FUZZTIME ?= 10s
 BENCH    ?= .
+# Seeds of the cluster tests, and how long etcd's majority or the store is away in them.
+FROM     ?= 1
+TO       ?=
+OUTAGE   ?= 8s
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak cluster-test soak-failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +121,15 @@ bench-deps:
 
 soak: build ## minutes of load with the built programs: rate, start, idle (figures for docs/benchmarks.md)
 	$(GO) -C test/e2e test -tags soak -run Soak -count 1 -v -timeout 30m .
+
+# etcd, coordinators and workers run as processes on loopback.
+CLUSTER := $(GO) -C test/e2e test -tags soak -count 1 -v -timeout 0
+
+cluster-test: ## a whole cluster while parts of it are killed, frozen and cut off (FROM=1 TO=2 OUTAGE=8s)
+	$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(OUTAGE)
+
+soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
+	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)
 
 clean: ## remove what the other targets made
 	rm -rf bin $(CACHE)

@@ -223,6 +223,12 @@ func (s *attached) ack(through uint64) {
 	s.send(&pb.AttachResponse{Payload: &pb.AttachResponse_Ack{Ack: &pb.Ack{Marks: wire.MarksToProto(marks)}}})
 }
 
+// breathe says something that means nothing: the worker gives a coordinator up that says nothing at all.
+func (s *attached) breathe() {
+	s.t.Helper()
+	s.send(&pb.AttachResponse{Payload: &pb.AttachResponse_Heartbeat{Heartbeat: &pb.HeartbeatReply{}}})
+}
+
 func (s *attached) nack(want uint64, reason wire.NackReason) {
 	s.t.Helper()
 	n := wire.Nack{Run: "r", Incarnation: 7, Want: want, Reason: reason, Message: "refused"}

@@ -20,6 +20,10 @@ import (
 
 // dialer chooses the coordinator to attach to: the leader that the last refusal named, else the
 // given addresses in turn. One connection is open at a time.
+//
+// A leader whose process or machine hangs takes connections and says nothing, and the others name it as
+// the leader until its lease is over. So one that has fallen silent is passed over for as long as a
+// lease lasts, unless there is no other.
 type dialer struct {
 	addresses []string
 	creds     credentials.TransportCredentials
@@ -28,7 +32,10 @@ type dialer struct {
 	mu      sync.Mutex
 	next    int
 	hint    string // the leader's address; tried once
+	hinted  bool   // the attempt that is under way follows a hint
 	current string
+	silent  string    // has let a session or a hello wait
+	until   time.Time // until when silent is passed over
 	open    *grpc.ClientConn
 }
 
@@ -43,8 +50,15 @@ const (
 func (d *dialer) conn() (*grpc.ClientConn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for range d.addresses {
+		if !d.passedOver(d.addresses[d.next%len(d.addresses)]) {
+			break
+		}
+		d.next++
+	}
 	address := d.addresses[d.next%len(d.addresses)]
-	if d.hint != "" {
+	d.hinted = d.hint != ""
+	if d.hinted {
 		address, d.hint = d.hint, ""
 	}
 	if d.open != nil {
@@ -73,21 +87,35 @@ func (d *dialer) conn() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// note takes what a failed session says about whom to try next.
-func (d *dialer) note(err error) {
+// silence is how long a coordinator that has fallen silent is passed over: about the lease of a leader.
+const silence = 5 * time.Second
+
+// note takes what a failed session says about whom to try next, and tells whether that is news, which
+// need not wait.
+func (d *dialer) note(err error) (news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if leader := leaderOf(err); leader != "" && leader != d.current {
+	if errors.Is(err, errSilent) || errors.Is(err, errNoWelcome) {
+		d.silent, d.until = d.current, time.Now().Add(silence)
+	}
+	if leader := leaderOf(err); leader != "" && leader != d.current && !d.passedOver(leader) {
 		d.hint = leader
-		return
+		return !d.hinted // two that name each other are not asked in a tight loop
 	}
 	d.next++
+	return false
+}
+
+// passedOver tells whether an address is not worth trying now. The caller holds mu.
+func (d *dialer) passedOver(address string) bool {
+	return address == d.silent && time.Now().Before(d.until)
 }
 
 // succeeded keeps the address that works first in turn.
 func (d *dialer) succeeded() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.silent = ""
 	if i := slices.Index(d.addresses, d.current); i >= 0 {
 		d.next = i
 	}

@@ -76,7 +76,19 @@ const (
 	heartbeatEvery = time.Second
 	backoffLeast   = 100 * time.Millisecond
 	backoffMost    = 3 * time.Second
+
+	// Right after a session the next leader is about to be elected, and samples wait for it: longer
+	// pauses than backoffEager would be added to the failover.
+	backoffEager = 500 * time.Millisecond
+	eager        = 15 * time.Second
+
+	// quietBeats is after how many intervals in which not even a heartbeat was answered a session is
+	// given up. A process that hangs keeps its connections; keepalive would take thrice as long.
+	quietBeats = 4
 )
+
+// errSilent ends a session whose coordinator says nothing any more.
+var errSilent = errors.New("coordinator answers no heartbeats")
 
 // errDrained ends the link on purpose.
 var errDrained = errors.New("drained")
@@ -96,6 +108,7 @@ func (l *link) run(ctx context.Context) error {
 		}
 	})
 	backoff := backoffLeast
+	var lost time.Time // when the last session ended; zero: there was none
 	for {
 		began, welcomes := time.Now(), l.welcomes.Load()
 		err := l.session(ctx)
@@ -106,18 +119,30 @@ func (l *link) run(ctx context.Context) error {
 		if permanent := fatalStatus(err); permanent != nil && l.welcomes.Load() == welcomes {
 			return permanent
 		}
+		if l.welcomes.Load() != welcomes {
+			lost = time.Now()
+		}
 		if time.Since(began) > backoffMost {
 			backoff = backoffLeast
 		}
-		l.dial.note(err)
-		l.log.Warn("session ended", "address", l.dial.address(), "retry_in", backoff, "error", err)
-		wait := backoff/2 + rand.N(backoff/2+1)
+		most := backoffMost
+		if time.Since(lost) < eager {
+			most = backoffEager
+		}
+		backoff = min(backoff, most)
+		wait := backoff
+		if l.dial.note(err) {
+			wait = 0
+		}
+		l.log.Warn("session ended", "address", l.dial.address(), "retry_in", wait, "error", err)
 		select {
-		case <-time.After(wait):
+		case <-time.After(wait/2 + rand.N(wait/2+1)):
 		case <-ctx.Done():
 			return nil
 		}
-		backoff = min(2*backoff, backoffMost)
+		if wait > 0 {
+			backoff = min(2*backoff, most)
+		}
 	}
 }
 
@@ -161,10 +186,15 @@ func (l *link) session(ctx context.Context) error {
 		s.committed(m)
 	}
 	l.files.resume()
+	quiet := time.AfterFunc(quietBeats*s.every, func() { cancel(errSilent) })
+	defer quiet.Stop()
 	group, groupCtx := errgroup.WithContext(streamCtx)
-	group.Go(func() error { return s.receive(stream) })
+	group.Go(func() error { return s.receive(stream, func() { quiet.Reset(quietBeats * s.every) }) })
 	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
 	err = group.Wait()
+	if cause := context.Cause(streamCtx); errors.Is(cause, errSilent) {
+		err = cause
+	}
 	cancel(nil)
 	drainStream(stream)
 	return err

@@ -318,7 +318,7 @@ func TestLeaseCountsFromSending(t *testing.T) {
 			}}})
 			s.so()
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(3 * time.Second)
 		answer(beat.GetNumber())
 		answer(beat.GetNumber()) // repeated
 		answer(1000)             // never sent

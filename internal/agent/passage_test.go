@@ -29,6 +29,7 @@ func TestRefusedBatchIsNotChased(t *testing.T) {
 					s.nack(3, wire.NackGap)
 				}
 			}
+			s.breathe()
 			sent = s.batches()
 			total += len(sent)
 			if slices.ContainsFunc(sent, func(seq uint64) bool { return seq != 3 }) {

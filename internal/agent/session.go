@@ -207,13 +207,14 @@ func (s *session) closings(stream clientStream) error {
 	return nil
 }
 
-// receive is the only receiver.
-func (s *session) receive(stream clientStream) error {
+// receive is the only receiver; it calls heard for each message.
+func (s *session) receive(stream clientStream, heard func()) error {
 	for {
 		m, err := stream.Recv()
 		if err != nil {
 			return err
 		}
+		heard()
 		if err := s.take(m); err != nil {
 			return err
 		}

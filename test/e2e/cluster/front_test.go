@@ -1,0 +1,98 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	pb "proofload/proto/proofload/v1"
+)
+
+const (
+	// callWithin bounds one attempt of a call: a coordinator that is frozen takes it and says nothing.
+	callWithin = 2 * time.Second
+	// answersWithin bounds how long it may take until some coordinator carries a call out.
+	answersWithin = time.Minute
+)
+
+// front is a client of all coordinators, as anybody could write one.
+type front struct{ conns []*grpc.ClientConn }
+
+func newFront(t *testing.T, addresses []string) *front {
+	t.Helper()
+	f := &front{}
+	for _, address := range addresses {
+		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1, MaxDelay: 100 * time.Millisecond}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		f.conns = append(f.conns, conn)
+	}
+	return f
+}
+
+// one calls one coordinator, once.
+func (f *front) one(ctx context.Context, i int, fn func(context.Context, grpc.ClientConnInterface) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	return fn(ctx, f.conns[i])
+}
+
+// call asks the coordinators in turn until one carries the call out.
+func (f *front) call(t *testing.T, what string, fn func(context.Context, grpc.ClientConnInterface) error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(answersWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for i := range f.conns {
+			if err = f.one(t.Context(), i, fn); err == nil {
+				return
+			}
+		}
+	}
+	t.Fatalf("%s: no coordinator has done it within %v: %v", what, answersWithin, err)
+}
+
+// status returns what the leader says of the cluster, and which coordinator that is; -1 when none leads.
+func (f *front) status(ctx context.Context) (int, *pb.GetStatusResponse) {
+	for i := range f.conns {
+		var s *pb.GetStatusResponse
+		err := f.one(ctx, i, func(ctx context.Context, c grpc.ClientConnInterface) (err error) {
+			s, err = pb.NewFleetServiceClient(c).GetStatus(ctx, &pb.GetStatusRequest{})
+			return err
+		})
+		if err == nil {
+			return i, s
+		}
+	}
+	return -1, nil
+}
+
+// serves tells whether a coordinator answers, be it that another one leads.
+func (f *front) serves(ctx context.Context, i int) bool {
+	err := f.one(ctx, i, func(ctx context.Context, c grpc.ClientConnInterface) error {
+		_, err := pb.NewFleetServiceClient(c).GetStatus(ctx, &pb.GetStatusRequest{})
+		return err
+	})
+	return err == nil || refusedByFollower(err)
+}
+
+// refusedByFollower tells whether an error is the answer of a coordinator that does not lead.
+func refusedByFollower(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	for _, detail := range status.Convert(err).Details() {
+		if _, ok := detail.(*pb.LeaderInfo); ok {
+			return true
+		}
+	}
+	return false
+}

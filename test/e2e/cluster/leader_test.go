@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+
+	pb "proofload/proto/proofload/v1"
+)
+
+const (
+	// untilSettled is how long after T0 things begin to happen.
+	untilSettled = 3 * time.Second
+	// failover is how long it may take from a leader's end to the next commit of samples, and room is
+	// what a busy machine may add.
+	failover = leaseTTL + 2*time.Second
+	room     = 5 * time.Second
+)
+
+// killLeader kills the leader at a random instant of the run and starts it again when another leads.
+func killLeader(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	tr := begin(t, c, p)
+	at := between(tr.draws, untilSettled, p.length)
+	leader := c.leader(t)
+	tr.await(at)
+	c.coordinators[leader].kill(t)
+	killed, epoch := time.Now(), tr.commits.last().epoch
+	tr.note = fmt.Sprintf("leader c%d killed at %.2f s", leader+1, at.Seconds())
+	tr.report(t)
+	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	c.coordinators[leader].start(t)
+	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
+	o := tr.end(t)
+	o.unharmed(t, 2)
+	o.soon(t)
+	return o
+}
+
+// freezeLeader stops the leader past its lease and wakes it again. A command that it got meanwhile is
+// the first thing that it sees.
+func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	tr := begin(t, c, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	leader := c.leader(t)
+	tr.await(at)
+	c.coordinators[leader].freeze(t)
+	frozen, epoch := time.Now(), tr.commits.last().epoch
+	answer := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), comesWithin)
+		defer cancel()
+		_, err := pb.NewRunServiceClient(c.front.conns[leader]).PauseRun(ctx, &pb.PauseRunRequest{RequestId: uuid.NewString(), RunId: tr.id})
+		answer <- err
+	}()
+	until(t, "commit by another leader", func() bool {
+		var ok bool
+		tr.next, ok = tr.commits.samplesAfter(frozen, epoch)
+		return ok
+	})
+	time.Sleep(time.Until(frozen.Add(failover)))
+	c.coordinators[leader].thaw(t)
+	if err := <-answer; err == nil {
+		t.Error("a leader that was replaced while it was frozen has paused the run")
+	}
+	tr.note = fmt.Sprintf("leader c%d frozen at %.2f s for %.1f s", leader+1, at.Seconds(), time.Since(frozen).Seconds())
+	o := tr.end(t)
+	o.unharmed(t, 2)
+	o.soon(t)
+	until(t, "follower where the leader was", func() bool {
+		err := c.front.one(t.Context(), leader, func(ctx context.Context, conn grpc.ClientConnInterface) error {
+			_, err := pb.NewRunServiceClient(conn).GetRun(ctx, &pb.GetRunRequest{RunId: tr.id})
+			return err
+		})
+		return refusedByFollower(err)
+	})
+	return o
+}
+
+// killAtStart kills the leader at some instant between the run's creation and its first arrivals. Workers
+// that it had not told the start before it died begin when the next leader tells them, and make up for
+// what was due.
+func killAtStart(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	const startsWithin = 600 * time.Millisecond
+	leader, at := c.leader(t), between(p.draws(), 0, startsWithin)
+	killed := make(chan struct{})
+	timer := time.AfterFunc(at, func() {
+		c.coordinators[leader].kill(t)
+		close(killed)
+	})
+	defer timer.Stop()
+	tr := begin(t, c, p)
+	<-killed
+	tr.note = fmt.Sprintf("leader c%d killed %v after the run was asked for", leader+1, at.Round(time.Millisecond))
+	tr.report(t)
+	c.coordinators[leader].start(t)
+	o := tr.end(t)
+	o.whole(t, 1)
+	return o
+}

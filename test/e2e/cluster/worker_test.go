@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// unsealed is how much of a worker's load may be missing when it is killed: the second that it had not
+// sealed, and as much again for the instants at which seconds are sealed and sent.
+const unsealed = 2 * time.Second
+
+// killWorker kills a worker for good. Without word from anybody that it stopped, its part of the load
+// goes to others once its lease cannot be alive.
+func killWorker(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	tr := begin(t, c, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	worker := tr.draws.IntN(workers)
+	tr.await(at)
+	c.workers[worker].kill(t)
+	tr.note = fmt.Sprintf("worker w%d killed at %.2f s", worker+1, at.Seconds())
+	o := tr.end(t)
+	c.workers[worker].start(t)
+	o.hurt(t, c.workers[worker].name, at)
+	return o
+}
+
+// restartWorker kills a worker while nothing can be committed, so that it holds sealed seconds, and
+// starts it again with its data directory: all of them arrive.
+func restartWorker(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	tr := begin(t, c, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	worker := tr.draws.IntN(workers)
+	tr.await(at)
+	for _, m := range c.etcd[1:] {
+		m.freeze(t)
+	}
+	held := 3 * time.Second // shorter than the lease of the leader
+	tr.await(at + held)
+	c.workers[worker].kill(t)
+	c.workers[worker].start(t)
+	for _, m := range c.etcd[1:] {
+		m.thaw(t)
+	}
+	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %v of sealed samples", worker+1, (at + held).Seconds(), held)
+	o := tr.end(t)
+	o.hurt(t, c.workers[worker].name, at+held)
+	return o
+}
+
+// hurt fails the test unless only what one worker had not sealed when it was killed is missing, and is
+// named; arrivals that nobody sent are counted, and none was sent twice.
+func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
+	t.Helper()
+	r := o.report
+	if r.Run.State != "COMPLETED" || r.Verdict.Result != "PASS" {
+		t.Errorf("run %s, verdict %s: %+v; want COMPLETED and PASS", r.Run.State, r.Verdict.Result, r.Verdict.Reasons)
+	}
+	if len(o.count.doubled) > 0 || o.count.strange > 0 || o.doubled() > 0 {
+		t.Errorf("arrivals sent twice: %v; %d strange; %d samples too many", o.count.doubled, o.count.strange, o.doubled())
+	}
+	if most := int64(unsealed.Seconds()) * int64(o.plan.rate) / workers; o.lost() > most || o.lost() > r.Load.Unknown {
+		t.Errorf("%d samples missing, want %d at most, which are among the %d unknown", o.lost(), most, r.Load.Unknown)
+	}
+	if planned := int64(o.plan.planned()); r.Load.Planned != planned || r.Load.Planned != r.Load.Sent+r.notSent()+r.Load.Unknown || r.notSent() != r.Load.NotSent["worker_lost"] {
+		t.Errorf("arrivals %+v do not add up to %d", r.Load, planned)
+	}
+	if never := int64(len(o.count.missing)); never < r.Load.NotSent["worker_lost"] || never > r.Load.NotSent["worker_lost"]+r.Load.Unknown {
+		t.Errorf("%d arrivals never came, but the report says %+v", never, r.Load)
+	}
+	if n := o.strangers(at); n > 0 {
+		t.Errorf("%d arrivals that were due when the worker lived, or after its part had been moved, never came", n)
+	}
+	for _, g := range r.Integrity.Gaps {
+		if g.Worker != worker {
+			t.Errorf("a gap of another worker: %+v", g)
+		}
+	}
+	if !slices.ContainsFunc(r.Integrity.Gaps, func(g gap) bool { return g.Worker == worker }) && o.lost() > 0 {
+		t.Errorf("%d samples of %s are missing, and no gap says so", o.lost(), worker)
+	}
+	for second, share := range o.shares() {
+		// The others go on: no second may fall below their part.
+		if least := leastSent * (workers - 1) / workers; share < least {
+			t.Errorf("only %.1f %% of the arrivals of second %d were sent, others than %s had to send %.1f %%", 100*share, second, worker, 100*least)
+		}
+	}
+}
+
+// strangers counts the arrivals that never came although they were due before the kill or well after
+// the lease of the killed worker.
+func (o outcome) strangers(at time.Duration) (n int) {
+	const slack = time.Second // between T0 and the first arrival's being seen
+	from, to := at-slack, at+o.plan.grace+time.Second+failover+slack
+	for _, id := range o.count.missing {
+		if at := due(id, o.plan.rate); at < from || at > to {
+			n++
+		}
+	}
+	return n
+}
+
+// shares returns, by second, the share of the planned arrivals that came at all.
+func (o outcome) shares() []float64 {
+	out := make([]float64, int(o.plan.length/time.Second))
+	for i := range out {
+		out[i] = 1
+	}
+	for _, id := range o.count.missing {
+		out[id/o.plan.rate] -= 1 / float64(o.plan.rate)
+	}
+	return out
+}
