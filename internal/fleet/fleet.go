@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"proofload/internal/run"
@@ -20,6 +21,9 @@ import (
 
 // ErrNotConnected says that a worker has no session now.
 var ErrNotConnected = errors.New("worker is not connected")
+
+// errTermOver refuses a worker that came while leadership was lost.
+var errTermOver = errors.New("this coordinator leads no more")
 
 // NameTakenError refuses a worker whose name another living worker holds.
 type NameTakenError struct {
@@ -65,8 +69,9 @@ type Fleet struct {
 	opts Options
 	log  hclog.Logger
 
-	mu      sync.Mutex
-	members map[string]*member
+	mu        sync.Mutex
+	members   map[string]*member
+	caretaker bool // the term is over, and the sessions are kept
 }
 
 // New returns a fleet without workers.
@@ -180,6 +185,9 @@ func (f *Fleet) Adopt(w run.Member, runID string) {
 func (f *Fleet) Release(runID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.caretaker {
+		return
+	}
 	for name, m := range f.members {
 		if m.info.Run != runID {
 			continue
@@ -198,6 +206,9 @@ func (f *Fleet) Release(runID string) {
 // this one's may be with others by the time that the caller hears of the next.
 func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 	f.living(to, func(m *member) {
+		if f.caretaker {
+			return
+		}
 		m.assignment, m.lease = &a, lease
 		if m.session != nil {
 			m.session.box.assign(a)
@@ -209,7 +220,7 @@ func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 // attaches again.
 func (f *Fleet) Ack(name string, marks []wire.Mark) {
 	f.with(name, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.ack(marks)
 		}
 	})
@@ -218,7 +229,7 @@ func (f *Fleet) Ack(name string, marks []wire.Mark) {
 // Nack refuses a batch of a worker.
 func (f *Fleet) Nack(name string, n wire.Nack) {
 	f.with(name, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.send(nackMessage(n))
 		}
 	})
@@ -229,7 +240,7 @@ func (f *Fleet) Nack(name string, n wire.Nack) {
 func (f *Fleet) Task(to run.Member, t wire.Task) error {
 	err := fmt.Errorf("task %s for worker %s: %w", t.Kind, to.Worker, ErrNotConnected)
 	f.living(to, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.send(taskMessage(t))
 			err = nil
 		}
@@ -240,11 +251,22 @@ func (f *Fleet) Task(to run.Member, t wire.Task) error {
 // Drain asks a worker to leave once it has nothing to do; it is reserved no more.
 func (f *Fleet) Drain(name, reason string) {
 	f.with(name, func(m *member) {
+		if f.caretaker {
+			return
+		}
 		m.info.Draining, m.drain = true, reason
 		if m.session != nil {
 			m.session.box.send(drainMessage(reason))
 		}
 	})
+}
+
+// caretake keeps the sessions beyond the end of the term. From now on no worker is told anything but that:
+// no lease, no ack and no command, whoever asks for it.
+func (f *Fleet) caretake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caretaker = true
 }
 
 // Close ends every session with err: the term is over.
@@ -284,6 +306,9 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.caretaker {
+		return Worker{}, errTermOver
+	}
 	m, err := f.admit(hello)
 	if err != nil {
 		return Worker{}, err
@@ -301,14 +326,18 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
 		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
-		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx),
+		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx), Met: true,
 	}
 	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil
 }
 
-// loopback reports whether the peer of a stream is on this machine.
+// loopback reports whether the worker at the other end of a stream is on this machine. Of one that comes
+// through another coordinator that is not known: the peer is that coordinator.
 func loopback(ctx context.Context) bool {
+	if len(metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy)) > 0 {
+		return false
+	}
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return false
@@ -364,7 +393,7 @@ func (f *Fleet) detach(s *session, goodbye bool) (Worker, bool) {
 	if !ok || m.session != s {
 		return s.worker, false
 	}
-	m.session = nil
+	m.session, m.info.Left = nil, goodbye
 	w := m.snapshot(f.opts.Clock())
 	if w.Run == "" && goodbye {
 		delete(f.members, s.worker.Name)
@@ -372,8 +401,9 @@ func (f *Fleet) detach(s *session, goodbye bool) (Worker, bool) {
 	return w, true
 }
 
-// heard notes that a worker lives and takes its clock readings; it returns the lease to grant.
-func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration) {
+// heard notes that a worker lives and takes its clock readings; it returns the lease to grant, and whether
+// this coordinator is only the caretaker.
+func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration, caretaker bool) {
 	f.with(s.worker.Name, func(m *member) {
 		if m.session != s {
 			return
@@ -382,12 +412,12 @@ func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration) {
 		if update != nil {
 			update(m)
 		}
-		lease = m.lease
+		lease, caretaker = m.lease, f.caretaker
 	})
-	if lease > 0 && !f.opts.Leading() {
-		return 0
+	if caretaker || lease > 0 && !f.opts.Leading() {
+		lease = 0
 	}
-	return lease
+	return lease, caretaker
 }
 
 func newSessionID() string { return uuid.NewString() }

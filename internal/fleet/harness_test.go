@@ -89,7 +89,7 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{
-		t: t, server: NewServer(hclog.NewNullLogger()), listener: bufconn.Listen(1 << 16),
+		t: t, server: NewServer(hclog.NewNullLogger(), 77), listener: bufconn.Listen(1 << 16),
 		handler: &recorder{events: make(chan event, 1<<16)},
 	}
 	b.now.Store(int64(time.Hour))

@@ -27,6 +27,8 @@ type Worker struct {
 	LastHeard time.Time     // wall clock, for people
 	Silent    time.Duration // since it was last heard, on the leader's monotonic clock
 	Connected bool
+	Met       bool // it has attached in this term
+	Left      bool // it has said goodbye, and not come back
 	Draining  bool
 	Loopback  bool          // its stream comes over this machine's loopback
 	Run       string        // run that it is reserved for; empty: free

@@ -146,7 +146,7 @@ func (x Assignment_Goal) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Assignment_Goal.Descriptor instead.
 func (Assignment_Goal) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Reason says why a batch was refused.
@@ -207,7 +207,108 @@ func (x Nack_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Nack_Reason.Descriptor instead.
 func (Nack_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// FindLeaderRequest asks who leads.
+type FindLeaderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindLeaderRequest) Reset() {
+	*x = FindLeaderRequest{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindLeaderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindLeaderRequest) ProtoMessage() {}
+
+func (x *FindLeaderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindLeaderRequest.ProtoReflect.Descriptor instead.
+func (*FindLeaderRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{0}
+}
+
+// FindLeaderResponse is what one coordinator knows.
+type FindLeaderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The leader; its epoch is 0 when none is known.
+	Leader *LeaderInfo `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	// The coordinator that answers is the leader.
+	Leading bool `protobuf:"varint,2,opt,name=leading,proto3" json:"leading,omitempty"`
+	// Identity of the etcd cluster: epochs of two clusters cannot be compared.
+	ClusterId     uint64 `protobuf:"varint,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindLeaderResponse) Reset() {
+	*x = FindLeaderResponse{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindLeaderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindLeaderResponse) ProtoMessage() {}
+
+func (x *FindLeaderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindLeaderResponse.ProtoReflect.Descriptor instead.
+func (*FindLeaderResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FindLeaderResponse) GetLeader() *LeaderInfo {
+	if x != nil {
+		return x.Leader
+	}
+	return nil
+}
+
+func (x *FindLeaderResponse) GetLeading() bool {
+	if x != nil {
+		return x.Leading
+	}
+	return false
+}
+
+func (x *FindLeaderResponse) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
 }
 
 // AttachRequest is one message from a worker.
@@ -232,7 +333,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +345,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +358,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttachRequest) GetPayload() isAttachRequest_Payload {
@@ -424,7 +525,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +537,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +550,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{1}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AttachResponse) GetEpoch() int64 {
@@ -633,7 +734,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +746,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +759,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{2}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Hello) GetProtocolVersion() uint32 {
@@ -769,7 +870,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +882,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +895,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Host) GetCpus() uint32 {
@@ -842,7 +943,7 @@ type OutboxState struct {
 
 func (x *OutboxState) Reset() {
 	*x = OutboxState{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +955,7 @@ func (x *OutboxState) String() string {
 func (*OutboxState) ProtoMessage() {}
 
 func (x *OutboxState) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +968,7 @@ func (x *OutboxState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxState.ProtoReflect.Descriptor instead.
 func (*OutboxState) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OutboxState) GetRunId() string {
@@ -919,7 +1020,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1032,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1045,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Welcome) GetSessionId() string {
@@ -1006,7 +1107,7 @@ type CommittedMark struct {
 
 func (x *CommittedMark) Reset() {
 	*x = CommittedMark{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1119,7 @@ func (x *CommittedMark) String() string {
 func (*CommittedMark) ProtoMessage() {}
 
 func (x *CommittedMark) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1132,7 @@ func (x *CommittedMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommittedMark.ProtoReflect.Descriptor instead.
 func (*CommittedMark) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CommittedMark) GetRunId() string {
@@ -1084,7 +1185,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1197,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1210,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Heartbeat) GetNumber() uint64 {
@@ -1164,14 +1265,17 @@ type HeartbeatReply struct {
 	// The coordinator's clock when this reply was sent.
 	SentNanos int64 `protobuf:"varint,3,opt,name=sent_nanos,json=sentNanos,proto3" json:"sent_nanos,omitempty"`
 	// How long the shard lease lasts, counted from the sending of the heartbeat; zero grants nothing.
-	Lease         *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The coordinator leads no more, and knows nobody who does. It grants nothing: the worker asks the
+	// others with FindLeader, and stays until one of them names a leader of a higher epoch.
+	Caretaker     bool `protobuf:"varint,5,opt,name=caretaker,proto3" json:"caretaker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1287,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1300,7 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HeartbeatReply) GetNumber() uint64 {
@@ -1227,6 +1331,13 @@ func (x *HeartbeatReply) GetLease() *durationpb.Duration {
 	return nil
 }
 
+func (x *HeartbeatReply) GetCaretaker() bool {
+	if x != nil {
+		return x.Caretaker
+	}
+	return false
+}
+
 // ShardRange is a range of positions of the shard ring, [from, to).
 type ShardRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1242,7 +1353,7 @@ type ShardRange struct {
 
 func (x *ShardRange) Reset() {
 	*x = ShardRange{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1365,7 @@ func (x *ShardRange) String() string {
 func (*ShardRange) ProtoMessage() {}
 
 func (x *ShardRange) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1378,7 @@ func (x *ShardRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardRange.ProtoReflect.Descriptor instead.
 func (*ShardRange) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ShardRange) GetFrom() uint32 {
@@ -1312,7 +1423,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1435,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1448,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Change) GetId() string {
@@ -1415,7 +1526,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1538,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1551,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Assignment) GetRevision() uint64 {
@@ -1555,7 +1666,7 @@ type AssignmentStatus struct {
 
 func (x *AssignmentStatus) Reset() {
 	*x = AssignmentStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1678,7 @@ func (x *AssignmentStatus) String() string {
 func (*AssignmentStatus) ProtoMessage() {}
 
 func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1691,7 @@ func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignmentStatus.ProtoReflect.Descriptor instead.
 func (*AssignmentStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AssignmentStatus) GetRunId() string {
@@ -1663,7 +1774,7 @@ type PhaseStatus struct {
 
 func (x *PhaseStatus) Reset() {
 	*x = PhaseStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1786,7 @@ func (x *PhaseStatus) String() string {
 func (*PhaseStatus) ProtoMessage() {}
 
 func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1799,7 @@ func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseStatus.ProtoReflect.Descriptor instead.
 func (*PhaseStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PhaseStatus) GetPhase() string {
@@ -1736,7 +1847,7 @@ type MetricsBatch struct {
 
 func (x *MetricsBatch) Reset() {
 	*x = MetricsBatch{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1859,7 @@ func (x *MetricsBatch) String() string {
 func (*MetricsBatch) ProtoMessage() {}
 
 func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1872,7 @@ func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsBatch.ProtoReflect.Descriptor instead.
 func (*MetricsBatch) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MetricsBatch) GetRunId() string {
@@ -1803,7 +1914,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1926,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1939,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetMarks() []*CommittedMark {
@@ -1857,7 +1968,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +1980,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +1993,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Nack) GetRunId() string {
@@ -1937,7 +2048,7 @@ type Final struct {
 
 func (x *Final) Reset() {
 	*x = Final{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2060,7 @@ func (x *Final) String() string {
 func (*Final) ProtoMessage() {}
 
 func (x *Final) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2073,7 @@ func (x *Final) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Final.ProtoReflect.Descriptor instead.
 func (*Final) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Final) GetRunId() string {
@@ -2012,7 +2123,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2135,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2148,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Totals) GetPlanned() int64 {
@@ -2088,7 +2199,7 @@ type FileRequest struct {
 
 func (x *FileRequest) Reset() {
 	*x = FileRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2211,7 @@ func (x *FileRequest) String() string {
 func (*FileRequest) ProtoMessage() {}
 
 func (x *FileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2224,7 @@ func (x *FileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
 func (*FileRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FileRequest) GetDigest() string {
@@ -2149,7 +2260,7 @@ type FileChunk struct {
 
 func (x *FileChunk) Reset() {
 	*x = FileChunk{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2272,7 @@ func (x *FileChunk) String() string {
 func (*FileChunk) ProtoMessage() {}
 
 func (x *FileChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2285,7 @@ func (x *FileChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChunk.ProtoReflect.Descriptor instead.
 func (*FileChunk) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FileChunk) GetDigest() string {
@@ -2227,7 +2338,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2350,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2363,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Task) GetTaskId() string {
@@ -2295,7 +2406,7 @@ type TaskResult struct {
 
 func (x *TaskResult) Reset() {
 	*x = TaskResult{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2418,7 @@ func (x *TaskResult) String() string {
 func (*TaskResult) ProtoMessage() {}
 
 func (x *TaskResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2431,7 @@ func (x *TaskResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskResult.ProtoReflect.Descriptor instead.
 func (*TaskResult) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TaskResult) GetTaskId() string {
@@ -2369,7 +2480,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2492,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2505,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Drain) GetReason() string {
@@ -2415,7 +2526,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2538,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2551,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -2454,7 +2565,13 @@ var File_proofload_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\xc0\x03\n" +
+	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\x13\n" +
+	"\x11FindLeaderRequest\"\x7f\n" +
+	"\x12FindLeaderResponse\x120\n" +
+	"\x06leader\x18\x01 \x01(\v2\x18.proofload.v1.LeaderInfoR\x06leader\x12\x18\n" +
+	"\aleading\x18\x02 \x01(\bR\aleading\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x03 \x01(\x04R\tclusterId\"\xc0\x03\n" +
 	"\rAttachRequest\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x13.proofload.v1.HelloH\x00R\x05hello\x127\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x17.proofload.v1.HeartbeatH\x00R\theartbeat\x128\n" +
@@ -2532,13 +2649,14 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x11last_reply_number\x18\x04 \x01(\x04R\x0flastReplyNumber\x12)\n" +
 	"\x0erun_time_nanos\x18\x05 \x01(\x03H\x00R\frunTimeNanos\x88\x01\x01\x12\x1e\n" +
 	"\x06run_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runIdB\x11\n" +
-	"\x0f_run_time_nanos\"\x9f\x01\n" +
+	"\x0f_run_time_nanos\"\xbd\x01\n" +
 	"\x0eHeartbeatReply\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12%\n" +
 	"\x0ereceived_nanos\x18\x02 \x01(\x03R\rreceivedNanos\x12\x1d\n" +
 	"\n" +
 	"sent_nanos\x18\x03 \x01(\x03R\tsentNanos\x12/\n" +
-	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"g\n" +
+	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x1c\n" +
+	"\tcaretaker\x18\x05 \x01(\bR\tcaretaker\"g\n" +
 	"\n" +
 	"ShardRange\x12\x1d\n" +
 	"\x04from\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x10\x80\x80\x01R\x04from\x12\x19\n" +
@@ -2663,9 +2781,11 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x18WORKER_RUN_STATE_RUNNING\x100\x12\x1d\n" +
 	"\x19WORKER_RUN_STATE_STOPPING\x10@\x12\x19\n" +
 	"\x15WORKER_RUN_STATE_DONE\x10P\x12\x1b\n" +
-	"\x17WORKER_RUN_STATE_FAILED\x10`2X\n" +
+	"\x17WORKER_RUN_STATE_FAILED\x10`2\xa9\x01\n" +
 	"\rWorkerService\x12G\n" +
-	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01B\xa1\x01\n" +
+	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01\x12O\n" +
+	"\n" +
+	"FindLeader\x12\x1f.proofload.v1.FindLeaderRequest\x1a .proofload.v1.FindLeaderResponseB\xa1\x01\n" +
 	"\x10com.proofload.v1B\x12WorkerServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
@@ -2681,87 +2801,92 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
 	(Nack_Reason)(0),            // 2: proofload.v1.Nack.Reason
-	(*AttachRequest)(nil),       // 3: proofload.v1.AttachRequest
-	(*AttachResponse)(nil),      // 4: proofload.v1.AttachResponse
-	(*Hello)(nil),               // 5: proofload.v1.Hello
-	(*Host)(nil),                // 6: proofload.v1.Host
-	(*OutboxState)(nil),         // 7: proofload.v1.OutboxState
-	(*Welcome)(nil),             // 8: proofload.v1.Welcome
-	(*CommittedMark)(nil),       // 9: proofload.v1.CommittedMark
-	(*Heartbeat)(nil),           // 10: proofload.v1.Heartbeat
-	(*HeartbeatReply)(nil),      // 11: proofload.v1.HeartbeatReply
-	(*ShardRange)(nil),          // 12: proofload.v1.ShardRange
-	(*Change)(nil),              // 13: proofload.v1.Change
-	(*Assignment)(nil),          // 14: proofload.v1.Assignment
-	(*AssignmentStatus)(nil),    // 15: proofload.v1.AssignmentStatus
-	(*PhaseStatus)(nil),         // 16: proofload.v1.PhaseStatus
-	(*MetricsBatch)(nil),        // 17: proofload.v1.MetricsBatch
-	(*Ack)(nil),                 // 18: proofload.v1.Ack
-	(*Nack)(nil),                // 19: proofload.v1.Nack
-	(*Final)(nil),               // 20: proofload.v1.Final
-	(*Totals)(nil),              // 21: proofload.v1.Totals
-	(*FileRequest)(nil),         // 22: proofload.v1.FileRequest
-	(*FileChunk)(nil),           // 23: proofload.v1.FileChunk
-	(*Task)(nil),                // 24: proofload.v1.Task
-	(*TaskResult)(nil),          // 25: proofload.v1.TaskResult
-	(*Drain)(nil),               // 26: proofload.v1.Drain
-	(*Goodbye)(nil),             // 27: proofload.v1.Goodbye
-	nil,                         // 28: proofload.v1.Hello.LabelsEntry
-	nil,                         // 29: proofload.v1.Assignment.SecretsEntry
-	nil,                         // 30: proofload.v1.Assignment.PermitsEntry
-	nil,                         // 31: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),          // 32: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 33: google.protobuf.Duration
+	(*FindLeaderRequest)(nil),   // 3: proofload.v1.FindLeaderRequest
+	(*FindLeaderResponse)(nil),  // 4: proofload.v1.FindLeaderResponse
+	(*AttachRequest)(nil),       // 5: proofload.v1.AttachRequest
+	(*AttachResponse)(nil),      // 6: proofload.v1.AttachResponse
+	(*Hello)(nil),               // 7: proofload.v1.Hello
+	(*Host)(nil),                // 8: proofload.v1.Host
+	(*OutboxState)(nil),         // 9: proofload.v1.OutboxState
+	(*Welcome)(nil),             // 10: proofload.v1.Welcome
+	(*CommittedMark)(nil),       // 11: proofload.v1.CommittedMark
+	(*Heartbeat)(nil),           // 12: proofload.v1.Heartbeat
+	(*HeartbeatReply)(nil),      // 13: proofload.v1.HeartbeatReply
+	(*ShardRange)(nil),          // 14: proofload.v1.ShardRange
+	(*Change)(nil),              // 15: proofload.v1.Change
+	(*Assignment)(nil),          // 16: proofload.v1.Assignment
+	(*AssignmentStatus)(nil),    // 17: proofload.v1.AssignmentStatus
+	(*PhaseStatus)(nil),         // 18: proofload.v1.PhaseStatus
+	(*MetricsBatch)(nil),        // 19: proofload.v1.MetricsBatch
+	(*Ack)(nil),                 // 20: proofload.v1.Ack
+	(*Nack)(nil),                // 21: proofload.v1.Nack
+	(*Final)(nil),               // 22: proofload.v1.Final
+	(*Totals)(nil),              // 23: proofload.v1.Totals
+	(*FileRequest)(nil),         // 24: proofload.v1.FileRequest
+	(*FileChunk)(nil),           // 25: proofload.v1.FileChunk
+	(*Task)(nil),                // 26: proofload.v1.Task
+	(*TaskResult)(nil),          // 27: proofload.v1.TaskResult
+	(*Drain)(nil),               // 28: proofload.v1.Drain
+	(*Goodbye)(nil),             // 29: proofload.v1.Goodbye
+	nil,                         // 30: proofload.v1.Hello.LabelsEntry
+	nil,                         // 31: proofload.v1.Assignment.SecretsEntry
+	nil,                         // 32: proofload.v1.Assignment.PermitsEntry
+	nil,                         // 33: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),          // 34: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil), // 35: google.protobuf.Duration
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
-	5,  // 0: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
-	10, // 1: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
-	15, // 2: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
-	17, // 3: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
-	20, // 4: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
-	22, // 5: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
-	25, // 6: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
-	27, // 7: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
-	8,  // 8: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
-	11, // 9: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
-	14, // 10: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
-	18, // 11: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
-	19, // 12: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
-	23, // 13: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
-	24, // 14: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
-	26, // 15: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
-	28, // 16: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
-	7,  // 17: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
-	15, // 18: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
-	6,  // 19: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	32, // 20: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	33, // 21: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	9,  // 22: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	33, // 23: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	29, // 24: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
-	1,  // 25: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
-	12, // 26: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
-	13, // 27: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	30, // 28: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	33, // 29: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
-	0,  // 30: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	16, // 31: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	31, // 32: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	9,  // 33: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 34: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	21, // 35: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	3,  // 36: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	4,  // 37: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	37, // [37:38] is the sub-list for method output_type
-	36, // [36:37] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	34, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
+	7,  // 1: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
+	12, // 2: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
+	17, // 3: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
+	19, // 4: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
+	22, // 5: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
+	24, // 6: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
+	27, // 7: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
+	29, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
+	10, // 9: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
+	13, // 10: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
+	16, // 11: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
+	20, // 12: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
+	21, // 13: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
+	25, // 14: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
+	26, // 15: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
+	28, // 16: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
+	30, // 17: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	9,  // 18: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
+	17, // 19: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
+	8,  // 20: proofload.v1.Hello.host:type_name -> proofload.v1.Host
+	34, // 21: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	35, // 22: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	11, // 23: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
+	35, // 24: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	31, // 25: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	1,  // 26: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
+	14, // 27: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
+	15, // 28: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
+	32, // 29: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	35, // 30: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	0,  // 31: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	18, // 32: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	33, // 33: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	11, // 34: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 35: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	23, // 36: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	5,  // 37: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	3,  // 38: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
+	6,  // 39: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	4,  // 40: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
+	39, // [39:41] is the sub-list for method output_type
+	37, // [37:39] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -2770,7 +2895,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		return
 	}
 	file_proofload_v1_run_proto_init()
-	file_proofload_v1_worker_service_proto_msgTypes[0].OneofWrappers = []any{
+	file_proofload_v1_worker_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Heartbeat)(nil),
 		(*AttachRequest_Status)(nil),
@@ -2780,7 +2905,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachRequest_TaskResult)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_proofload_v1_worker_service_proto_msgTypes[1].OneofWrappers = []any{
+	file_proofload_v1_worker_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*AttachResponse_Welcome)(nil),
 		(*AttachResponse_Heartbeat)(nil),
 		(*AttachResponse_Assignment)(nil),
@@ -2790,16 +2915,16 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachResponse_Task)(nil),
 		(*AttachResponse_Drain)(nil),
 	}
-	file_proofload_v1_worker_service_proto_msgTypes[7].OneofWrappers = []any{}
-	file_proofload_v1_worker_service_proto_msgTypes[11].OneofWrappers = []any{}
-	file_proofload_v1_worker_service_proto_msgTypes[12].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[9].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[13].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

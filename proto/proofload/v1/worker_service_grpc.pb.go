@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	WorkerService_Attach_FullMethodName = "/proofload.v1.WorkerService/Attach"
+	WorkerService_Attach_FullMethodName     = "/proofload.v1.WorkerService/Attach"
+	WorkerService_FindLeader_FullMethodName = "/proofload.v1.WorkerService/FindLeader"
 )
 
 // WorkerServiceClient is the client API for WorkerService service.
@@ -33,10 +34,17 @@ type WorkerServiceClient interface {
 	// by Welcome; after that both sides send at any time. Exactly one session lives per worker: a
 	// newer Hello of the same process replaces the older session.
 	//
-	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// A coordinator that does not lead relays the stream to the leader and never answers for it; its
+	// response header `proofload-relayed-by` says so. A worker that would rather be told who leads sends
+	// the header `proofload-direct`.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
+	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
+	// FindLeader says who leads, as far as the coordinator that is asked knows. It asks nobody else.
+	FindLeader(ctx context.Context, in *FindLeaderRequest, opts ...grpc.CallOption) (*FindLeaderResponse, error)
 }
 
 type workerServiceClient struct {
@@ -60,6 +68,16 @@ func (c *workerServiceClient) Attach(ctx context.Context, opts ...grpc.CallOptio
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkerService_AttachClient = grpc.BidiStreamingClient[AttachRequest, AttachResponse]
 
+func (c *workerServiceClient) FindLeader(ctx context.Context, in *FindLeaderRequest, opts ...grpc.CallOption) (*FindLeaderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindLeaderResponse)
+	err := c.cc.Invoke(ctx, WorkerService_FindLeader_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkerServiceServer is the server API for WorkerService service.
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
@@ -71,10 +89,17 @@ type WorkerServiceServer interface {
 	// by Welcome; after that both sides send at any time. Exactly one session lives per worker: a
 	// newer Hello of the same process replaces the older session.
 	//
-	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// A coordinator that does not lead relays the stream to the leader and never answers for it; its
+	// response header `proofload-relayed-by` says so. A worker that would rather be told who leads sends
+	// the header `proofload-direct`.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
+	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
+	// FindLeader says who leads, as far as the coordinator that is asked knows. It asks nobody else.
+	FindLeader(context.Context, *FindLeaderRequest) (*FindLeaderResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }
 
@@ -87,6 +112,9 @@ type UnimplementedWorkerServiceServer struct{}
 
 func (UnimplementedWorkerServiceServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
+}
+func (UnimplementedWorkerServiceServer) FindLeader(context.Context, *FindLeaderRequest) (*FindLeaderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindLeader not implemented")
 }
 func (UnimplementedWorkerServiceServer) mustEmbedUnimplementedWorkerServiceServer() {}
 func (UnimplementedWorkerServiceServer) testEmbeddedByValue()                       {}
@@ -116,13 +144,36 @@ func _WorkerService_Attach_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type WorkerService_AttachServer = grpc.BidiStreamingServer[AttachRequest, AttachResponse]
 
+func _WorkerService_FindLeader_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindLeaderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).FindLeader(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_FindLeader_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).FindLeader(ctx, req.(*FindLeaderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkerService_ServiceDesc is the grpc.ServiceDesc for WorkerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var WorkerService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "proofload.v1.WorkerService",
 	HandlerType: (*WorkerServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "FindLeader",
+			Handler:    _WorkerService_FindLeader_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Attach",
