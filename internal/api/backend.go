@@ -118,11 +118,23 @@ type Backend struct {
 	Cluster   Cluster
 }
 
+// Caretaker is what a coordinator shows whose term is over, while no other leader is known.
+type Caretaker struct {
+	Backend *Backend // only what reads is asked
+	Since   time.Time
+}
+
 // notLeadingError is the answer of a coordinator that does not lead.
-type notLeadingError struct{ leader wire.Leader }
+type notLeadingError struct {
+	leader wire.Leader
+	since  time.Time // since when this coordinator is a caretaker; zero: it is none
+}
 
 func (e *notLeadingError) Error() string {
-	if e.leader.Address == "" {
+	switch {
+	case !e.since.IsZero():
+		return fmt.Sprintf("this coordinator leads no more since %s and takes no commands, and no other leader is known: try again in a few seconds", e.since.UTC().Format("15:04:05Z"))
+	case e.leader.Address == "":
 		return "this coordinator does not lead, and no leader is known: try again in a few seconds"
 	}
 	return fmt.Sprintf("this coordinator does not lead: ask %s at %s", e.leader.Name, e.leader.Address)

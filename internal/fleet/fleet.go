@@ -72,6 +72,7 @@ type Fleet struct {
 	mu        sync.Mutex
 	members   map[string]*member
 	caretaker bool // the term is over, and the sessions are kept
+	closed    bool // the term is over, and so are the sessions
 }
 
 // New returns a fleet without workers.
@@ -273,6 +274,7 @@ func (f *Fleet) caretake() {
 func (f *Fleet) Close(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
 	for _, m := range f.members {
 		if m.session != nil {
 			m.session.end(err)
@@ -306,7 +308,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.caretaker {
+	if f.caretaker || f.closed {
 		return Worker{}, errTermOver
 	}
 	m, err := f.admit(hello)
