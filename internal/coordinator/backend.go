@@ -230,8 +230,12 @@ func workerState(w fleet.Worker) string {
 }
 
 // Status implements api.Cluster.
-func (b *backend) Status(context.Context) (api.Status, error) {
-	s := api.Status{Leader: b.leader, Coordinators: []wire.Leader{b.leader}, Active: b.manager.Active()}
+func (b *backend) Status(ctx context.Context) (api.Status, error) {
+	s := api.Status{Leader: b.leader, Active: b.manager.Active()}
+	var problem string
+	if s.Coordinators, problem = b.coordinator.candidates(ctx); problem != "" {
+		s.Problems = append(s.Problems, problem)
+	}
 	for _, v := range s.Active {
 		if !v.ProvisionalSince.IsZero() {
 			s.Problems = append(s.Problems, fmt.Sprintf("run %s: nothing could be committed since %s; its numbers are provisional", v.Run.ID, v.ProvisionalSince.UTC().Format("15:04:05Z")))
