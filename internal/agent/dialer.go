@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -17,8 +19,9 @@ import (
 	pb "proofload/proto/proofload/v1"
 )
 
-// dialer chooses the coordinator to attach to: the leader that the last refusal named, else the
-// given addresses in turn. One connection is open at a time.
+// dialer chooses how to attach. The leader is preferred: the first coordinator that is reached is asked who
+// leads, and that one is tried. Where it cannot be reached, the coordinator that named it is asked to relay
+// the stream. Otherwise the given addresses are tried in turn. One connection is open at a time.
 type dialer struct {
 	addresses []string
 	creds     credentials.TransportCredentials
@@ -26,56 +29,112 @@ type dialer struct {
 
 	mu      sync.Mutex
 	next    int
-	hint    string // the leader's address; tried once
-	current string
+	try     way // that the last refusal has shown, for once
+	current way
+	shunned map[string]time.Time // leaders that could not be reached, and until when that is believed
 	open    *grpc.ClientConn
 }
 
-// conn returns a connection to the coordinator to try now.
-func (d *dialer) conn() (*grpc.ClientConn, error) {
+// way is one way to attach.
+type way struct {
+	address string
+	relay   bool   // if the coordinator there does not lead, it shall relay
+	via     string // the coordinator that has named this address as the leader's; empty: nobody has
+}
+
+const (
+	// reachWait bounds an attempt to reach a leader that can be reached in another way too.
+	reachWait = 3 * time.Second
+	// shunFor is how long a leader that could not be reached is not tried again.
+	shunFor = 10 * time.Second
+)
+
+// patience is how long the answer to a hello may take.
+func (w way) patience() time.Duration {
+	if w.via != "" {
+		return reachWait
+	}
+	return handshakeWait
+}
+
+// conn returns a connection to the coordinator to try now, and how to attach there.
+func (d *dialer) conn() (*grpc.ClientConn, way, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	address := d.addresses[d.next%len(d.addresses)]
-	if d.hint != "" {
-		address, d.hint = d.hint, ""
+	w := way{address: d.addresses[d.next%len(d.addresses)]}
+	if d.try.address != "" {
+		w, d.try = d.try, way{}
 	}
 	if d.open != nil {
-		if d.current == address {
-			return d.open, nil
+		if d.current.address == w.address {
+			d.current = w
+			return d.open, w, nil
 		}
 		_ = d.open.Close()
 		d.open = nil
 	}
+	d.current = w
+	conn, err := d.dial(w.address)
+	if err != nil {
+		return nil, w, err
+	}
+	d.open = conn
+	return conn, w, nil
+}
+
+func (d *dialer) dial(address string) (*grpc.ClientConn, error) {
 	opts := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(d.creds),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 		grpc.WithInitialWindowSize(1 << 20),
+		// The link itself decides when to try again.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: backoffLeast, Multiplier: 1.6, Jitter: 0.2, MaxDelay: backoffMost},
+			MinConnectTimeout: 5 * time.Second,
+		}),
 	}, d.extra...)
 	conn, err := grpc.NewClient(address, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("coordinator %s: %w", address, err)
 	}
-	d.open, d.current = conn, address
 	return conn, nil
 }
 
-// note takes what a failed session says about whom to try next.
-func (d *dialer) note(err error) {
+// note takes what the end of a session, or of an attempt at one, says about how to try next.
+func (d *dialer) note(err error, welcomed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if leader := leaderOf(err); leader != "" && leader != d.current {
-		d.hint = leader
+	now := time.Now()
+	var move *moveError
+	if errors.As(err, &move) {
+		delete(d.shunned, move.leader)
+		d.try = way{address: move.leader, via: move.via}
 		return
 	}
-	d.next++
+	leader := leaderOf(err)
+	switch {
+	case leader == "" && d.current.via != "" && !welcomed:
+		// The leader is out of reach from here, and the coordinator that named it is not.
+		if d.shunned == nil {
+			d.shunned = map[string]time.Time{}
+		}
+		d.shunned[d.current.address] = now.Add(shunFor)
+		d.try = way{address: d.current.via, relay: true}
+	case leader == "":
+		d.next++
+	case leader == d.current.address, now.Before(d.shunned[leader]):
+		d.try = way{address: d.current.address, relay: true}
+	default:
+		d.try = way{address: leader, via: d.current.address}
+	}
 }
 
 // succeeded keeps the address that works first in turn.
 func (d *dialer) succeeded() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if i := slices.Index(d.addresses, d.current); i >= 0 {
+	if i := slices.Index(d.addresses, d.current.address); i >= 0 {
 		d.next = i
 	}
 }
@@ -83,7 +142,7 @@ func (d *dialer) succeeded() {
 func (d *dialer) address() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.current
+	return d.current.address
 }
 
 func (d *dialer) close() {
@@ -93,6 +152,18 @@ func (d *dialer) close() {
 		_ = d.open.Close()
 		d.open = nil
 	}
+}
+
+// ask asks the coordinator at an address who leads, over a connection of its own.
+func (d *dialer) ask(ctx context.Context, address string) (*pb.FindLeaderResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	conn, err := d.dial(address)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := pb.NewWorkerServiceClient(conn).FindLeader(ctx, &pb.FindLeaderRequest{})
+	return resp, errors.Join(err, conn.Close())
 }
 
 // leaderOf returns the address of the leader that a refusal names.

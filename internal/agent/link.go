@@ -13,6 +13,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
@@ -75,6 +78,8 @@ const (
 	heartbeatEvery = time.Second
 	backoffLeast   = 100 * time.Millisecond
 	backoffMost    = 3 * time.Second
+	// backoffRefused is the most where a coordinator answers: somebody will lead in a moment.
+	backoffRefused = time.Second
 )
 
 // errDrained ends the link on purpose.
@@ -108,8 +113,18 @@ func (l *link) run(ctx context.Context) error {
 		if time.Since(began) > backoffMost {
 			backoff = backoffLeast
 		}
-		l.dial.note(err)
-		l.log.Warn("session ended", "address", l.dial.address(), "retry_in", backoff, "error", err)
+		address := l.dial.address()
+		l.dial.note(err, l.welcomes.Load() != welcomes)
+		var move *moveError
+		if errors.As(err, &move) {
+			l.log.Info("going over to the leader", "address", address, "leader_address", move.leader)
+			backoff = backoffLeast
+			continue
+		}
+		if status.Code(err) == codes.FailedPrecondition {
+			backoff = min(backoff, backoffRefused)
+		}
+		l.log.Warn("session ended", "address", address, "retry_in", backoff, "error", err)
 		wait := backoff/2 + rand.N(backoff/2+1)
 		select {
 		case <-time.After(wait):
@@ -122,7 +137,7 @@ func (l *link) run(ctx context.Context) error {
 
 // session runs one stream to its end.
 func (l *link) session(ctx context.Context) error {
-	conn, err := l.dial.conn()
+	conn, by, err := l.dial.conn()
 	if err != nil {
 		return err
 	}
@@ -132,9 +147,13 @@ func (l *link) session(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeWait, func() { cancel(nil) }) })
 	defer stop()
 	// A coordinator that takes the connection and then says nothing is as good as none.
-	handshake := time.AfterFunc(handshakeWait, func() { cancel(errNoWelcome) })
+	handshake := time.AfterFunc(by.patience(), func() { cancel(errNoWelcome) })
 	defer handshake.Stop()
-	stream, err := pb.NewWorkerServiceClient(conn).Attach(streamCtx, grpc.WaitForReady(false))
+	attaching := context.Context(streamCtx)
+	if !by.relay {
+		attaching = metadata.AppendToOutgoingContext(attaching, wire.MetaDirect, "1")
+	}
+	stream, err := pb.NewWorkerServiceClient(conn).Attach(attaching, grpc.WaitForReady(false))
 	if err != nil {
 		return err
 	}
@@ -146,7 +165,7 @@ func (l *link) session(ctx context.Context) error {
 		}
 		return err
 	}
-	s, err := l.welcomed(welcome)
+	s, err := l.welcomed(welcome, relayedBy(stream))
 	if err != nil {
 		return err
 	}
@@ -160,7 +179,17 @@ func (l *link) session(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(streamCtx)
 	group.Go(func() error { return s.receive(stream) })
 	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
+	group.Go(func() error {
+		err := s.scout(groupCtx)
+		if err != nil {
+			cancel(err) // so that nothing waits for this stream any more
+		}
+		return err
+	})
 	err = group.Wait()
+	if move := (*moveError)(nil); errors.As(context.Cause(streamCtx), &move) {
+		err = move
+	}
 	cancel(nil)
 	drainStream(stream)
 	return err
@@ -232,8 +261,17 @@ func (e *EpochError) Error() string {
 	return fmt.Sprintf("coordinator leads in epoch %d, which is over: epoch %d was seen", e.Got, e.Highest)
 }
 
-// welcomed takes over what the coordinator said and returns the session.
-func (l *link) welcomed(w *pb.Welcome) (*session, error) {
+// relayedBy returns the coordinator that relays a stream; empty: it comes from the leader.
+func relayedBy(stream clientStream) string {
+	header, err := stream.Header()
+	if by := header.Get(wire.MetaRelayedBy); err == nil && len(by) > 0 {
+		return by[0]
+	}
+	return ""
+}
+
+// welcomed takes over what the coordinator said and returns the session. relay is who stands between.
+func (l *link) welcomed(w *pb.Welcome, relay string) (*session, error) {
 	leader := wire.LeaderFromProto(w.GetLeader())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -250,9 +288,10 @@ func (l *link) welcomed(w *pb.Welcome) (*session, error) {
 	l.outbox.Attached(w.GetClusterId())
 	l.up.changed = l.up.status != nil
 	l.dial.succeeded()
-	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
+	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch, "relayed_by", relay)
 	l.up.asks = nil // files.resume asks again for all that has not arrived
 	s := &session{link: l, lanes: map[laneKey]*passage{}, told: map[string]bool{}, foreign: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
+	s.leader, s.cluster, s.relayed, s.began = leader.Address, w.GetClusterId(), relay != "", l.opts.Clock()
 	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
 		s.every = d
 	}

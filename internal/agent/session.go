@@ -19,9 +19,13 @@ type clientStream = grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse
 
 // session is one attached stream of a link: one goroutine in send, one in receive.
 type session struct {
-	link  *link
-	epoch int64
-	every time.Duration
+	link    *link
+	epoch   int64
+	every   time.Duration
+	leader  string // address of the leader
+	cluster uint64 // identity of the leader's etcd cluster
+	relayed bool   // another coordinator stands between
+	began   int64  // on the worker's clock
 
 	mu     sync.Mutex
 	lanes  map[laneKey]*passage
@@ -29,6 +33,8 @@ type session struct {
 	number uint64
 	last   reply
 	clock  run.OffsetEstimator
+	// orphaned says that the coordinator leads no more, as its last answer told.
+	orphaned bool
 	// foreign are the runs that this coordinator cannot know; nothing of them is sent in this session.
 	foreign map[string]bool
 
@@ -261,6 +267,7 @@ func (s *session) replied(r *pb.HeartbeatReply, now int64) {
 	if r.GetNumber() > s.last.number {
 		s.last = reply{number: r.GetNumber(), received: now}
 	}
+	s.orphaned = r.GetCaretaker()
 	if ok {
 		s.clock.Add(run.Exchange{Sent: sent, Received: r.GetReceivedNanos(), Answered: r.GetSentNanos(), Back: now})
 	}
