@@ -96,7 +96,7 @@ const (
 	askEvery  = time.Second
 	askWithin = time.Second
 	// etcdWithin bounds how long somebody who asks for the status waits for etcd.
-	etcdWithin = 2 * time.Second
+	etcdWithin = time.Second
 )
 
 // askAround lets a caretaker find the next leader without etcd, which it may be cut off from: it asks the

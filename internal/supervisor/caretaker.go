@@ -20,6 +20,7 @@ type Caretaker struct {
 
 	mu    sync.Mutex
 	runs  map[string]*runner // their loops have returned: what they hold belongs to the lock now
+	seen  map[string]map[metric.Source]uint64
 	ended chan struct{}
 	once  sync.Once
 }
@@ -28,9 +29,9 @@ type Caretaker struct {
 func (m *Manager) Caretake(since time.Time) *Caretaker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := &Caretaker{since: since, runs: map[string]*runner{}, ended: make(chan struct{})}
+	c := &Caretaker{since: since, runs: map[string]*runner{}, seen: map[string]map[metric.Source]uint64{}, ended: make(chan struct{})}
 	for _, r := range m.left {
-		c.runs[r.id] = r
+		c.runs[r.id], c.seen[r.id] = r, map[metric.Source]uint64{}
 	}
 	m.keeping = c
 	return c
@@ -58,10 +59,15 @@ func (c *Caretaker) received(w fleet.Worker, msg wire.Upward) {
 		return
 	}
 	source := metric.Source{Worker: w.Name, Incarnation: b.Incarnation}
+	// What came when the term ended may be missing, and is not asked for: the view shows what it can.
+	if b.Seq < max(r.ledger.Want(source), c.seen[b.Run][source]+1) {
+		return
+	}
 	decoded, err := r.decode(source, b)
-	if err != nil || r.ledger.Offer(source, b.Seq) != metric.Accept {
+	if err != nil {
 		return // the next leader says what is wrong with it
 	}
+	c.seen[b.Run][source] = b.Seq
 	r.view.batch(decoded)
 }
 
