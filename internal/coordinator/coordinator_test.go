@@ -213,6 +213,8 @@ func TestOptions(t *testing.T) {
 		{"half a certificate", Options{DataDir: "d", TLS: TLSOptions{CertFile: "c"}}, []string{"--tls-cert and --tls-key"}},
 		{"store of its own", Options{DataDir: "d", EtcdEndpoints: []string{"e:1"}}, []string{"--store", "shared=true"}},
 		{"file store that is not shared", Options{DataDir: "d", Store: "file:///d", EtcdEndpoints: []string{"e:1"}}, []string{"shared=true"}},
+		{"no address for others", Options{DataDir: "d", Listen: ":7470", Insecure: true, Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}}, []string{"--advertise"}},
+		{"authorities of peers without TLS", Options{DataDir: "d", TLS: TLSOptions{PeerCAFile: "c"}}, []string{"--tls-peer-ca"}},
 		{"no port", Options{DataDir: "d", Listen: "here"}, []string{"HOST:PORT"}},
 	}
 	for _, tt := range tests {

@@ -16,6 +16,7 @@ import (
 type standing struct {
 	mu     sync.Mutex
 	leader wire.Leader   // zero: none is known
+	newest int64         // the highest epoch that was known
 	all    []wire.Leader // candidates as they were read last, the leader first
 	kept   *caretaker    // nil: this coordinator is no caretaker
 }
@@ -82,10 +83,10 @@ func (c *Coordinator) note(all []lease.Leader) []wire.Leader {
 func (c *Coordinator) follow(l wire.Leader) {
 	c.standing.mu.Lock()
 	defer c.standing.mu.Unlock()
-	if l.Epoch != 0 && l.Epoch < c.standing.leader.Epoch {
+	if l.Epoch != 0 && l.Epoch < c.standing.newest {
 		return
 	}
-	c.standing.leader = l
+	c.standing.leader, c.standing.newest = l, max(c.standing.newest, l.Epoch)
 	c.workers.Follow(l)
 	c.api.Follow(l)
 	c.relay.Follow(l)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -50,7 +51,7 @@ func listenEtcd(t *testing.T) string {
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{loopback}, []url.URL{loopback}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{loopback}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.InitialClusterToken = t.Name() // each a cluster of its own
+	cfg.InitialClusterToken = uuid.NewString() // each a cluster of its own
 	cfg.EnableGRPCGateway = false
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	e, err := embed.StartEtcd(cfg)
@@ -206,8 +207,8 @@ func (r *roads) dial(ctx context.Context, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// work starts workers that the test's end stops.
-func (c *cluster) work(workers int, r *roads, join ...string) {
+// work starts workers, which the test's end stops if stop has not been called before.
+func (c *cluster) work(workers int, r *roads, join ...string) (stop func()) {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	var running sync.WaitGroup
@@ -223,10 +224,12 @@ func (c *cluster) work(workers int, r *roads, join ...string) {
 			}
 		})
 	}
-	c.t.Cleanup(func() { cancel(); running.Wait() })
+	stop = func() { cancel(); running.Wait() }
+	c.t.Cleanup(stop)
 	for _, n := range c.nodes {
 		n.workers = workers
 	}
+	return stop
 }
 
 func (c *cluster) addresses() []string {
