@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"proofload/internal/wire"
@@ -55,6 +56,14 @@ func (w way) patience() time.Duration {
 		return reachWait
 	}
 	return handshakeWait
+}
+
+// marked tells the coordinator whether it shall relay.
+func (w way) marked(ctx context.Context) context.Context {
+	if w.relay {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, wire.MetaDirect, "1")
 }
 
 // conn returns a connection to the coordinator to try now, and how to attach there.

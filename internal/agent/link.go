@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"proofload/internal/wire"
@@ -149,11 +147,7 @@ func (l *link) session(ctx context.Context) error {
 	// A coordinator that takes the connection and then says nothing is as good as none.
 	handshake := time.AfterFunc(by.patience(), func() { cancel(errNoWelcome) })
 	defer handshake.Stop()
-	attaching := context.Context(streamCtx)
-	if !by.relay {
-		attaching = metadata.AppendToOutgoingContext(attaching, wire.MetaDirect, "1")
-	}
-	stream, err := pb.NewWorkerServiceClient(conn).Attach(attaching, grpc.WaitForReady(false))
+	stream, err := pb.NewWorkerServiceClient(conn).Attach(by.marked(streamCtx), grpc.WaitForReady(false))
 	if err != nil {
 		return err
 	}
@@ -176,20 +170,7 @@ func (l *link) session(ctx context.Context) error {
 		s.committed(m)
 	}
 	l.files.resume()
-	group, groupCtx := errgroup.WithContext(streamCtx)
-	group.Go(func() error { return s.receive(stream) })
-	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
-	group.Go(func() error {
-		err := s.scout(groupCtx)
-		if err != nil {
-			cancel(err) // so that nothing waits for this stream any more
-		}
-		return err
-	})
-	err = group.Wait()
-	if move := (*moveError)(nil); errors.As(context.Cause(streamCtx), &move) {
-		err = move
-	}
+	err = s.run(ctx, streamCtx, cancel, stream)
 	cancel(nil)
 	drainStream(stream)
 	return err

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"proofload/internal/run"
@@ -45,6 +47,26 @@ type session struct {
 type reply struct {
 	number   uint64
 	received int64
+}
+
+// run keeps the session until its stream breaks or is to end. ctx is the worker's, streamCtx the stream's,
+// which cancel ends.
+func (s *session) run(ctx, streamCtx context.Context, cancel context.CancelCauseFunc, stream clientStream) error {
+	group, groupCtx := errgroup.WithContext(streamCtx)
+	group.Go(func() error { return s.receive(stream) })
+	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
+	group.Go(func() error {
+		err := s.scout(groupCtx)
+		if err != nil {
+			cancel(err) // so that nothing waits for this stream any more
+		}
+		return err
+	})
+	err := group.Wait()
+	if move := (*moveError)(nil); errors.As(context.Cause(streamCtx), &move) {
+		return move
+	}
+	return err
 }
 
 // send is the only sender. It ends when groupCtx ends; when ctx ends it says goodbye first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
@@ -262,14 +259,6 @@ func (f *Fleet) Drain(name, reason string) {
 	})
 }
 
-// caretake keeps the sessions beyond the end of the term. From now on no worker is told anything but that:
-// no lease, no ack and no command, whoever asks for it.
-func (f *Fleet) caretake() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.caretaker = true
-}
-
 // Close ends every session with err: the term is over.
 func (f *Fleet) Close(err error) {
 	f.mu.Lock()
@@ -332,25 +321,6 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	}
 	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil
-}
-
-// loopback reports whether the worker at the other end of a stream is on this machine. Of one that comes
-// through another coordinator that is not known: the peer is that coordinator.
-func loopback(ctx context.Context) bool {
-	if len(metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy)) > 0 {
-		return false
-	}
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return false
-	}
-	switch addr := p.Addr.(type) {
-	case *net.TCPAddr:
-		return addr.IP.IsLoopback()
-	case *net.UnixAddr:
-		return true
-	}
-	return false
 }
 
 // incarnation returns the number of the worker's present life.

@@ -66,6 +66,14 @@ func (s *Server) Lead(f *Fleet) (stop, keep func()) {
 	return stop, keep
 }
 
+// caretake keeps the sessions beyond the end of the term. From now on no worker is told anything but that:
+// no lease, no ack and no command, whoever asks for it.
+func (f *Fleet) caretake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caretaker = true
+}
+
 // end ends the term of f and returns who leads now, as far as is known.
 func (s *Server) end(f *Fleet, keep bool) wire.Leader {
 	s.mu.Lock()
