@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -91,6 +92,19 @@ func TestCaretakerEnds(t *testing.T) {
 				t.Errorf("the session ended with %v and leader %+v, want %+v", err, got, row.want)
 			}
 		})
+	}
+}
+
+// TestEndedTermTakesNobody proves that a worker which comes while a term ends is not taken into a fleet that
+// nobody closes any more.
+func TestEndedTermTakesNobody(t *testing.T) {
+	for name, end := range map[string]func(*bench){"given up": func(b *bench) { b.stop() }, "lost": func(b *bench) { b.keep() }} {
+		b := newBench(t)
+		end(b)
+		_, err := b.fleet.attach(t.Context(), wire.HelloFromProto(helloOf("w1")), newSession(b.fleet))
+		if !errors.Is(err, errTermOver) {
+			t.Errorf("%s: attached with %v", name, err)
+		}
 	}
 }
 

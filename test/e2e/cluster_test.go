@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -67,6 +68,8 @@ func listenEtcd(t *testing.T) string {
 // options of each.
 func startCluster(t *testing.T, n int, change func(i int, o *coordinator.Options)) *cluster {
 	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after all that is started here has ended
 	c := &cluster{
 		t: t, dir: t.TempDir(), etcd: listenEtcd(t),
 		log: hclog.New(&hclog.LoggerOptions{Output: t.Output(), Level: hclog.Warn}),
