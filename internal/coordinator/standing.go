@@ -41,11 +41,18 @@ func (s *standing) overtaken() {
 	}
 }
 
-// caretaking returns the caretaker and whom it may ask; nil: there is none.
-func (s *standing) caretaking() (*caretaker, []wire.Leader) {
+// ask returns whom to ask who leads, and the epoch that an answer must be beyond.
+func (s *standing) ask() (others []wire.Leader, beyond int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kept, s.all
+	return s.all, s.newest
+}
+
+// caretaking reports whether this coordinator is a caretaker.
+func (s *standing) caretaking() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept != nil
 }
 
 func leaderOf(l lease.Leader) wire.Leader {
@@ -100,8 +107,9 @@ const (
 	etcdWithin = time.Second
 )
 
-// askAround lets a caretaker find the next leader without etcd, which it may be cut off from: it asks the
-// coordinators that it knew. Epochs of another cluster mean nothing.
+// askAround finds the next leader without etcd, which this coordinator may be cut off from: a caretaker asks
+// the coordinators that it knew, and so does a follower that cannot reach the leader. Epochs of another
+// cluster mean nothing.
 func (c *Coordinator) askAround(ctx context.Context) {
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
@@ -111,10 +119,10 @@ func (c *Coordinator) askAround(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		k, others := c.standing.caretaking()
-		if k == nil {
+		if !c.standing.caretaking() && !c.relay.Troubled() {
 			continue
 		}
+		others, beyond := c.standing.ask()
 		for _, other := range others {
 			if other.Address == c.opts.Advertise {
 				continue
@@ -122,7 +130,7 @@ func (c *Coordinator) askAround(ctx context.Context) {
 			asking, cancel := context.WithTimeout(ctx, askWithin)
 			answer, err := c.relay.Ask(asking, other.Address)
 			cancel()
-			if err == nil && answer.Cluster == c.cluster && answer.Leader.Epoch > k.leader.Epoch {
+			if err == nil && answer.Cluster == c.cluster && answer.Leader.Epoch > beyond {
 				c.follow(answer.Leader)
 				break
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -112,6 +113,13 @@ func (r *Relay) drop(cause error) {
 		r.to.close(cause)
 		r.to = nil
 	}
+}
+
+// Troubled reports whether the leader could not be reached when it was tried last.
+func (r *Relay) Troubled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.to != nil && r.to.conn.GetState() == connectivity.TransientFailure
 }
 
 // route returns whom a call is to be passed on to; nil: it is answered here.

@@ -324,6 +324,9 @@ func TestLeaderChanges(t *testing.T) {
 // answered all the same.
 func TestLeaderThatCannotBeReached(t *testing.T) {
 	leader, follower := cluster(t)
+	if leader.relay.Troubled() || follower.relay.Troubled() {
+		t.Error("in trouble before anything was passed on")
+	}
 	leader.stop()
 	follower.GetStatusFn = func(ctx context.Context) (*pb.GetStatusResponse, error) {
 		return &pb.GetStatusResponse{Problems: []string{Away(ctx)}}, nil
@@ -332,6 +335,9 @@ func TestLeaderThatCannotBeReached(t *testing.T) {
 	st := status.Convert(err)
 	if st.Code() != codes.Unavailable || !strings.Contains(st.Message(), "leader c1") || len(st.Details()) != 1 {
 		t.Errorf("call: %v with details %v", err, st.Details())
+	}
+	if !follower.relay.Troubled() {
+		t.Error("the leader is gone, and that is no trouble")
 	}
 	s, err := follower.workers.Attach(within(t))
 	if err == nil {

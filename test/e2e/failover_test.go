@@ -186,6 +186,20 @@ func TestLeaderLosesEtcd(t *testing.T) {
 	exact(t, c.nodes[1].report(t, id), counter, 14)
 }
 
+// TestFollowerWithoutEtcd shows that a follower which is cut off from etcd finds the next leader all the same,
+// and says that something is wrong.
+func TestFollowerWithoutEtcd(t *testing.T) {
+	c := startCluster(t, 3, nil)
+	third := c.nodes[2]
+	c.eventually("c3 knows all", func() bool { return len(c.state(third).GetCoordinators()) == 3 })
+	third.etcd.set(true)
+	c.nodes[0].stop()
+	c.leads(c.nodes[1:], "c1")
+	if _, err := third.runs.ListRuns(t.Context(), &pb.ListRunsRequest{}); err != nil {
+		t.Errorf("list through c3: %v", err)
+	}
+}
+
 // TestNobodyHasEtcd shows that while etcd is gone the former leader is a caretaker, as any coordinator tells,
 // with a live view that goes on; and that afterwards the run is conducted to its end as if nothing had been.
 func TestNobodyHasEtcd(t *testing.T) {
