@@ -236,6 +236,9 @@ func (b *backend) Status(ctx context.Context) (api.Status, error) {
 	if s.Coordinators, problem = b.coordinator.candidates(ctx); problem != "" {
 		s.Problems = append(s.Problems, problem)
 	}
+	if len(s.Coordinators) == 0 {
+		s.Coordinators = []wire.Leader{b.leader} // it has led since before it read who else is there
+	}
 	for _, v := range s.Active {
 		if !v.ProvisionalSince.IsZero() {
 			s.Problems = append(s.Problems, fmt.Sprintf("run %s: nothing could be committed since %s; its numbers are provisional", v.Run.ID, v.ProvisionalSince.UTC().Format("15:04:05Z")))
