@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -23,6 +24,16 @@ import (
 type coordinator struct {
 	pb.UnimplementedWorkerServiceServer
 	sessions chan *attached
+	// FindLeaderFn answers who leads; nil: nothing is known of that.
+	FindLeaderFn func() *pb.FindLeaderResponse
+}
+
+// FindLeader implements WorkerService.
+func (c *coordinator) FindLeader(context.Context, *pb.FindLeaderRequest) (*pb.FindLeaderResponse, error) {
+	if c.FindLeaderFn == nil {
+		return &pb.FindLeaderResponse{}, nil
+	}
+	return c.FindLeaderFn(), nil
 }
 
 // attached is the coordinator's end of one session.
@@ -30,6 +41,7 @@ type attached struct {
 	t      *testing.T
 	stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]
 	hello  *pb.Hello
+	direct bool                   // it is not to be relayed
 	in     chan *pb.AttachRequest // closed when the worker has closed its side
 	end    chan error             // ends the session with a status
 	gone   chan struct{}          // closed when the session is over
@@ -42,7 +54,7 @@ func (c *coordinator) Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, p
 		return err
 	}
 	s := &attached{
-		stream: stream, hello: first.GetHello(), in: make(chan *pb.AttachRequest, 1<<16),
+		stream: stream, hello: first.GetHello(), direct: len(metadata.ValueFromIncomingContext(stream.Context(), wire.MetaDirect)) > 0, in: make(chan *pb.AttachRequest, 1<<16),
 		end: make(chan error, 1), gone: make(chan struct{}),
 	}
 	defer close(s.gone)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,14 +13,16 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
 
-// dialer chooses the coordinator to attach to: the leader that the last refusal named, else the
-// given addresses in turn. One connection is open at a time.
+// dialer chooses how to attach. The leader is preferred: the first coordinator that is reached is asked who
+// leads, and that one is tried. Where it cannot be reached, the coordinator that named it is asked to relay
+// the stream. Otherwise the given addresses are tried in turn. One connection is open at a time.
 //
 // A leader whose process or machine hangs takes connections and says nothing, and the others name it as
 // the leader until its lease is over. So one that has fallen silent is passed over for as long as a
@@ -31,12 +34,20 @@ type dialer struct {
 
 	mu      sync.Mutex
 	next    int
-	hint    string // the leader's address; tried once
-	hinted  bool   // the attempt that is under way follows a hint
-	current string
-	silent  string    // has let a session or a hello wait
-	until   time.Time // until when silent is passed over
+	try     way  // that the last refusal has shown, for once
+	shown   bool // the attempt that is under way follows it
+	current way
+	shunned map[string]time.Time // leaders that could not be reached, and until when that is believed
+	silent  string               // has let a session or a hello wait
+	until   time.Time            // until when silent is passed over
 	open    *grpc.ClientConn
+}
+
+// way is one way to attach.
+type way struct {
+	address string
+	relay   bool   // if the coordinator there does not lead, it shall relay
+	via     string // the coordinator that has named this address as the leader's; empty: nobody has
 }
 
 const (
@@ -44,10 +55,30 @@ const (
 	connectBackoff = time.Second
 	// connectWait is how long one attempt to connect may take.
 	connectWait = 5 * time.Second
+	// reachWait bounds an attempt to reach a leader that can be reached in another way too.
+	reachWait = 3 * time.Second
+	// shunFor is how long a leader that could not be reached is not tried again.
+	shunFor = 10 * time.Second
 )
 
-// conn returns a connection to the coordinator to try now.
-func (d *dialer) conn() (*grpc.ClientConn, error) {
+// patience is how long the answer to a hello may take.
+func (w way) patience() time.Duration {
+	if w.via != "" {
+		return reachWait
+	}
+	return handshakeWait
+}
+
+// marked tells the coordinator whether it shall relay.
+func (w way) marked(ctx context.Context) context.Context {
+	if w.relay {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, wire.MetaDirect, "1")
+}
+
+// conn returns a connection to the coordinator to try now, and how to attach there.
+func (d *dialer) conn() (*grpc.ClientConn, way, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range d.addresses {
@@ -56,18 +87,28 @@ func (d *dialer) conn() (*grpc.ClientConn, error) {
 		}
 		d.next++
 	}
-	address := d.addresses[d.next%len(d.addresses)]
-	d.hinted = d.hint != ""
-	if d.hinted {
-		address, d.hint = d.hint, ""
+	w := way{address: d.addresses[d.next%len(d.addresses)]}
+	if d.shown = d.try.address != ""; d.shown {
+		w, d.try = d.try, way{}
 	}
 	if d.open != nil {
-		if d.current == address {
-			return d.open, nil
+		if d.current.address == w.address {
+			d.current = w
+			return d.open, w, nil
 		}
 		_ = d.open.Close()
 		d.open = nil
 	}
+	d.current = w
+	conn, err := d.dial(w.address)
+	if err != nil {
+		return nil, w, err
+	}
+	d.open = conn
+	return conn, w, nil
+}
+
+func (d *dialer) dial(address string) (*grpc.ClientConn, error) {
 	opts := append([]grpc.DialOption{
 		grpc.WithTransportCredentials(d.creds),
 		// The link has pauses of its own; those of gRPC, of up to two minutes, would hide behind them.
@@ -83,27 +124,46 @@ func (d *dialer) conn() (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator %s: %w", address, err)
 	}
-	d.open, d.current = conn, address
 	return conn, nil
 }
 
 // silence is how long a coordinator that has fallen silent is passed over: about the lease of a leader.
 const silence = 5 * time.Second
 
-// note takes what a failed session says about whom to try next, and tells whether that is news, which
-// need not wait.
-func (d *dialer) note(err error) (news bool) {
+// note takes what the end of a session, or of an attempt at one, says about how to try next, and tells whether
+// that is news, which need not wait.
+func (d *dialer) note(err error, welcomed bool) (news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := time.Now()
+	var move *moveError
+	if errors.As(err, &move) {
+		delete(d.shunned, move.leader)
+		d.try = way{address: move.leader, via: move.via}
+		return true
+	}
 	if errors.Is(err, errSilent) || errors.Is(err, errNoWelcome) {
-		d.silent, d.until = d.current, time.Now().Add(silence)
+		d.silent, d.until = d.current.address, now.Add(silence)
 	}
-	if leader := leaderOf(err); leader != "" && leader != d.current && !d.passedOver(leader) {
-		d.hint = leader
-		return !d.hinted // two that name each other are not asked in a tight loop
+	leader := leaderOf(err)
+	switch {
+	case leader == "" && d.current.via != "" && !welcomed:
+		// The leader is out of reach from here, and the coordinator that named it is not.
+		if d.shunned == nil {
+			d.shunned = map[string]time.Time{}
+		}
+		d.shunned[d.current.address] = now.Add(shunFor)
+		d.try = way{address: d.current.via, relay: true}
+		return false
+	case leader == "", d.passedOver(leader):
+		d.next++
+		return false
+	case leader == d.current.address, now.Before(d.shunned[leader]):
+		d.try = way{address: d.current.address, relay: true}
+	default:
+		d.try = way{address: leader, via: d.current.address}
 	}
-	d.next++
-	return false
+	return !d.shown // two that name each other are not asked in a tight loop
 }
 
 // passedOver tells whether an address is not worth trying now. The caller holds mu.
@@ -116,7 +176,7 @@ func (d *dialer) succeeded() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.silent = ""
-	if i := slices.Index(d.addresses, d.current); i >= 0 {
+	if i := slices.Index(d.addresses, d.current.address); i >= 0 {
 		d.next = i
 	}
 }
@@ -124,7 +184,7 @@ func (d *dialer) succeeded() {
 func (d *dialer) address() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.current
+	return d.current.address
 }
 
 func (d *dialer) close() {
@@ -134,6 +194,18 @@ func (d *dialer) close() {
 		_ = d.open.Close()
 		d.open = nil
 	}
+}
+
+// ask asks the coordinator at an address who leads, over a connection of its own.
+func (d *dialer) ask(ctx context.Context, address string) (*pb.FindLeaderResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWait)
+	defer cancel()
+	conn, err := d.dial(address)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := pb.NewWorkerServiceClient(conn).FindLeader(ctx, &pb.FindLeaderRequest{})
+	return resp, errors.Join(err, conn.Close())
 }
 
 // leaderOf returns the address of the leader that a refusal names.

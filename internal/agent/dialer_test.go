@@ -34,7 +34,7 @@ func TestSilentLeaderIsPassedOver(t *testing.T) {
 		defer d.close()
 		dial := func(want string) {
 			t.Helper()
-			if _, err := d.conn(); err != nil {
+			if _, _, err := d.conn(); err != nil {
 				t.Fatal(err)
 			}
 			if got := d.address(); got != want {
@@ -43,29 +43,29 @@ func TestSilentLeaderIsPassedOver(t *testing.T) {
 		}
 		dial("a:1")
 		d.succeeded()
-		d.note(errSilent)
+		d.note(errSilent, true)
 		for range 3 { // the others say what they know, and that is old
 			for _, address := range []string{"b:1", "c:1"} {
 				dial(address)
-				if d.note(follower(t, "a:1")) {
+				if d.note(follower(t, "a:1"), false) {
 					t.Error("the leader that hangs is named as news")
 				}
 			}
 		}
 		dial("b:1")
-		if !d.note(follower(t, "c:1")) {
+		if !d.note(follower(t, "c:1"), false) {
 			t.Error("the next leader is no news")
 		}
 		dial("c:1")
-		d.note(errNoWelcome)
+		d.note(errNoWelcome, false)
 		time.Sleep(silence)
 		tried := map[string]bool{}
 		for range d.addresses {
-			if _, err := d.conn(); err != nil {
+			if _, _, err := d.conn(); err != nil {
 				t.Fatal(err)
 			}
 			tried[d.address()] = true
-			d.note(status.Error(codes.Unavailable, "refused"))
+			d.note(status.Error(codes.Unavailable, "refused"), false)
 		}
 		if len(tried) != 3 {
 			t.Errorf("once the lease is over tried %v, want all three", tried)
@@ -78,10 +78,10 @@ func TestOnlyCoordinatorIsNotPassedOver(t *testing.T) {
 	d := &dialer{addresses: []string{"a:1"}, creds: insecure.NewCredentials()}
 	defer d.close()
 	for range 3 {
-		if _, err := d.conn(); err != nil || d.address() != "a:1" {
+		if _, _, err := d.conn(); err != nil || d.address() != "a:1" {
 			t.Errorf("tried %q: %v", d.address(), err)
 		}
-		d.note(errSilent)
+		d.note(errSilent, true)
 	}
 }
 
@@ -90,10 +90,10 @@ func TestTwoThatNameEachOther(t *testing.T) {
 	d := &dialer{addresses: []string{"a:1", "b:1"}, creds: insecure.NewCredentials()}
 	defer d.close()
 	for i, names := range []string{"b:1", "a:1", "b:1", "a:1"} {
-		if _, err := d.conn(); err != nil {
+		if _, _, err := d.conn(); err != nil {
 			t.Fatal(err)
 		}
-		if news, want := d.note(follower(t, names)), i == 0; news != want {
+		if news, want := d.note(follower(t, names), false), i == 0; news != want {
 			t.Errorf("hint %d is news: %v, want %v", i+1, news, want)
 		}
 	}
@@ -152,7 +152,7 @@ func TestDialerTriesOften(t *testing.T) {
 		}),
 	}}
 	defer d.close()
-	conn, err := d.conn()
+	conn, _, err := d.conn()
 	if err != nil {
 		t.Fatal(err)
 	}

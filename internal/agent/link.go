@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
@@ -85,6 +86,8 @@ const (
 	// quietBeats is after how many intervals in which not even a heartbeat was answered a session is
 	// given up. A process that hangs keeps its connections; keepalive would take thrice as long.
 	quietBeats = 4
+	// backoffRefused is the most where a coordinator answers: somebody will lead in a moment.
+	backoffRefused = time.Second
 )
 
 // errSilent ends a session whose coordinator says nothing any more.
@@ -129,12 +132,23 @@ func (l *link) run(ctx context.Context) error {
 		if time.Since(lost) < eager {
 			most = backoffEager
 		}
+		if status.Code(err) == codes.FailedPrecondition {
+			most = min(most, backoffRefused)
+		}
 		backoff = min(backoff, most)
+		address := l.dial.address()
+		news := l.dial.note(err, l.welcomes.Load() != welcomes)
+		var move *moveError
+		if errors.As(err, &move) {
+			l.log.Info("going over to the leader", "address", address, "leader_address", move.leader)
+			backoff = backoffLeast
+			continue
+		}
 		wait := backoff
-		if l.dial.note(err) {
+		if news {
 			wait = 0
 		}
-		l.log.Warn("session ended", "address", l.dial.address(), "retry_in", wait, "error", err)
+		l.log.Warn("session ended", "address", address, "retry_in", wait, "error", err)
 		select {
 		case <-time.After(wait/2 + rand.N(wait/2+1)):
 		case <-ctx.Done():
@@ -148,7 +162,7 @@ func (l *link) run(ctx context.Context) error {
 
 // session runs one stream to its end.
 func (l *link) session(ctx context.Context) error {
-	conn, err := l.dial.conn()
+	conn, by, err := l.dial.conn()
 	if err != nil {
 		return err
 	}
@@ -158,9 +172,9 @@ func (l *link) session(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(goodbyeWait, func() { cancel(nil) }) })
 	defer stop()
 	// A coordinator that takes the connection and then says nothing is as good as none.
-	handshake := time.AfterFunc(handshakeWait, func() { cancel(errNoWelcome) })
+	handshake := time.AfterFunc(by.patience(), func() { cancel(errNoWelcome) })
 	defer handshake.Stop()
-	stream, err := pb.NewWorkerServiceClient(conn).Attach(streamCtx, grpc.WaitForReady(false))
+	stream, err := pb.NewWorkerServiceClient(conn).Attach(by.marked(streamCtx), grpc.WaitForReady(false))
 	if err != nil {
 		return err
 	}
@@ -172,7 +186,7 @@ func (l *link) session(ctx context.Context) error {
 		}
 		return err
 	}
-	s, err := l.welcomed(welcome)
+	s, err := l.welcomed(welcome, relayedBy(stream))
 	if err != nil {
 		return err
 	}
@@ -186,15 +200,7 @@ func (l *link) session(ctx context.Context) error {
 		s.committed(m)
 	}
 	l.files.resume()
-	quiet := time.AfterFunc(quietBeats*s.every, func() { cancel(errSilent) })
-	defer quiet.Stop()
-	group, groupCtx := errgroup.WithContext(streamCtx)
-	group.Go(func() error { return s.receive(stream, func() { quiet.Reset(quietBeats * s.every) }) })
-	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
-	err = group.Wait()
-	if cause := context.Cause(streamCtx); errors.Is(cause, errSilent) {
-		err = cause
-	}
+	err = s.run(ctx, streamCtx, cancel, stream)
 	cancel(nil)
 	drainStream(stream)
 	return err
@@ -266,8 +272,17 @@ func (e *EpochError) Error() string {
 	return fmt.Sprintf("coordinator leads in epoch %d, which is over: epoch %d was seen", e.Got, e.Highest)
 }
 
-// welcomed takes over what the coordinator said and returns the session.
-func (l *link) welcomed(w *pb.Welcome) (*session, error) {
+// relayedBy returns the coordinator that relays a stream; empty: it comes from the leader.
+func relayedBy(stream clientStream) string {
+	header, err := stream.Header()
+	if by := header.Get(wire.MetaRelayedBy); err == nil && len(by) > 0 {
+		return by[0]
+	}
+	return ""
+}
+
+// welcomed takes over what the coordinator said and returns the session. relay is who stands between.
+func (l *link) welcomed(w *pb.Welcome, relay string) (*session, error) {
 	leader := wire.LeaderFromProto(w.GetLeader())
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -284,9 +299,10 @@ func (l *link) welcomed(w *pb.Welcome) (*session, error) {
 	l.outbox.Attached(w.GetClusterId())
 	l.up.changed = l.up.status != nil
 	l.dial.succeeded()
-	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch)
+	l.log.Info("attached", "session_id", w.GetSessionId(), "incarnation", w.GetIncarnation(), "leader", leader.Name, "epoch", leader.Epoch, "relayed_by", relay)
 	l.up.asks = nil // files.resume asks again for all that has not arrived
 	s := &session{link: l, lanes: map[laneKey]*passage{}, told: map[string]bool{}, foreign: map[string]bool{}, epoch: leader.Epoch, every: heartbeatEvery}
+	s.leader, s.cluster, s.relayed, s.began = leader.Address, w.GetClusterId(), relay != "", l.opts.Clock()
 	if d := w.GetHeartbeatInterval().AsDuration(); d > 0 {
 		s.every = d
 	}

@@ -2,12 +2,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"proofload/internal/run"
@@ -19,9 +21,13 @@ type clientStream = grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse
 
 // session is one attached stream of a link: one goroutine in send, one in receive.
 type session struct {
-	link  *link
-	epoch int64
-	every time.Duration
+	link    *link
+	epoch   int64
+	every   time.Duration
+	leader  string // address of the leader
+	cluster uint64 // identity of the leader's etcd cluster
+	relayed bool   // another coordinator stands between
+	began   int64  // on the worker's clock
 
 	mu     sync.Mutex
 	lanes  map[laneKey]*passage
@@ -29,6 +35,8 @@ type session struct {
 	number uint64
 	last   reply
 	clock  run.OffsetEstimator
+	// orphaned says that the coordinator leads no more, as its last answer told.
+	orphaned bool
 	// foreign are the runs that this coordinator cannot know; nothing of them is sent in this session.
 	foreign map[string]bool
 
@@ -39,6 +47,31 @@ type session struct {
 type reply struct {
 	number   uint64
 	received int64
+}
+
+// run keeps the session until its stream breaks or is to end. ctx is the worker's, streamCtx the stream's,
+// which cancel ends.
+func (s *session) run(ctx, streamCtx context.Context, cancel context.CancelCauseFunc, stream clientStream) error {
+	group, groupCtx := errgroup.WithContext(streamCtx)
+	quiet := time.AfterFunc(quietBeats*s.every, func() { cancel(errSilent) })
+	defer quiet.Stop()
+	group.Go(func() error { return s.receive(stream, func() { quiet.Reset(quietBeats * s.every) }) })
+	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
+	group.Go(func() error {
+		err := s.scout(groupCtx)
+		if err != nil {
+			cancel(err) // so that nothing waits for this stream any more
+		}
+		return err
+	})
+	err := group.Wait()
+	if move := (*moveError)(nil); errors.As(context.Cause(streamCtx), &move) {
+		return move
+	}
+	if cause := context.Cause(streamCtx); errors.Is(cause, errSilent) {
+		return cause
+	}
+	return err
 }
 
 // send is the only sender. It ends when groupCtx ends; when ctx ends it says goodbye first.
@@ -265,6 +298,7 @@ func (s *session) replied(r *pb.HeartbeatReply, now int64) {
 	if r.GetNumber() > s.last.number {
 		s.last = reply{number: r.GetNumber(), received: now}
 	}
+	s.orphaned = r.GetCaretaker()
 	if ok {
 		s.clock.Add(run.Exchange{Sent: sent, Received: r.GetReceivedNanos(), Answered: r.GetSentNanos(), Back: now})
 	}

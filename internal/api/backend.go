@@ -30,13 +30,15 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs. Its errors are ErrNotFound, ErrEnded, ErrNotLeading,
+// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrEnded, ErrNotLeading,
 // *run.TransitionError and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)
 	// Command applies a command, whose ID makes it idempotent, and returns the run once it is recorded.
 	Command(ctx context.Context, id string, ev run.Event) (wire.RunView, error)
+	// Drain asks a worker to leave, or is ErrNotFound.
+	Drain(name, reason string) error
 	// Watch follows a live run; ErrEnded when it is not live.
 	Watch(ctx context.Context, id string) (Follower, error)
 }
@@ -86,8 +88,6 @@ type Files interface {
 // Cluster is what FleetService shows.
 type Cluster interface {
 	Workers() []Worker
-	// Drain asks a worker to leave, or is ErrNotFound.
-	Drain(name, reason string) error
 	Status(ctx context.Context) (Status, error)
 }
 
@@ -120,11 +120,23 @@ type Backend struct {
 	Cluster   Cluster
 }
 
+// Caretaker is what a coordinator shows whose term is over, while no other leader is known.
+type Caretaker struct {
+	Backend *Backend // only what reads is asked
+	Since   time.Time
+}
+
 // notLeadingError is the answer of a coordinator that does not lead.
-type notLeadingError struct{ leader wire.Leader }
+type notLeadingError struct {
+	leader wire.Leader
+	since  time.Time // since when this coordinator is a caretaker; zero: it is none
+}
 
 func (e *notLeadingError) Error() string {
-	if e.leader.Address == "" {
+	switch {
+	case !e.since.IsZero():
+		return fmt.Sprintf("this coordinator leads no more since %s and takes no commands, and no other leader is known: try again in a few seconds", e.since.UTC().Format("15:04:05Z"))
+	case e.leader.Address == "":
 		return "this coordinator does not lead, and no leader is known: try again in a few seconds"
 	}
 	return fmt.Sprintf("this coordinator does not lead: ask %s at %s", e.leader.Name, e.leader.Address)

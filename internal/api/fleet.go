@@ -23,7 +23,7 @@ var workerStates = map[string]pb.WorkerState{
 }
 
 func (s *fleetService) ListWorkers(_ context.Context, r *pb.ListWorkersRequest) (*pb.ListWorkersResponse, error) {
-	b, err := s.server.backend()
+	b, err := s.server.reader()
 	if err != nil {
 		return nil, statusOf(err)
 	}
@@ -41,7 +41,7 @@ func (s *fleetService) DrainWorker(_ context.Context, r *pb.DrainWorkerRequest) 
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	if err := b.Cluster.Drain(r.GetName(), cmp.Or(r.GetReason(), "drained by an operator")); err != nil {
+	if err := b.Conductor.Drain(r.GetName(), cmp.Or(r.GetReason(), "drained by an operator")); err != nil {
 		return nil, statusOf(err)
 	}
 	return &pb.DrainWorkerResponse{}, nil
@@ -70,16 +70,19 @@ func workerToProto(w Worker) *pb.Worker {
 }
 
 func (s *fleetService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*pb.GetStatusResponse, error) {
-	b, err := s.server.backend()
+	cluster, since, err := s.server.cluster()
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	st, err := b.Cluster.Status(ctx)
+	st, err := cluster.Status(ctx)
 	if err != nil {
 		return nil, statusOf(err)
 	}
 	out := &pb.GetStatusResponse{
 		Leader: wire.LeaderToProto(st.Leader), Problems: st.Problems, Version: s.server.version, Workers: map[string]int32{},
+	}
+	if !since.IsZero() {
+		out.CaretakerSince = timestamppb.New(since)
 	}
 	for _, c := range st.Coordinators {
 		out.Coordinators = append(out.Coordinators, &pb.Coordinator{Name: c.Name, Address: c.Address, Leader: c.Epoch != 0})
@@ -87,7 +90,7 @@ func (s *fleetService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*
 	for _, v := range st.Active {
 		out.ActiveRuns = append(out.ActiveRuns, wire.RunToProto(v))
 	}
-	for _, w := range b.Cluster.Workers() {
+	for _, w := range cluster.Workers() {
 		out.Workers[w.State]++
 	}
 	return out, nil

@@ -30,7 +30,7 @@ type rig struct {
 	conn   *grpc.ClientConn
 	runs   pb.RunServiceClient
 	fleet  pb.FleetServiceClient
-	stop   func() // of leading
+	stop   func(*Caretaker) // of leading
 }
 
 func serve(t *testing.T) *rig {

@@ -101,7 +101,7 @@ func (s *runService) CreateRun(ctx context.Context, r *pb.CreateRunRequest) (*pb
 }
 
 func (s *runService) GetRun(ctx context.Context, r *pb.GetRunRequest) (*pb.GetRunResponse, error) {
-	b, err := s.server.backend()
+	b, err := s.server.reader()
 	if err != nil {
 		return nil, statusOf(err)
 	}
@@ -113,7 +113,7 @@ func (s *runService) GetRun(ctx context.Context, r *pb.GetRunRequest) (*pb.GetRu
 }
 
 func (s *runService) ListRuns(ctx context.Context, r *pb.ListRunsRequest) (*pb.ListRunsResponse, error) {
-	b, err := s.server.backend()
+	b, err := s.server.reader()
 	if err != nil {
 		return nil, statusOf(err)
 	}

@@ -17,13 +17,18 @@ import (
 	pb "proofload/proto/proofload/v1"
 )
 
-// Server is the public services of one coordinator. It answers for the term in which it leads.
+// Server is the public services of one coordinator. It answers for the term in which it leads, and shows
+// what it still knows while it is a caretaker.
 type Server struct {
 	version string
 
 	mu     sync.Mutex
-	behind *Backend // nil while this coordinator does not lead
-	leader wire.Leader
+	behind *Backend    // nil while this coordinator does not lead
+	kept   *Caretaker  // nil unless its term is over and no other leader is known
+	always Cluster     // what it can say of the cluster in any case; nil: nothing
+	own    wire.Leader // of the term in which it leads
+	over   int64       // epoch of its last term that is over
+	leader wire.Leader // as it was told last
 }
 
 // NewServer returns a server that refuses everything until Lead is called.
@@ -35,16 +40,25 @@ func (s *Server) Register(to grpc.ServiceRegistrar) {
 	pb.RegisterFleetServiceServer(to, &fleetService{server: s})
 }
 
-// Lead makes the server answer from b until the returned function is called.
-func (s *Server) Lead(b *Backend, l wire.Leader) (stop func()) {
+// Always makes c answer for the status of the cluster while this coordinator does not lead. It is called
+// before the server is used.
+func (s *Server) Always(c Cluster) { s.always = c }
+
+// Lead makes the server answer from b until the returned function is called. If that is given a caretaker,
+// reads are answered from it until a later leader is known or this coordinator leads again.
+func (s *Server) Lead(b *Backend, l wire.Leader) (stop func(*Caretaker)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.behind, s.leader = b, l
-	return func() {
+	s.behind, s.own, s.kept = b, l, nil
+	return func(kept *Caretaker) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.over = max(s.over, l.Epoch)
 		if s.behind == b {
-			s.behind, s.leader = nil, wire.Leader{}
+			s.behind = nil
+			if s.known().Epoch == 0 {
+				s.kept = kept
+			}
 		}
 	}
 }
@@ -53,24 +67,75 @@ func (s *Server) Lead(b *Backend, l wire.Leader) (stop func()) {
 func (s *Server) Follow(l wire.Leader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.behind == nil {
-		s.leader = l
+	s.leader = l
+	if s.known().Epoch != 0 {
+		s.kept = nil
 	}
 }
 
+// known returns who leads; the zero Leader when nobody does, or only one whose term is over. The lock is
+// held.
+func (s *Server) known() wire.Leader {
+	if s.behind != nil {
+		return s.own
+	}
+	if s.leader.Epoch <= s.over {
+		return wire.Leader{}
+	}
+	return s.leader
+}
+
+// backend returns what answers commands.
 func (s *Server) backend() (*Backend, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.behind == nil {
-		return nil, &notLeadingError{s.leader}
+		return nil, s.refusal()
 	}
 	return s.behind, nil
+}
+
+// reader returns what answers reads: of a caretaker too.
+func (s *Server) reader() (*Backend, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.behind != nil:
+		return s.behind, nil
+	case s.kept != nil:
+		return s.kept.Backend, nil
+	}
+	return nil, s.refusal()
+}
+
+// cluster returns what answers for the status, and since when it is a caretaker's.
+func (s *Server) cluster() (Cluster, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.behind != nil:
+		return s.behind.Cluster, time.Time{}, nil
+	case s.kept != nil:
+		return s.kept.Backend.Cluster, s.kept.Since, nil
+	case s.always != nil:
+		return s.always, time.Time{}, nil
+	}
+	return nil, time.Time{}, s.refusal()
+}
+
+// refusal is the answer of a coordinator that does not lead. The lock is held.
+func (s *Server) refusal() error {
+	e := &notLeadingError{leader: s.known()}
+	if s.kept != nil {
+		e.since = s.kept.Since
+	}
+	return e
 }
 
 func (s *Server) notLeading() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &notLeadingError{s.leader}
+	return s.refusal()
 }
 
 // callTimeout bounds a call whose client named no deadline, or a later one.

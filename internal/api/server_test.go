@@ -15,7 +15,7 @@ import (
 // TestNotLeading: a coordinator that does not lead says who does.
 func TestNotLeading(t *testing.T) {
 	r := serve(t)
-	r.stop()
+	r.stop(nil)
 	r.server.Follow(wire.Leader{Name: "c2", Address: "there:2", Epoch: 5})
 	_, err := r.runs.GetRun(t.Context(), &pb.GetRunRequest{RunId: "x"})
 	d := detail[*pb.LeaderInfo](t, wantCode(t, err, codes.FailedPrecondition))

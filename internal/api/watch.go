@@ -16,7 +16,7 @@ const watchEvery = time.Second
 
 // WatchRun sends the run as it is whenever it changes, and once per second while it is live.
 func (s *runService) WatchRun(r *pb.WatchRunRequest, stream grpc.ServerStreamingServer[pb.WatchRunResponse]) error {
-	b, err := s.server.backend()
+	b, err := s.server.reader()
 	if err != nil {
 		return statusOf(err)
 	}

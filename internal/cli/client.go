@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -47,6 +48,8 @@ func (c *client) dial(address string) error {
 		// A watch receives nothing while nothing happens: without this it would wait for ever for a
 		// coordinator whose machine is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		// The leader that a coordinator names may be out of reach from here, while that coordinator is not.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 5 * time.Second}),
 	}, c.extra...)...)
 	if err != nil {
 		return usage("coordinator address %q: %w", address, err)

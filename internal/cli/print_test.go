@@ -17,7 +17,7 @@ func TestTablesAreNotSteered(t *testing.T) {
 	a := &app{stdout: &out}
 	for _, show := range []func(*tabwriter.Writer){
 		runView{ID: "R", Name: evil, Environment: evil, Reason: evil, Labels: labels, Reasons: []string{evil}, Workers: []string{evil}}.table,
-		statusView{Leader: leaderView{Name: evil}, Active: []runView{{Name: evil}}, Problems: []string{evil}}.table,
+		statusView{Leader: leaderView{Name: evil, Epoch: 1}, Members: []memberView{{Name: evil}}, Active: []runView{{Name: evil}}, Problems: []string{evil}}.table,
 		func(w *tabwriter.Writer) { row(w, "R", evil, 1) },
 	} {
 		if err := a.print("table", nil, show); err != nil {
@@ -30,7 +30,7 @@ func TestTablesAreNotSteered(t *testing.T) {
 			t.Errorf("a line steers the terminal, or is none of the table: %q", line)
 		}
 	}
-	if n := strings.Count(out.String(), "evil"); n != 11 {
-		t.Errorf("the text stands there %d times, want 11:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "evil"); n != 12 {
+		t.Errorf("the text stands there %d times, want 12:\n%s", n, out.String())
 	}
 }

@@ -54,6 +54,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.StringVar(&o.TLS.CertFile, "tls-cert", "", "PEM file of this coordinator's certificate")
 	f.StringVar(&o.TLS.KeyFile, "tls-key", "", "PEM file of its key")
 	f.StringVar(&o.TLS.ClientCAFile, "tls-client-ca", "", "PEM file of the authorities that clients and workers must be signed by")
+	f.StringVar(&o.TLS.PeerCAFile, "tls-peer-ca", "", "PEM file of the authorities that other coordinators are signed by; default the system's and --tls-client-ca")
 	f.BoolVar(&o.Insecure, "insecure", false, "listen beyond this machine without TLS all the same")
 	return cmd
 }

@@ -31,6 +31,7 @@ type runView struct {
 	Seed        uint64            `json:"seed"`
 	Workers     []string          `json:"workers"`
 	Provisional *time.Time        `json:"provisional_since"`
+	Caretaker   *time.Time        `json:"caretaker_since"`
 }
 
 func viewOf(m *pb.Run) runView {
@@ -57,6 +58,10 @@ func viewOf(m *pb.Run) runView {
 	if t := m.GetProvisionalSince(); t != nil {
 		at := t.AsTime()
 		v.Provisional = &at
+	}
+	if t := m.GetCaretakerSince(); t != nil {
+		at := t.AsTime()
+		v.Caretaker = &at
 	}
 	return v
 }
@@ -91,6 +96,9 @@ func (v runView) table(t *tabwriter.Writer) {
 	line("workers", strings.Join(v.Workers, ", "))
 	if v.Provisional != nil {
 		line("provisional since", v.Provisional.Local().Format(time.RFC3339))
+	}
+	if v.Caretaker != nil {
+		line("without a leader since", v.Caretaker.Local().Format(time.RFC3339))
 	}
 }
 
@@ -137,6 +145,8 @@ type statusView struct {
 	Workers  map[string]int32 `json:"workers"`
 	Active   []runView        `json:"active_runs"`
 	Problems []string         `json:"problems"`
+	// Caretaker is since when the coordinator that answers leads no more while nobody else does.
+	Caretaker *time.Time `json:"caretaker_since"`
 }
 
 type memberView struct {
@@ -151,6 +161,10 @@ func statusViewOf(m *pb.GetStatusResponse) statusView {
 		Version: m.GetVersion(), Leader: leaderView{l.GetName(), l.GetAddress(), l.GetEpoch()},
 		Workers: m.GetWorkers(), Problems: notNil(m.GetProblems()), Active: []runView{}, Members: []memberView{},
 	}
+	if t := m.GetCaretakerSince(); t != nil {
+		at := t.AsTime()
+		v.Caretaker = &at
+	}
 	for _, c := range m.GetCoordinators() {
 		v.Members = append(v.Members, memberView{c.GetName(), c.GetAddress(), c.GetLeader()})
 	}
@@ -161,7 +175,16 @@ func statusViewOf(m *pb.GetStatusResponse) statusView {
 }
 
 func (v statusView) table(t *tabwriter.Writer) {
-	row(t, "leader", fmt.Sprintf("%s at %s, epoch %d", v.Leader.Name, v.Leader.Address, v.Leader.Epoch))
+	if v.Leader.Epoch == 0 {
+		row(t, "leader", "none")
+	} else {
+		row(t, "leader", fmt.Sprintf("%s at %s, epoch %d", v.Leader.Name, v.Leader.Address, v.Leader.Epoch))
+	}
+	for _, m := range v.Members {
+		if !m.Leader {
+			row(t, "coordinator", m.Name+" at "+m.Address)
+		}
+	}
 	var workers []string
 	for _, s := range slices.Sorted(maps.Keys(v.Workers)) {
 		workers = append(workers, fmt.Sprintf("%d %s", v.Workers[s], s))

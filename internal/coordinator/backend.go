@@ -216,7 +216,7 @@ func (b *backend) Workers() []api.Worker {
 	return out
 }
 
-// Drain implements api.Cluster.
+// Drain implements api.Conductor.
 func (b *backend) Drain(name, reason string) error {
 	if !b.fleet.Drain(name, reason) {
 		return fmt.Errorf("worker %s: %w: `workers list` shows which there are", name, api.ErrNotFound)
@@ -238,8 +238,15 @@ func workerState(w fleet.Worker) string {
 }
 
 // Status implements api.Cluster.
-func (b *backend) Status(context.Context) (api.Status, error) {
-	s := api.Status{Leader: b.leader, Coordinators: []wire.Leader{b.leader}, Active: b.manager.Active()}
+func (b *backend) Status(ctx context.Context) (api.Status, error) {
+	s := api.Status{Leader: b.leader, Active: b.manager.Active()}
+	var problem string
+	if s.Coordinators, problem = b.coordinator.candidates(ctx); problem != "" {
+		s.Problems = append(s.Problems, problem)
+	}
+	if len(s.Coordinators) == 0 {
+		s.Coordinators = []wire.Leader{b.leader} // it has led since before it read who else is there
+	}
 	for _, v := range s.Active {
 		if !v.ProvisionalSince.IsZero() {
 			s.Problems = append(s.Problems, fmt.Sprintf("run %s: nothing could be committed since %s; its numbers are provisional", v.Run.ID, v.ProvisionalSince.UTC().Format("15:04:05Z")))

@@ -25,10 +25,10 @@ import (
 	"proofload/internal/fleet"
 	"proofload/internal/lease"
 	"proofload/internal/lease/embedded"
+	"proofload/internal/relay"
 	"proofload/internal/result"
 	"proofload/internal/result/blob"
 	"proofload/internal/telemetry"
-	"proofload/internal/wire"
 )
 
 // Coordinator is one coordinator. Make it with New, Run it once, Close it.
@@ -47,6 +47,9 @@ type Coordinator struct {
 	health   *health.Server
 	workers  *fleet.Server
 	api      *api.Server
+	relay    *relay.Relay
+	standing standing
+	cluster  uint64 // identity of the etcd cluster
 	gauges   *gauges
 	watch    *telemetry.Coordinator
 	cleanups []cleanup
@@ -138,7 +141,8 @@ func (c *Coordinator) openEtcd(ctx context.Context) error {
 		}
 	}
 	c.store = lease.NewStore(c.client)
-	return nil
+	c.cluster, err = c.store.ClusterID(ctx)
+	return err
 }
 
 // openTelemetry makes the instruments, for whoever reads them.
@@ -157,11 +161,17 @@ func (c *Coordinator) openServers(context.Context) error {
 			return err
 		}
 	}
-	c.workers = fleet.NewServer(c.opts.Logger)
+	towards, err := peerCredentials(c.opts.TLS)
+	if err != nil {
+		return err
+	}
+	c.relay = relay.New(relay.Options{Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger})
+	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
+	c.api.Always(bystander{c})
 	c.grpc = grpc.NewServer(append(append(fleet.ServerOptions(),
 		grpc.Creds(creds),
-		grpc.ChainUnaryInterceptor(api.Unary), grpc.ChainStreamInterceptor(api.Stream),
+		grpc.ChainUnaryInterceptor(c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
 	), c.opts.Server...)...)
 	c.workers.Register(c.grpc)
 	c.api.Register(c.grpc)
@@ -205,6 +215,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return c.elect(groupCtx) })
 	group.Go(func() error { return c.followLeader(groupCtx) })
+	group.Go(func() error { c.askAround(groupCtx); return nil })
 	if c.etcd != nil {
 		group.Go(func() error {
 			select {
@@ -218,6 +229,10 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	group.Go(func() error {
 		<-groupCtx.Done()
 		c.health.Shutdown()
+		// What lasts for as long as it likes is ended first; the rest may finish.
+		c.relay.Close()
+		c.workers.Release()
+		c.standing.keep(nil)
 		c.stopServing()
 		return nil
 	})
@@ -245,19 +260,6 @@ func (c *Coordinator) serveWeb(ctx context.Context, group *errgroup.Group) {
 		defer cancel()
 		return server.Shutdown(closing)
 	})
-}
-
-// followLeader keeps the answer to those who ask the wrong coordinator.
-func (c *Coordinator) followLeader(ctx context.Context) error {
-	err := c.store.WatchLeader(ctx, func(l lease.Leader) {
-		leader := wire.Leader{Name: l.Name, Address: l.Address, Epoch: l.Epoch}
-		c.workers.Follow(leader)
-		c.api.Follow(leader)
-	})
-	if ctx.Err() != nil {
-		err = nil // it ended because it was told to
-	}
-	return err
 }
 
 // Close releases everything, newest first. It must not be called before Run has returned.

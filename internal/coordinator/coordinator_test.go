@@ -216,6 +216,8 @@ func TestOptions(t *testing.T) {
 		{"credentials in the store", Options{DataDir: "d", Store: "s3://AKIA:hunter2@b"}, []string{"--store", "in the environment"}},
 		{"commits too often", Options{DataDir: "d", CommitEvery: time.Millisecond}, []string{"--commit-every", "1s to 5s"}},
 		{"commits too seldom", Options{DataDir: "d", CommitEvery: time.Minute}, []string{"--commit-every", "1s to 5s"}},
+		{"no address for others", Options{DataDir: "d", Listen: ":7470", Insecure: true, Store: "file:///d?shared=true", EtcdEndpoints: []string{"e:1"}}, []string{"--advertise"}},
+		{"authorities of peers without TLS", Options{DataDir: "d", TLS: TLSOptions{PeerCAFile: "c"}}, []string{"--tls-peer-ca"}},
 		{"no port", Options{DataDir: "d", Listen: "here"}, []string{"HOST:PORT"}},
 	}
 	for _, tt := range tests {

@@ -39,6 +39,9 @@ type Options struct {
 	// OwnWorkers says that the workers live in this process, and end with it.
 	OwnWorkers bool
 
+	// Wall is the wall clock, which labels and decides nothing; nil: the system's.
+	Wall func() time.Time
+
 	Secret    func(name string) (string, bool)
 	Callbacks []supervisor.Callback
 	Server    []grpc.ServerOption  // further options
@@ -54,8 +57,9 @@ type EtcdOptions struct {
 }
 
 // TLSOptions are the files of this coordinator's own certificate, in PEM. With ClientCAFile, clients
-// and workers must present a certificate that it has signed.
-type TLSOptions struct{ CertFile, KeyFile, ClientCAFile string }
+// and workers must present a certificate that it has signed. PeerCAFile holds the authorities that other
+// coordinators must be signed by when this one calls them; empty: the system's and that of the clients.
+type TLSOptions struct{ CertFile, KeyFile, ClientCAFile, PeerCAFile string }
 
 // Bounds of CommitEvery: batches of workers are of one second, and what was not committed within a few
 // seconds is shown as provisional for too long.
@@ -85,6 +89,9 @@ func (o Options) withDefaults() Options {
 			o.Name = "coordinator"
 		}
 	}
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
 	if o.Secret == nil {
 		o.Secret = func(string) (string, bool) { return "", false }
 	}
@@ -104,9 +111,16 @@ func (o Options) Validate() error {
 	if o.TLS.ClientCAFile != "" && o.TLS.CertFile == "" {
 		errs = append(errs, errors.New("--tls-client-ca needs --tls-cert and --tls-key"))
 	}
+	if o.TLS.PeerCAFile != "" && o.TLS.CertFile == "" {
+		errs = append(errs, errors.New("--tls-peer-ca needs --tls-cert and --tls-key: coordinators call each other with TLS when they serve it"))
+	}
 	if o.TLS.CertFile != "" && o.TLS.KeyFile != "" {
 		_, err := serverCredentials(o.TLS)
 		errs = append(errs, err)
+		if err == nil {
+			_, err = peerCredentials(o.TLS)
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, o.reachable("--listen", o.Listen))
 	if o.HTTP != "-" {
@@ -126,6 +140,9 @@ func (o Options) Validate() error {
 	// records of runs without their samples.
 	if len(o.EtcdEndpoints) > 0 && err == nil && !location.Shared {
 		errs = append(errs, errors.New("with --etcd-endpoints the store must be one that every coordinator reaches: give --store s3://BUCKET (or gs://, azblob://), or 'file:///DIR?shared=true', with a directory on shared storage"))
+	}
+	if len(o.EtcdEndpoints) > 0 {
+		errs = append(errs, o.advertised())
 	}
 	return errors.Join(errs...)
 }
@@ -152,6 +169,16 @@ func (o Options) commitEvery() time.Duration {
 		return 2 * time.Second
 	}
 	return time.Second
+}
+
+// advertised refuses an address that says nothing to other machines: the other coordinators and the workers
+// go by it.
+func (o Options) advertised() error {
+	host, _, err := net.SplitHostPort(o.Listen)
+	if ip := net.ParseIP(host); o.Advertise == "" && err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return fmt.Errorf("--listen %s does not say where the other coordinators and the workers reach this one: give --advertise HOST:PORT", o.Listen)
+	}
+	return nil
 }
 
 // connect is how the external etcd is reached.

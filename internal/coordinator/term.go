@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,46 +46,76 @@ func (c *Coordinator) elect(ctx context.Context) error {
 	return err
 }
 
-// lead conducts one term.
+// lead conducts one term. What is over is given up at once, but for a term that was lost: as its caretaker
+// this coordinator keeps workers and views until another leader is known.
 func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) (err error) {
 	taken, over := c.watch.Term(ctx, c.opts.Name, term.Epoch())
 	defer func() { over(err) }()
-	cluster, err := term.ClusterID(ctx)
-	if err != nil {
-		return fmt.Errorf("lead: %w", err)
-	}
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
 	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
-		Wall: time.Now, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
+		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	f := fleet.New(fleet.Options{
-		Logger: c.opts.Logger, Leader: leader, Cluster: cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
+		Logger: c.opts.Logger, Leader: leader, Cluster: c.cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
 		Incarnation: func(ctx context.Context) (int64, error) { return term.Incarnation(ctx, "") },
 		Leading:     func() bool { return term.Check() == nil },
 		File:        files{c.blobs}.GetFile, Handler: manager,
 	})
 	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c}
-	var stops []func()
+	ctx, resign := context.WithCancelCause(ctx)
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		if c.deaf(ctx, f) {
+			resign(lease.ErrResign)
+		}
+	})
+	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
-		stops = append(stops, c.workers.Lead(f), c.api.Lead(&api.Backend{Conductor: back, Archive: back, Files: back.files, Cluster: back}, leader))
-		stops = append(stops, c.gauges.lead(manager, f))
-		c.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+		end = c.serveTerm(back)
 		c.log.Info("leading", "name", c.opts.Name, "epoch", term.Epoch(), "address", c.opts.Advertise)
 		taken()
 		ready()
 	})
+	cause := context.Cause(ctx)
+	resign(nil)
+	listening.Wait()
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
-	for i := len(stops) - 1; i >= 0; i-- {
-		stops[i]()
-	}
-	if errors.Is(err, context.Canceled) {
+	end(errors.Is(cause, lease.ErrLeadershipLost))
+	switch {
+	case errors.Is(cause, lease.ErrResign):
+		return lease.ErrResign
+	case errors.Is(err, context.Canceled):
 		return nil
 	}
 	return err
+}
+
+// serveTerm answers workers and clients from a term until the returned function is called; lost says that
+// leadership was lost and not given up.
+func (c *Coordinator) serveTerm(b *backend) (end func(lost bool)) {
+	stopWorkers, keepWorkers := c.workers.Lead(b.fleet)
+	stopAPI := c.api.Lead(&api.Backend{Conductor: b, Archive: b, Files: b.files, Cluster: b}, b.leader)
+	stopRelay := c.relay.Lead()
+	stopGauges := c.gauges.lead(b.manager, b.fleet)
+	c.standing.keep(nil)
+	c.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	return func(lost bool) {
+		stopGauges()
+		if lost {
+			k := newCaretaker(b, time.Now())
+			keepWorkers()
+			stopAPI(k.shown())
+			c.standing.keep(k)
+		} else {
+			stopWorkers()
+			stopAPI(nil)
+		}
+		stopRelay()
+	}
 }
 
 // traced shows the lives of runs in traces.

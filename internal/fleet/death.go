@@ -42,10 +42,10 @@ func (s *Server) ReportDeath(ctx context.Context, req *pb.ReportDeathRequest) (*
 		return nil, err
 	}
 	s.mu.Lock()
-	f := s.fleet
+	f, leader := s.fleet, s.known()
 	s.mu.Unlock()
 	if f == nil || !f.opts.Leading() {
-		return nil, s.notLeading()
+		return nil, s.notLeading(leader)
 	}
 	var unknown *LifeUnknownError
 	if err := f.bury(ctx, req); errors.As(err, &unknown) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
-	"google.golang.org/grpc/peer"
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
@@ -20,6 +18,9 @@ import (
 
 // ErrNotConnected says that a worker has no session now.
 var ErrNotConnected = errors.New("worker is not connected")
+
+// errTermOver refuses a worker that came while leadership was lost.
+var errTermOver = errors.New("this coordinator leads no more")
 
 // NameTakenError refuses a worker whose name another living worker holds.
 type NameTakenError struct {
@@ -69,8 +70,10 @@ type Fleet struct {
 	opts Options
 	log  hclog.Logger
 
-	mu      sync.Mutex
-	members map[string]*member
+	mu        sync.Mutex
+	members   map[string]*member
+	caretaker bool // the term is over, and the sessions are kept
+	closed    bool // the term is over, and so are the sessions
 }
 
 // New returns a fleet without workers.
@@ -194,6 +197,9 @@ func (f *Fleet) Renew(who run.Member) {
 func (f *Fleet) Release(runID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.caretaker {
+		return
+	}
 	for name, m := range f.members {
 		if m.info.Run != runID {
 			continue
@@ -212,6 +218,9 @@ func (f *Fleet) Release(runID string) {
 // this one's may be with others by the time that the caller hears of the next.
 func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 	f.living(to, func(m *member) {
+		if f.caretaker {
+			return
+		}
 		m.assignment, m.lease = &a, lease
 		if m.session != nil {
 			m.session.box.assign(a)
@@ -233,7 +242,7 @@ func (f *Fleet) Dismiss(who run.Member) {
 // attaches again.
 func (f *Fleet) Ack(name string, marks []wire.Mark) {
 	f.with(name, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.ack(marks)
 		}
 	})
@@ -242,7 +251,7 @@ func (f *Fleet) Ack(name string, marks []wire.Mark) {
 // Nack refuses a batch of a worker.
 func (f *Fleet) Nack(name string, n wire.Nack) {
 	f.with(name, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.send(nackMessage(n))
 		}
 	})
@@ -253,7 +262,7 @@ func (f *Fleet) Nack(name string, n wire.Nack) {
 func (f *Fleet) Task(to run.Member, t wire.Task) error {
 	err := fmt.Errorf("task %s for worker %s: %w", t.Kind, to.Worker, ErrNotConnected)
 	f.living(to, func(m *member) {
-		if m.session != nil {
+		if m.session != nil && !f.caretaker {
 			m.session.box.send(taskMessage(t))
 			err = nil
 		}
@@ -266,6 +275,9 @@ func (f *Fleet) Task(to run.Member, t wire.Task) error {
 func (f *Fleet) Drain(name, reason string) (known bool) {
 	var w Worker
 	f.with(name, func(m *member) {
+		if f.caretaker {
+			return
+		}
 		m.info.Draining, m.drain = true, reason
 		if m.session != nil {
 			m.session.box.send(drainMessage(reason))
@@ -292,6 +304,7 @@ func (f *Fleet) leaving(s *session, reason string) {
 func (f *Fleet) Close(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
 	for _, m := range f.members {
 		if m.session != nil {
 			m.session.end(err)
@@ -325,6 +338,9 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.caretaker || f.closed {
+		return Worker{}, errTermOver
+	}
 	m, err := f.admit(hello)
 	if err != nil {
 		return Worker{}, err
@@ -342,25 +358,10 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 		Name: hello.Name, Instance: hello.Instance, Nonce: hello.Nonce, Incarnation: incarnation,
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
 		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
-		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx),
+		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx), Met: true,
 	}
 	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil
-}
-
-// loopback reports whether the peer of a stream is on this machine.
-func loopback(ctx context.Context) bool {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return false
-	}
-	switch addr := p.Addr.(type) {
-	case *net.TCPAddr:
-		return addr.IP.IsLoopback()
-	case *net.UnixAddr:
-		return true
-	}
-	return false
 }
 
 // incarnation returns the number of the worker's present life.
@@ -409,7 +410,7 @@ func (f *Fleet) detach(s *session, goodbye bool) (w Worker, dead, detached bool)
 	if !ok || m.session != s {
 		return s.worker, false, false
 	}
-	m.session = nil
+	m.session, m.info.Left = nil, goodbye
 	w = m.snapshot(f.opts.Clock())
 	if w.Run == "" && (goodbye || m.dead) {
 		delete(f.members, s.worker.Name)
@@ -417,8 +418,9 @@ func (f *Fleet) detach(s *session, goodbye bool) (w Worker, dead, detached bool)
 	return w, m.dead, true
 }
 
-// heard notes that a worker lives and takes its clock readings; it returns the lease to grant.
-func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration) {
+// heard notes that a worker lives and takes its clock readings; it returns the lease to grant, and whether
+// this coordinator is only the caretaker.
+func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration, caretaker bool) {
 	f.with(s.worker.Name, func(m *member) {
 		if m.session != s {
 			return
@@ -427,12 +429,12 @@ func (f *Fleet) heard(s *session, update func(*member)) (lease time.Duration) {
 		if update != nil {
 			update(m)
 		}
-		lease = m.lease
+		lease, caretaker = m.lease, f.caretaker
 	})
-	if lease > 0 && !f.opts.Leading() {
-		return 0
+	if caretaker || lease > 0 && !f.opts.Leading() {
+		lease = 0
 	}
-	return lease
+	return lease, caretaker
 }
 
 func newSessionID() string { return uuid.NewString() }

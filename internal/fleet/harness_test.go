@@ -88,19 +88,36 @@ type bench struct {
 	life     atomic.Int64
 	listener *bufconn.Listener
 	stop     func() // ends the term
+	keep     func() // ends the term, and keeps the workers
 }
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{
-		t: t, server: NewServer(hclog.NewNullLogger()), listener: bufconn.Listen(1 << 16),
+		t: t, server: NewServer(hclog.NewNullLogger(), 77), listener: bufconn.Listen(1 << 16),
 		handler: &recorder{events: make(chan event, 1<<16)},
 	}
 	b.now.Store(int64(time.Hour))
 	b.leading.Store(true)
 	b.life.Store(100)
-	b.fleet = New(Options{
-		Logger: hclog.NewNullLogger(), Leader: wire.Leader{Name: "c1", Address: "127.0.0.1:7470", Epoch: 5},
+	b.fleet = b.term(5)
+	b.stop, b.keep = b.server.Lead(b.fleet)
+	srv := grpc.NewServer(append(ServerOptions(), grpc.WaitForHandlers(true))...)
+	b.server.Register(srv)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := srv.Serve(b.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(func() { srv.Stop(); serving.Wait() })
+	return b
+}
+
+// term is the fleet of one term of this coordinator.
+func (b *bench) term(epoch int64) *Fleet {
+	return New(Options{
+		Logger: hclog.NewNullLogger(), Leader: wire.Leader{Name: "c1", Address: "127.0.0.1:7470", Epoch: epoch},
 		Cluster: 77, Clock: b.now.Load, Heartbeat: time.Second, Leading: b.leading.Load, Handler: b.handler,
 		Incarnation: func(context.Context) (int64, error) { return b.life.Add(1), nil },
 		File: func(_ context.Context, digest string) ([]byte, error) {
@@ -110,17 +127,6 @@ func newBench(t testing.TB) *bench {
 			return bigFile, nil
 		},
 	})
-	b.stop = b.server.Lead(b.fleet)
-	srv := grpc.NewServer(append(ServerOptions(), grpc.WaitForHandlers(true))...)
-	b.server.Register(srv)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := srv.Serve(b.listener); err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	t.Cleanup(func() { srv.Stop(); serving.Wait() })
-	return b
 }
 
 // client is a worker as the server sees it.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -23,42 +24,110 @@ type attachStream = grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse
 // Server serves WorkerService for whichever fleet leads. The zero value is not usable; see NewServer.
 type Server struct {
 	pb.UnimplementedWorkerServiceServer
-	log hclog.Logger
+	log     hclog.Logger
+	cluster uint64
 
 	mu     sync.Mutex
-	fleet  *Fleet // nil while this coordinator does not lead
-	leader wire.Leader
+	fleet  *Fleet      // nil while this coordinator does not lead
+	kept   *Fleet      // of a term that is over, while this coordinator is its caretaker
+	over   int64       // epoch of the last term of this coordinator that is over
+	leader wire.Leader // as it was told last
 }
 
-// NewServer returns a server that refuses workers until Lead is called.
-func NewServer(logger hclog.Logger) *Server { return &Server{log: logger.Named("fleet")} }
+// NewServer returns a server that refuses workers until Lead is called. cluster is the identity of the
+// etcd cluster in which it stands for election.
+func NewServer(logger hclog.Logger, cluster uint64) *Server {
+	return &Server{log: logger.Named("fleet"), cluster: cluster}
+}
 
 // Register adds the service to a gRPC server.
 func (s *Server) Register(to grpc.ServiceRegistrar) { pb.RegisterWorkerServiceServer(to, s) }
 
-// Lead makes the server serve f until the returned function is called, which ends every session
-// with the reason that leadership was lost.
-func (s *Server) Lead(f *Fleet) (stop func()) {
+// Lead makes the server serve f until one of the returned functions is called. stop ends every session:
+// leadership was given up. keep leaves the workers their sessions although leadership was lost: this
+// coordinator is their caretaker until it is told of a later leader, leads again, or is told to Release.
+func (s *Server) Lead(f *Fleet) (stop, keep func()) {
 	s.mu.Lock()
-	s.fleet, s.leader = f, f.opts.Leader
+	before := s.kept
+	s.fleet, s.kept = f, nil
 	s.mu.Unlock()
-	return func() {
-		s.mu.Lock()
-		if s.fleet == f {
-			s.fleet, s.leader = nil, wire.Leader{}
+	if before != nil {
+		before.Close(s.notLeading(f.opts.Leader))
+	}
+	stop = func() {
+		f.Close(s.notLeading(s.end(f, false)))
+	}
+	keep = func() {
+		f.caretake()
+		if later := s.end(f, true); later.Epoch != 0 {
+			s.Release() // somebody leads already
 		}
-		s.mu.Unlock()
-		f.Close(s.notLeading())
+	}
+	return stop, keep
+}
+
+// caretake keeps the sessions beyond the end of the term. From now on no worker is told anything but that:
+// no lease, no ack and no command, whoever asks for it.
+func (f *Fleet) caretake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.caretaker = true
+}
+
+// end ends the term of f and returns who leads now, as far as is known.
+func (s *Server) end(f *Fleet, keep bool) wire.Leader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = max(s.over, f.opts.Leader.Epoch)
+	if s.fleet == f {
+		s.fleet = nil
+		if keep {
+			s.kept = f
+		}
+	}
+	return s.known()
+}
+
+// Follow notes who leads, for the answer to workers that ask the wrong coordinator. Workers that were kept
+// are sent to a later leader.
+func (s *Server) Follow(l wire.Leader) {
+	s.mu.Lock()
+	s.leader = l
+	later := s.known().Epoch != 0
+	s.mu.Unlock()
+	if later {
+		s.Release()
 	}
 }
 
-// Follow notes who leads, for the answer to workers that ask the wrong coordinator.
-func (s *Server) Follow(l wire.Leader) {
+// Release ends the sessions of workers that were kept.
+func (s *Server) Release() {
+	s.mu.Lock()
+	f, leader := s.kept, s.known()
+	s.kept = nil
+	s.mu.Unlock()
+	if f != nil {
+		f.Close(s.notLeading(leader))
+	}
+}
+
+// known returns who leads; the zero Leader when nobody does, or only one whose term is over. The lock is
+// held.
+func (s *Server) known() wire.Leader {
+	if s.fleet != nil {
+		return s.fleet.opts.Leader
+	}
+	if s.leader.Epoch <= s.over {
+		return wire.Leader{}
+	}
+	return s.leader
+}
+
+// FindLeader implements WorkerService.
+func (s *Server) FindLeader(context.Context, *pb.FindLeaderRequest) (*pb.FindLeaderResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fleet == nil {
-		s.leader = l
-	}
+	return &pb.FindLeaderResponse{Leader: wire.LeaderToProto(s.known()), Leading: s.fleet != nil, ClusterId: s.cluster}, nil
 }
 
 // Attach implements WorkerService.
@@ -78,10 +147,10 @@ func (s *Server) Attach(stream attachStream) error {
 		return protocolMismatch(hello.Protocol)
 	}
 	s.mu.Lock()
-	f := s.fleet
+	f, leader := s.fleet, s.known()
 	s.mu.Unlock()
 	if f == nil {
-		return s.notLeading()
+		return s.notLeading(leader)
 	}
 	return s.session(stream, f, hello)
 }
@@ -128,10 +197,8 @@ func (s *Server) left(f *Fleet, sess *session, err error) {
 	}
 }
 
-func (s *Server) notLeading() error {
-	s.mu.Lock()
-	leader := s.leader
-	s.mu.Unlock()
+// notLeading names who leads to a worker that is to go there.
+func (s *Server) notLeading(leader wire.Leader) error {
 	return withDetail(codes.FailedPrecondition, "this coordinator does not lead", wire.LeaderToProto(leader))
 }
 

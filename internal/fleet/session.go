@@ -166,7 +166,7 @@ func (s *session) receive(ctx context.Context, m *pb.AttachRequest) {
 func (s *session) heartbeat(h *pb.Heartbeat) {
 	arrived := s.fleet.opts.Clock()
 	earlier, known := s.exchanges[h.GetLastReplyNumber()]
-	lease := s.fleet.heard(s, func(m *member) {
+	lease, caretaker := s.fleet.heard(s, func(m *member) {
 		m.told(h)
 		if known {
 			m.clock.add(run.Exchange{Sent: earlier.sent, Received: earlier.arrived, Answered: earlier.replied, Back: h.GetLastReplyReceivedNanos()})
@@ -178,7 +178,7 @@ func (s *session) heartbeat(h *pb.Heartbeat) {
 	replied := s.fleet.opts.Clock()
 	s.exchanges[h.GetNumber()] = pending{sent: h.GetSentNanos(), arrived: arrived, replied: replied}
 	s.box.send(&pb.AttachResponse{Payload: &pb.AttachResponse_Heartbeat{Heartbeat: &pb.HeartbeatReply{
-		Number: h.GetNumber(), ReceivedNanos: arrived, SentNanos: replied, Lease: durationpb.New(lease),
+		Number: h.GetNumber(), ReceivedNanos: arrived, SentNanos: replied, Lease: durationpb.New(lease), Caretaker: caretaker,
 	}}})
 }
 

@@ -1,8 +1,13 @@
 package fleet
 
 import (
+	"context"
 	"maps"
+	"net"
 	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
@@ -27,6 +32,8 @@ type Worker struct {
 	LastHeard time.Time     // wall clock, for people
 	Silent    time.Duration // since it was last heard, on the leader's monotonic clock
 	Connected bool
+	Met       bool // it has attached in this term
+	Left      bool // it has said goodbye, and not come back
 	Draining  bool
 	Loopback  bool          // its stream comes over this machine's loopback
 	Run       string        // run that it is reserved for; empty: free
@@ -49,6 +56,25 @@ func (w Worker) T0(runID string) (t0 int64, bound time.Duration, ok bool) {
 		return 0, 0, false
 	}
 	return w.Clock.T0 - int64(w.Offset), w.Bound, true
+}
+
+// loopback reports whether the worker at the other end of a stream is on this machine. Of one that comes
+// through another coordinator that is not known: the peer is that coordinator.
+func loopback(ctx context.Context) bool {
+	if len(metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy)) > 0 {
+		return false
+	}
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return false
+	}
+	switch addr := p.Addr.(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
 }
 
 // unknownBound is what the clock of a worker may be off by that no estimate bounds yet, beyond what it

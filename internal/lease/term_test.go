@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,7 +161,7 @@ func TestObserversSeeLeadersComeAndGo(t *testing.T) {
 	defer cancel()
 	seen := make(chan Leader, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- s.WatchLeader(ctx, func(l Leader) { seen <- l }) }()
+	go func() { ended <- s.WatchCandidates(ctx, func(c []Leader) { seen <- First(c) }) }()
 	next := func() Leader {
 		select {
 		case l := <-seen:
@@ -189,8 +190,36 @@ func TestObserversSeeLeadersComeAndGo(t *testing.T) {
 	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("WatchLeader: %v", err)
+		t.Errorf("WatchCandidates: %v", err)
 	}
+}
+
+// TestCandidates proves that all who stand for election are listed, the leader first and alone with an epoch,
+// and that an entry which no coordinator has written hides none of them.
+func TestCandidates(t *testing.T) {
+	client := newEtcd(t)
+	s := NewStore(client)
+	first := lead(t, newCandidate(t, client, "first"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() {
+		_ = newCandidate(t, client, "second").Lead(ctx, func(ctx context.Context, _ *Term) error { <-ctx.Done(); return nil })
+	})
+	until(t, "both campaign", func() bool { return len(entries(t, client)) == 2 })
+	if _, err := client.Put(t.Context(), electionPrefix+"zz", "not ours"); err != nil {
+		t.Fatal(err)
+	}
+	want := []Leader{{Name: "first", Address: "first:7470", Epoch: first.term.Epoch()}, {Name: "second", Address: "second:7470"}}
+	if got, err := s.Candidates(t.Context()); err != nil || !slices.Equal(got, want) {
+		t.Errorf("Candidates = %+v, %v, want %+v", got, err, want)
+	}
+	first.stop(t)
+	until(t, "the second leads", func() bool {
+		got, err := s.Candidates(t.Context())
+		return err == nil && First(got).Name == "second" && len(got) == 1
+	})
 }
 
 func TestConnect(t *testing.T) {

@@ -66,6 +66,10 @@ func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
 		r.mail.post(func() { r.received(w, msg) })
 		return
 	}
+	if c := m.caretaker(); c != nil {
+		c.received(w, msg)
+		return
+	}
 	switch b := msg.(type) {
 	case wire.Sealed:
 		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation, batch: true})

@@ -84,6 +84,8 @@ type Manager struct {
 	mu      sync.Mutex
 	runners map[string]*runner
 	strays  map[stray]bool
+	left    []*runner // whose runs have not ended, but the term has
+	keeping *Caretaker
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
@@ -152,6 +154,9 @@ func (m *Manager) launch(r *runner) {
 		err := r.loop(m.ctx)
 		m.mu.Lock()
 		delete(m.runners, r.id)
+		if !r.over && !r.stored.State.Final() {
+			m.left = append(m.left, r)
+		}
 		m.mu.Unlock()
 		r.view.close()
 		close(r.done)

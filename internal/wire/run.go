@@ -18,6 +18,7 @@ type RunView struct {
 	Planned          time.Duration // length of the plan when nothing delays it
 	Workers          []string
 	ProvisionalSince time.Time // since when what is shown is not committed; zero: it is
+	CaretakerSince   time.Time // since when it is shown by a coordinator that leads no more; zero: it is not
 	Ended            bool      // no more will come
 }
 
@@ -64,6 +65,9 @@ func RunToProto(v RunView) *pb.Run {
 	}
 	if !v.ProvisionalSince.IsZero() {
 		m.ProvisionalSince = timestamppb.New(v.ProvisionalSince)
+	}
+	if !v.CaretakerSince.IsZero() {
+		m.CaretakerSince = timestamppb.New(v.CaretakerSince)
 	}
 	if r.Verdict != nil {
 		m.Verdict, m.ExitCode = verdicts[r.Verdict.Result], int32(r.Verdict.ExitCode)

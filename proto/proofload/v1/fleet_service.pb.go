@@ -481,9 +481,9 @@ func (*GetStatusRequest) Descriptor() ([]byte, []int) {
 // GetStatusResponse is the state of the cluster.
 type GetStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The leader.
+	// The leader; its epoch is 0 when there is none.
 	Leader *LeaderInfo `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
-	// All coordinators.
+	// All coordinators that stand for election, the leader first. A coordinator without access to etcd is not among them.
 	Coordinators []*Coordinator `protobuf:"bytes,2,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
 	// Runs that have not ended.
 	ActiveRuns []*Run `protobuf:"bytes,3,rep,name=active_runs,json=activeRuns,proto3" json:"active_runs,omitempty"`
@@ -492,9 +492,11 @@ type GetStatusResponse struct {
 	// What is wrong now, in words; empty when all is well.
 	Problems []string `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
 	// Version of the answering coordinator.
-	Version       string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Version string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
+	// Since when the answering coordinator leads no more while no other leader is known; see Run.
+	CaretakerSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=caretaker_since,json=caretakerSince,proto3" json:"caretaker_since,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -567,6 +569,13 @@ func (x *GetStatusResponse) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *GetStatusResponse) GetCaretakerSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CaretakerSince
+	}
+	return nil
 }
 
 // Coordinator is one member of the cluster.
@@ -673,7 +682,7 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x12\n" +
-	"\x10GetStatusRequest\"\xf2\x02\n" +
+	"\x10GetStatusRequest\"\xb7\x03\n" +
 	"\x11GetStatusResponse\x120\n" +
 	"\x06leader\x18\x01 \x01(\v2\x18.proofload.v1.LeaderInfoR\x06leader\x12=\n" +
 	"\fcoordinators\x18\x02 \x03(\v2\x19.proofload.v1.CoordinatorR\fcoordinators\x122\n" +
@@ -681,7 +690,8 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"activeRuns\x12F\n" +
 	"\aworkers\x18\x04 \x03(\v2,.proofload.v1.GetStatusResponse.WorkersEntryR\aworkers\x12\x1a\n" +
 	"\bproblems\x18\x05 \x03(\tR\bproblems\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\tR\aversion\x1a:\n" +
+	"\aversion\x18\x06 \x01(\tR\aversion\x12C\n" +
+	"\x0fcaretaker_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0ecaretakerSince\x1a:\n" +
 	"\fWorkersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"S\n" +
@@ -745,17 +755,18 @@ var file_proofload_v1_fleet_service_proto_depIdxs = []int32{
 	8,  // 8: proofload.v1.GetStatusResponse.coordinators:type_name -> proofload.v1.Coordinator
 	15, // 9: proofload.v1.GetStatusResponse.active_runs:type_name -> proofload.v1.Run
 	11, // 10: proofload.v1.GetStatusResponse.workers:type_name -> proofload.v1.GetStatusResponse.WorkersEntry
-	3,  // 11: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
-	1,  // 12: proofload.v1.FleetService.DrainWorker:input_type -> proofload.v1.DrainWorkerRequest
-	6,  // 13: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
-	4,  // 14: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
-	2,  // 15: proofload.v1.FleetService.DrainWorker:output_type -> proofload.v1.DrainWorkerResponse
-	7,  // 16: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 11: proofload.v1.GetStatusResponse.caretaker_since:type_name -> google.protobuf.Timestamp
+	3,  // 12: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
+	1,  // 13: proofload.v1.FleetService.DrainWorker:input_type -> proofload.v1.DrainWorkerRequest
+	6,  // 14: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
+	4,  // 15: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
+	2,  // 16: proofload.v1.FleetService.DrainWorker:output_type -> proofload.v1.DrainWorkerResponse
+	7,  // 17: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_fleet_service_proto_init() }

@@ -208,8 +208,11 @@ type Run struct {
 	Planned *durationpb.Duration `protobuf:"bytes,21,opt,name=planned,proto3" json:"planned,omitempty"`
 	// Since when what is shown is not committed; absent while commits succeed.
 	ProvisionalSince *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=provisional_since,json=provisionalSince,proto3" json:"provisional_since,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Since when the coordinator that shows this leads no more while no other leader is known: it keeps
+	// workers and numbers, and nothing is committed. Absent otherwise.
+	CaretakerSince *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=caretaker_since,json=caretakerSince,proto3" json:"caretaker_since,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
@@ -392,6 +395,13 @@ func (x *Run) GetPlanned() *durationpb.Duration {
 func (x *Run) GetProvisionalSince() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ProvisionalSince
+	}
+	return nil
+}
+
+func (x *Run) GetCaretakerSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CaretakerSince
 	}
 	return nil
 }
@@ -895,7 +905,7 @@ var File_proofload_v1_run_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_run_proto_rawDesc = "" +
 	"\n" +
-	"\x16proofload/v1/run.proto\x12\fproofload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\b\n" +
+	"\x16proofload/v1/run.proto\x12\fproofload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\b\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -922,7 +932,8 @@ const file_proofload_v1_run_proto_rawDesc = "" +
 	"\vtransitions\x18\x13 \x03(\v2\x18.proofload.v1.TransitionR\vtransitions\x12\x18\n" +
 	"\aworkers\x18\x14 \x03(\tR\aworkers\x123\n" +
 	"\aplanned\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\aplanned\x12G\n" +
-	"\x11provisional_since\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\x10provisionalSince\x1a9\n" +
+	"\x11provisional_since\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\x10provisionalSince\x12C\n" +
+	"\x0fcaretaker_since\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0ecaretakerSince\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa8\x01\n" +
@@ -1020,16 +1031,17 @@ var file_proofload_v1_run_proto_depIdxs = []int32{
 	3,  // 10: proofload.v1.Run.transitions:type_name -> proofload.v1.Transition
 	13, // 11: proofload.v1.Run.planned:type_name -> google.protobuf.Duration
 	12, // 12: proofload.v1.Run.provisional_since:type_name -> google.protobuf.Timestamp
-	0,  // 13: proofload.v1.Transition.from:type_name -> proofload.v1.RunState
-	0,  // 14: proofload.v1.Transition.to:type_name -> proofload.v1.RunState
-	12, // 15: proofload.v1.Transition.time:type_name -> google.protobuf.Timestamp
-	0,  // 16: proofload.v1.IllegalTransition.state:type_name -> proofload.v1.RunState
-	10, // 17: proofload.v1.ScenarioProblems.problems:type_name -> proofload.v1.ScenarioProblem
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	12, // 13: proofload.v1.Run.caretaker_since:type_name -> google.protobuf.Timestamp
+	0,  // 14: proofload.v1.Transition.from:type_name -> proofload.v1.RunState
+	0,  // 15: proofload.v1.Transition.to:type_name -> proofload.v1.RunState
+	12, // 16: proofload.v1.Transition.time:type_name -> google.protobuf.Timestamp
+	0,  // 17: proofload.v1.IllegalTransition.state:type_name -> proofload.v1.RunState
+	10, // 18: proofload.v1.ScenarioProblems.problems:type_name -> proofload.v1.ScenarioProblem
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_run_proto_init() }

@@ -146,7 +146,7 @@ func (x Assignment_Goal) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Assignment_Goal.Descriptor instead.
 func (Assignment_Goal) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Reason says why a batch was refused.
@@ -207,7 +207,108 @@ func (x Nack_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Nack_Reason.Descriptor instead.
 func (Nack_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17, 0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19, 0}
+}
+
+// FindLeaderRequest asks who leads.
+type FindLeaderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindLeaderRequest) Reset() {
+	*x = FindLeaderRequest{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindLeaderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindLeaderRequest) ProtoMessage() {}
+
+func (x *FindLeaderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindLeaderRequest.ProtoReflect.Descriptor instead.
+func (*FindLeaderRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{0}
+}
+
+// FindLeaderResponse is what one coordinator knows.
+type FindLeaderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The leader; its epoch is 0 when none is known.
+	Leader *LeaderInfo `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	// The coordinator that answers is the leader.
+	Leading bool `protobuf:"varint,2,opt,name=leading,proto3" json:"leading,omitempty"`
+	// Identity of the etcd cluster: epochs of two clusters cannot be compared.
+	ClusterId     uint64 `protobuf:"varint,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindLeaderResponse) Reset() {
+	*x = FindLeaderResponse{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindLeaderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindLeaderResponse) ProtoMessage() {}
+
+func (x *FindLeaderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindLeaderResponse.ProtoReflect.Descriptor instead.
+func (*FindLeaderResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FindLeaderResponse) GetLeader() *LeaderInfo {
+	if x != nil {
+		return x.Leader
+	}
+	return nil
+}
+
+func (x *FindLeaderResponse) GetLeading() bool {
+	if x != nil {
+		return x.Leading
+	}
+	return false
+}
+
+func (x *FindLeaderResponse) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
 }
 
 // AttachRequest is one message from a worker.
@@ -233,7 +334,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +346,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[0]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +359,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{0}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttachRequest) GetPayload() isAttachRequest_Payload {
@@ -441,7 +542,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +554,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[1]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +567,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{1}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AttachResponse) GetEpoch() int64 {
@@ -650,7 +751,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +763,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +776,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{2}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Hello) GetProtocolVersion() uint32 {
@@ -781,7 +882,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +894,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +907,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{3}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Leave) GetReason() string {
@@ -833,7 +934,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +946,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +959,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Host) GetCpus() uint32 {
@@ -906,7 +1007,7 @@ type OutboxState struct {
 
 func (x *OutboxState) Reset() {
 	*x = OutboxState{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1019,7 @@ func (x *OutboxState) String() string {
 func (*OutboxState) ProtoMessage() {}
 
 func (x *OutboxState) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1032,7 @@ func (x *OutboxState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxState.ProtoReflect.Descriptor instead.
 func (*OutboxState) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OutboxState) GetRunId() string {
@@ -983,7 +1084,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1096,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1109,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{6}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Welcome) GetSessionId() string {
@@ -1070,7 +1171,7 @@ type CommittedMark struct {
 
 func (x *CommittedMark) Reset() {
 	*x = CommittedMark{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1183,7 @@ func (x *CommittedMark) String() string {
 func (*CommittedMark) ProtoMessage() {}
 
 func (x *CommittedMark) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1196,7 @@ func (x *CommittedMark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommittedMark.ProtoReflect.Descriptor instead.
 func (*CommittedMark) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{7}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CommittedMark) GetRunId() string {
@@ -1148,7 +1249,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1261,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[8]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1274,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{8}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Heartbeat) GetNumber() uint64 {
@@ -1228,14 +1329,17 @@ type HeartbeatReply struct {
 	// The coordinator's clock when this reply was sent.
 	SentNanos int64 `protobuf:"varint,3,opt,name=sent_nanos,json=sentNanos,proto3" json:"sent_nanos,omitempty"`
 	// How long the shard lease lasts, counted from the sending of the heartbeat; zero grants nothing.
-	Lease         *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	Lease *durationpb.Duration `protobuf:"bytes,4,opt,name=lease,proto3" json:"lease,omitempty"`
+	// The coordinator leads no more, and knows nobody who does. It grants nothing: the worker asks the
+	// others with FindLeader, and stays until one of them names a leader of a higher epoch.
+	Caretaker     bool `protobuf:"varint,5,opt,name=caretaker,proto3" json:"caretaker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1351,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[9]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1364,7 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{9}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HeartbeatReply) GetNumber() uint64 {
@@ -1291,6 +1395,13 @@ func (x *HeartbeatReply) GetLease() *durationpb.Duration {
 	return nil
 }
 
+func (x *HeartbeatReply) GetCaretaker() bool {
+	if x != nil {
+		return x.Caretaker
+	}
+	return false
+}
+
 // ShardRange is a range of positions of the shard ring, [from, to).
 type ShardRange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1308,7 +1419,7 @@ type ShardRange struct {
 
 func (x *ShardRange) Reset() {
 	*x = ShardRange{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1431,7 @@ func (x *ShardRange) String() string {
 func (*ShardRange) ProtoMessage() {}
 
 func (x *ShardRange) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[10]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1444,7 @@ func (x *ShardRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShardRange.ProtoReflect.Descriptor instead.
 func (*ShardRange) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{10}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShardRange) GetFrom() uint32 {
@@ -1385,7 +1496,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1508,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[11]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1521,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{11}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetId() string {
@@ -1493,7 +1604,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1616,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[12]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1629,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{12}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Assignment) GetRevision() uint64 {
@@ -1655,7 +1766,7 @@ type AssignmentStatus struct {
 
 func (x *AssignmentStatus) Reset() {
 	*x = AssignmentStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +1778,7 @@ func (x *AssignmentStatus) String() string {
 func (*AssignmentStatus) ProtoMessage() {}
 
 func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[13]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +1791,7 @@ func (x *AssignmentStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignmentStatus.ProtoReflect.Descriptor instead.
 func (*AssignmentStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{13}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AssignmentStatus) GetRunId() string {
@@ -1791,7 +1902,7 @@ type PhaseStatus struct {
 
 func (x *PhaseStatus) Reset() {
 	*x = PhaseStatus{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1914,7 @@ func (x *PhaseStatus) String() string {
 func (*PhaseStatus) ProtoMessage() {}
 
 func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[14]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1927,7 @@ func (x *PhaseStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseStatus.ProtoReflect.Descriptor instead.
 func (*PhaseStatus) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{14}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PhaseStatus) GetPhase() string {
@@ -1864,7 +1975,7 @@ type MetricsBatch struct {
 
 func (x *MetricsBatch) Reset() {
 	*x = MetricsBatch{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1987,7 @@ func (x *MetricsBatch) String() string {
 func (*MetricsBatch) ProtoMessage() {}
 
 func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[15]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2000,7 @@ func (x *MetricsBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsBatch.ProtoReflect.Descriptor instead.
 func (*MetricsBatch) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{15}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MetricsBatch) GetRunId() string {
@@ -1931,7 +2042,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2054,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[16]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2067,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{16}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ack) GetMarks() []*CommittedMark {
@@ -1985,7 +2096,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2108,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[17]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2121,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{17}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Nack) GetRunId() string {
@@ -2065,7 +2176,7 @@ type Final struct {
 
 func (x *Final) Reset() {
 	*x = Final{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2188,7 @@ func (x *Final) String() string {
 func (*Final) ProtoMessage() {}
 
 func (x *Final) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[18]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2201,7 @@ func (x *Final) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Final.ProtoReflect.Descriptor instead.
 func (*Final) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{18}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Final) GetRunId() string {
@@ -2140,7 +2251,7 @@ type Totals struct {
 
 func (x *Totals) Reset() {
 	*x = Totals{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2263,7 @@ func (x *Totals) String() string {
 func (*Totals) ProtoMessage() {}
 
 func (x *Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[19]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2276,7 @@ func (x *Totals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Totals.ProtoReflect.Descriptor instead.
 func (*Totals) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{19}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Totals) GetPlanned() int64 {
@@ -2216,7 +2327,7 @@ type FileRequest struct {
 
 func (x *FileRequest) Reset() {
 	*x = FileRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2339,7 @@ func (x *FileRequest) String() string {
 func (*FileRequest) ProtoMessage() {}
 
 func (x *FileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[20]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2352,7 @@ func (x *FileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
 func (*FileRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{20}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FileRequest) GetDigest() string {
@@ -2277,7 +2388,7 @@ type FileChunk struct {
 
 func (x *FileChunk) Reset() {
 	*x = FileChunk{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2400,7 @@ func (x *FileChunk) String() string {
 func (*FileChunk) ProtoMessage() {}
 
 func (x *FileChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[21]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2413,7 @@ func (x *FileChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChunk.ProtoReflect.Descriptor instead.
 func (*FileChunk) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{21}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FileChunk) GetDigest() string {
@@ -2355,7 +2466,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2478,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[22]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2491,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{22}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Task) GetTaskId() string {
@@ -2423,7 +2534,7 @@ type TaskResult struct {
 
 func (x *TaskResult) Reset() {
 	*x = TaskResult{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2435,7 +2546,7 @@ func (x *TaskResult) String() string {
 func (*TaskResult) ProtoMessage() {}
 
 func (x *TaskResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[23]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2448,7 +2559,7 @@ func (x *TaskResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskResult.ProtoReflect.Descriptor instead.
 func (*TaskResult) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{23}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TaskResult) GetTaskId() string {
@@ -2497,7 +2608,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2620,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[24]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2633,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{24}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Drain) GetReason() string {
@@ -2543,7 +2654,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2666,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[25]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2679,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{25}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -2597,7 +2708,7 @@ type ReportDeathRequest struct {
 
 func (x *ReportDeathRequest) Reset() {
 	*x = ReportDeathRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2609,7 +2720,7 @@ func (x *ReportDeathRequest) String() string {
 func (*ReportDeathRequest) ProtoMessage() {}
 
 func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,7 +2733,7 @@ func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathRequest.ProtoReflect.Descriptor instead.
 func (*ReportDeathRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReportDeathRequest) GetName() string {
@@ -2669,7 +2780,7 @@ type ReportDeathResponse struct {
 
 func (x *ReportDeathResponse) Reset() {
 	*x = ReportDeathResponse{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +2792,7 @@ func (x *ReportDeathResponse) String() string {
 func (*ReportDeathResponse) ProtoMessage() {}
 
 func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +2805,7 @@ func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathResponse.ProtoReflect.Descriptor instead.
 func (*ReportDeathResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{29}
 }
 
 // WorkerLifeUnknown is the detail of the error for the death of a life that the leader does not know.
@@ -2710,7 +2821,7 @@ type WorkerLifeUnknown struct {
 
 func (x *WorkerLifeUnknown) Reset() {
 	*x = WorkerLifeUnknown{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2722,7 +2833,7 @@ func (x *WorkerLifeUnknown) String() string {
 func (*WorkerLifeUnknown) ProtoMessage() {}
 
 func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2735,7 +2846,7 @@ func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerLifeUnknown.ProtoReflect.Descriptor instead.
 func (*WorkerLifeUnknown) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WorkerLifeUnknown) GetName() string {
@@ -2756,7 +2867,13 @@ var File_proofload_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\xed\x03\n" +
+	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\x13\n" +
+	"\x11FindLeaderRequest\"\x7f\n" +
+	"\x12FindLeaderResponse\x120\n" +
+	"\x06leader\x18\x01 \x01(\v2\x18.proofload.v1.LeaderInfoR\x06leader\x12\x18\n" +
+	"\aleading\x18\x02 \x01(\bR\aleading\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x03 \x01(\x04R\tclusterId\"\xed\x03\n" +
 	"\rAttachRequest\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x13.proofload.v1.HelloH\x00R\x05hello\x127\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x17.proofload.v1.HeartbeatH\x00R\theartbeat\x128\n" +
@@ -2837,13 +2954,14 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x11last_reply_number\x18\x04 \x01(\x04R\x0flastReplyNumber\x12)\n" +
 	"\x0erun_time_nanos\x18\x05 \x01(\x03H\x00R\frunTimeNanos\x88\x01\x01\x12\x1e\n" +
 	"\x06run_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runIdB\x11\n" +
-	"\x0f_run_time_nanos\"\x9f\x01\n" +
+	"\x0f_run_time_nanos\"\xbd\x01\n" +
 	"\x0eHeartbeatReply\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12%\n" +
 	"\x0ereceived_nanos\x18\x02 \x01(\x03R\rreceivedNanos\x12\x1d\n" +
 	"\n" +
 	"sent_nanos\x18\x03 \x01(\x03R\tsentNanos\x12/\n" +
-	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\x91\x01\n" +
+	"\x05lease\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x1c\n" +
+	"\tcaretaker\x18\x05 \x01(\bR\tcaretaker\"\x91\x01\n" +
 	"\n" +
 	"ShardRange\x12\x1d\n" +
 	"\x04from\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x10\x80\x80\x01R\x04from\x12\x19\n" +
@@ -2991,10 +3109,12 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x18WORKER_RUN_STATE_RUNNING\x100\x12\x1d\n" +
 	"\x19WORKER_RUN_STATE_STOPPING\x10@\x12\x19\n" +
 	"\x15WORKER_RUN_STATE_DONE\x10P\x12\x1b\n" +
-	"\x17WORKER_RUN_STATE_FAILED\x10`2\xac\x01\n" +
+	"\x17WORKER_RUN_STATE_FAILED\x10`2\xfd\x01\n" +
 	"\rWorkerService\x12G\n" +
 	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01\x12R\n" +
-	"\vReportDeath\x12 .proofload.v1.ReportDeathRequest\x1a!.proofload.v1.ReportDeathResponseB\xa1\x01\n" +
+	"\vReportDeath\x12 .proofload.v1.ReportDeathRequest\x1a!.proofload.v1.ReportDeathResponse\x12O\n" +
+	"\n" +
+	"FindLeader\x12\x1f.proofload.v1.FindLeaderRequest\x1a .proofload.v1.FindLeaderResponseB\xa1\x01\n" +
 	"\x10com.proofload.v1B\x12WorkerServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
@@ -3010,94 +3130,99 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
 	(Nack_Reason)(0),            // 2: proofload.v1.Nack.Reason
-	(*AttachRequest)(nil),       // 3: proofload.v1.AttachRequest
-	(*AttachResponse)(nil),      // 4: proofload.v1.AttachResponse
-	(*Hello)(nil),               // 5: proofload.v1.Hello
-	(*Leave)(nil),               // 6: proofload.v1.Leave
-	(*Host)(nil),                // 7: proofload.v1.Host
-	(*OutboxState)(nil),         // 8: proofload.v1.OutboxState
-	(*Welcome)(nil),             // 9: proofload.v1.Welcome
-	(*CommittedMark)(nil),       // 10: proofload.v1.CommittedMark
-	(*Heartbeat)(nil),           // 11: proofload.v1.Heartbeat
-	(*HeartbeatReply)(nil),      // 12: proofload.v1.HeartbeatReply
-	(*ShardRange)(nil),          // 13: proofload.v1.ShardRange
-	(*Change)(nil),              // 14: proofload.v1.Change
-	(*Assignment)(nil),          // 15: proofload.v1.Assignment
-	(*AssignmentStatus)(nil),    // 16: proofload.v1.AssignmentStatus
-	(*PhaseStatus)(nil),         // 17: proofload.v1.PhaseStatus
-	(*MetricsBatch)(nil),        // 18: proofload.v1.MetricsBatch
-	(*Ack)(nil),                 // 19: proofload.v1.Ack
-	(*Nack)(nil),                // 20: proofload.v1.Nack
-	(*Final)(nil),               // 21: proofload.v1.Final
-	(*Totals)(nil),              // 22: proofload.v1.Totals
-	(*FileRequest)(nil),         // 23: proofload.v1.FileRequest
-	(*FileChunk)(nil),           // 24: proofload.v1.FileChunk
-	(*Task)(nil),                // 25: proofload.v1.Task
-	(*TaskResult)(nil),          // 26: proofload.v1.TaskResult
-	(*Drain)(nil),               // 27: proofload.v1.Drain
-	(*Goodbye)(nil),             // 28: proofload.v1.Goodbye
-	(*ReportDeathRequest)(nil),  // 29: proofload.v1.ReportDeathRequest
-	(*ReportDeathResponse)(nil), // 30: proofload.v1.ReportDeathResponse
-	(*WorkerLifeUnknown)(nil),   // 31: proofload.v1.WorkerLifeUnknown
-	nil,                         // 32: proofload.v1.Hello.LabelsEntry
-	nil,                         // 33: proofload.v1.Assignment.SecretsEntry
-	nil,                         // 34: proofload.v1.Assignment.PermitsEntry
-	nil,                         // 35: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),          // 36: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 37: google.protobuf.Duration
+	(*FindLeaderRequest)(nil),   // 3: proofload.v1.FindLeaderRequest
+	(*FindLeaderResponse)(nil),  // 4: proofload.v1.FindLeaderResponse
+	(*AttachRequest)(nil),       // 5: proofload.v1.AttachRequest
+	(*AttachResponse)(nil),      // 6: proofload.v1.AttachResponse
+	(*Hello)(nil),               // 7: proofload.v1.Hello
+	(*Leave)(nil),               // 8: proofload.v1.Leave
+	(*Host)(nil),                // 9: proofload.v1.Host
+	(*OutboxState)(nil),         // 10: proofload.v1.OutboxState
+	(*Welcome)(nil),             // 11: proofload.v1.Welcome
+	(*CommittedMark)(nil),       // 12: proofload.v1.CommittedMark
+	(*Heartbeat)(nil),           // 13: proofload.v1.Heartbeat
+	(*HeartbeatReply)(nil),      // 14: proofload.v1.HeartbeatReply
+	(*ShardRange)(nil),          // 15: proofload.v1.ShardRange
+	(*Change)(nil),              // 16: proofload.v1.Change
+	(*Assignment)(nil),          // 17: proofload.v1.Assignment
+	(*AssignmentStatus)(nil),    // 18: proofload.v1.AssignmentStatus
+	(*PhaseStatus)(nil),         // 19: proofload.v1.PhaseStatus
+	(*MetricsBatch)(nil),        // 20: proofload.v1.MetricsBatch
+	(*Ack)(nil),                 // 21: proofload.v1.Ack
+	(*Nack)(nil),                // 22: proofload.v1.Nack
+	(*Final)(nil),               // 23: proofload.v1.Final
+	(*Totals)(nil),              // 24: proofload.v1.Totals
+	(*FileRequest)(nil),         // 25: proofload.v1.FileRequest
+	(*FileChunk)(nil),           // 26: proofload.v1.FileChunk
+	(*Task)(nil),                // 27: proofload.v1.Task
+	(*TaskResult)(nil),          // 28: proofload.v1.TaskResult
+	(*Drain)(nil),               // 29: proofload.v1.Drain
+	(*Goodbye)(nil),             // 30: proofload.v1.Goodbye
+	(*ReportDeathRequest)(nil),  // 31: proofload.v1.ReportDeathRequest
+	(*ReportDeathResponse)(nil), // 32: proofload.v1.ReportDeathResponse
+	(*WorkerLifeUnknown)(nil),   // 33: proofload.v1.WorkerLifeUnknown
+	nil,                         // 34: proofload.v1.Hello.LabelsEntry
+	nil,                         // 35: proofload.v1.Assignment.SecretsEntry
+	nil,                         // 36: proofload.v1.Assignment.PermitsEntry
+	nil,                         // 37: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),          // 38: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
-	5,  // 0: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
-	11, // 1: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
-	16, // 2: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
-	18, // 3: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
-	21, // 4: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
-	23, // 5: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
-	26, // 6: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
-	28, // 7: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
-	6,  // 8: proofload.v1.AttachRequest.leave:type_name -> proofload.v1.Leave
-	9,  // 9: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
-	12, // 10: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
-	15, // 11: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
-	19, // 12: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
-	20, // 13: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
-	24, // 14: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
-	25, // 15: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
-	27, // 16: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
-	32, // 17: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
-	8,  // 18: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
-	16, // 19: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
-	7,  // 20: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	36, // 21: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	37, // 22: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	10, // 23: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	37, // 24: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	33, // 25: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
-	1,  // 26: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
-	13, // 27: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
-	14, // 28: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	34, // 29: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	37, // 30: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
-	0,  // 31: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	17, // 32: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	35, // 33: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	10, // 34: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 35: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	22, // 36: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	3,  // 37: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	29, // 38: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
-	4,  // 39: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	30, // 40: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
-	39, // [39:41] is the sub-list for method output_type
-	37, // [37:39] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	38, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
+	7,  // 1: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
+	13, // 2: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
+	18, // 3: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
+	20, // 4: proofload.v1.AttachRequest.metrics:type_name -> proofload.v1.MetricsBatch
+	23, // 5: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
+	25, // 6: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
+	28, // 7: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
+	30, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
+	8,  // 9: proofload.v1.AttachRequest.leave:type_name -> proofload.v1.Leave
+	11, // 10: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
+	14, // 11: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
+	17, // 12: proofload.v1.AttachResponse.assignment:type_name -> proofload.v1.Assignment
+	21, // 13: proofload.v1.AttachResponse.ack:type_name -> proofload.v1.Ack
+	22, // 14: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
+	26, // 15: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
+	27, // 16: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
+	29, // 17: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
+	34, // 18: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	10, // 19: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
+	18, // 20: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
+	9,  // 21: proofload.v1.Hello.host:type_name -> proofload.v1.Host
+	38, // 22: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	39, // 23: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	12, // 24: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
+	39, // 25: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	35, // 26: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	1,  // 27: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
+	15, // 28: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
+	16, // 29: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
+	36, // 30: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	39, // 31: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	0,  // 32: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	19, // 33: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	37, // 34: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	12, // 35: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 36: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	24, // 37: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	5,  // 38: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	31, // 39: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
+	3,  // 40: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
+	6,  // 41: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	32, // 42: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
+	4,  // 43: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
+	41, // [41:44] is the sub-list for method output_type
+	38, // [38:41] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -3106,7 +3231,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		return
 	}
 	file_proofload_v1_run_proto_init()
-	file_proofload_v1_worker_service_proto_msgTypes[0].OneofWrappers = []any{
+	file_proofload_v1_worker_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Heartbeat)(nil),
 		(*AttachRequest_Status)(nil),
@@ -3117,7 +3242,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachRequest_Goodbye)(nil),
 		(*AttachRequest_Leave)(nil),
 	}
-	file_proofload_v1_worker_service_proto_msgTypes[1].OneofWrappers = []any{
+	file_proofload_v1_worker_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*AttachResponse_Welcome)(nil),
 		(*AttachResponse_Heartbeat)(nil),
 		(*AttachResponse_Assignment)(nil),
@@ -3127,16 +3252,16 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachResponse_Task)(nil),
 		(*AttachResponse_Drain)(nil),
 	}
-	file_proofload_v1_worker_service_proto_msgTypes[8].OneofWrappers = []any{}
-	file_proofload_v1_worker_service_proto_msgTypes[12].OneofWrappers = []any{}
-	file_proofload_v1_worker_service_proto_msgTypes[13].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[10].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[14].OneofWrappers = []any{}
+	file_proofload_v1_worker_service_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

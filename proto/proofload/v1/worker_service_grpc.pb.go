@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	WorkerService_Attach_FullMethodName      = "/proofload.v1.WorkerService/Attach"
 	WorkerService_ReportDeath_FullMethodName = "/proofload.v1.WorkerService/ReportDeath"
+	WorkerService_FindLeader_FullMethodName  = "/proofload.v1.WorkerService/FindLeader"
 )
 
 // WorkerServiceClient is the client API for WorkerService service.
@@ -34,7 +35,12 @@ type WorkerServiceClient interface {
 	// by Welcome; after that both sides send at any time. Exactly one session lives per worker: a
 	// newer Hello of the same process replaces the older session.
 	//
-	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// A coordinator that does not lead relays the stream to the leader and never answers for it; its
+	// response header `proofload-relayed-by` says so. A worker that would rather be told who leads sends
+	// the header `proofload-direct`.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
+	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
@@ -48,6 +54,8 @@ type WorkerServiceClient interface {
 	// NOT_FOUND with WorkerLifeUnknown when the leader knows no such life of the worker: it has ended
 	// for the leader before, or a later one lives. Then there is nothing to move.
 	ReportDeath(ctx context.Context, in *ReportDeathRequest, opts ...grpc.CallOption) (*ReportDeathResponse, error)
+	// FindLeader says who leads, as far as the coordinator that is asked knows. It asks nobody else.
+	FindLeader(ctx context.Context, in *FindLeaderRequest, opts ...grpc.CallOption) (*FindLeaderResponse, error)
 }
 
 type workerServiceClient struct {
@@ -81,6 +89,16 @@ func (c *workerServiceClient) ReportDeath(ctx context.Context, in *ReportDeathRe
 	return out, nil
 }
 
+func (c *workerServiceClient) FindLeader(ctx context.Context, in *FindLeaderRequest, opts ...grpc.CallOption) (*FindLeaderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindLeaderResponse)
+	err := c.cc.Invoke(ctx, WorkerService_FindLeader_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkerServiceServer is the server API for WorkerService service.
 // All implementations must embed UnimplementedWorkerServiceServer
 // for forward compatibility.
@@ -92,7 +110,12 @@ type WorkerServiceServer interface {
 	// by Welcome; after that both sides send at any time. Exactly one session lives per worker: a
 	// newer Hello of the same process replaces the older session.
 	//
-	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead,
+	// A coordinator that does not lead relays the stream to the leader and never answers for it; its
+	// response header `proofload-relayed-by` says so. A worker that would rather be told who leads sends
+	// the header `proofload-direct`.
+	//
+	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
+	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
 	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
@@ -106,6 +129,8 @@ type WorkerServiceServer interface {
 	// NOT_FOUND with WorkerLifeUnknown when the leader knows no such life of the worker: it has ended
 	// for the leader before, or a later one lives. Then there is nothing to move.
 	ReportDeath(context.Context, *ReportDeathRequest) (*ReportDeathResponse, error)
+	// FindLeader says who leads, as far as the coordinator that is asked knows. It asks nobody else.
+	FindLeader(context.Context, *FindLeaderRequest) (*FindLeaderResponse, error)
 	mustEmbedUnimplementedWorkerServiceServer()
 }
 
@@ -121,6 +146,9 @@ func (UnimplementedWorkerServiceServer) Attach(grpc.BidiStreamingServer[AttachRe
 }
 func (UnimplementedWorkerServiceServer) ReportDeath(context.Context, *ReportDeathRequest) (*ReportDeathResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportDeath not implemented")
+}
+func (UnimplementedWorkerServiceServer) FindLeader(context.Context, *FindLeaderRequest) (*FindLeaderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindLeader not implemented")
 }
 func (UnimplementedWorkerServiceServer) mustEmbedUnimplementedWorkerServiceServer() {}
 func (UnimplementedWorkerServiceServer) testEmbeddedByValue()                       {}
@@ -168,6 +196,24 @@ func _WorkerService_ReportDeath_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WorkerService_FindLeader_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindLeaderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServiceServer).FindLeader(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WorkerService_FindLeader_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServiceServer).FindLeader(ctx, req.(*FindLeaderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // WorkerService_ServiceDesc is the grpc.ServiceDesc for WorkerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -178,6 +224,10 @@ var WorkerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReportDeath",
 			Handler:    _WorkerService_ReportDeath_Handler,
+		},
+		{
+			MethodName: "FindLeader",
+			Handler:    _WorkerService_FindLeader_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1,0 +1,204 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+
+	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
+)
+
+// Options are what a Relay needs. Name, Credentials and Logger are required.
+type Options struct {
+	Name, Address string // of this coordinator, as it stands for election
+	// Credentials are shown to the other coordinators, and decide which of them are trusted.
+	Credentials credentials.TransportCredentials
+	Dial        []grpc.DialOption // further options
+	Logger      hclog.Logger
+}
+
+// Relay passes calls on to the leader. Its methods may be called concurrently.
+type Relay struct {
+	opts Options
+	log  hclog.Logger
+
+	mu      sync.Mutex
+	leader  wire.Leader // as it was told last; zero: none
+	leading bool        // this coordinator leads
+	to      *peer       // nil: there is nobody to pass anything on to
+	closed  bool
+}
+
+// New returns a relay that passes nothing on before it is told who leads.
+func New(opts Options) *Relay { return &Relay{opts: opts, log: opts.Logger.Named("relay")} }
+
+// answeredHere are the methods of this product that every coordinator answers by itself: those that ask
+// what this very coordinator knows.
+var answeredHere = map[string]bool{pb.WorkerService_FindLeader_FullMethodName: true}
+
+// answeredAlone are the methods that are passed on, but that a coordinator answers as well as it can when
+// the leader cannot be reached: somebody has to tell that.
+var answeredAlone = map[string]bool{pb.FleetService_GetStatus_FullMethodName: true}
+
+// product begins the names of the methods that are passed on. Reflection and health are each server's own.
+const product = "/proofload."
+
+// Follow takes who leads. Calls that are under way to an earlier leader end once there is another one;
+// while there is none they go on, for they may still be answered.
+func (r *Relay) Follow(l wire.Leader) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leader = l
+	r.settle()
+}
+
+// Lead ends passing on until the returned function is called: this coordinator answers by itself.
+func (r *Relay) Lead() (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leading = true
+	r.settle()
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.leading = false
+		r.settle()
+	}
+}
+
+// Close ends what is under way. Nothing is passed on any more.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.drop(errors.New("this coordinator ends: ask another one, or again in a moment"))
+}
+
+// settle connects to the leader of now. The lock is held.
+func (r *Relay) settle() {
+	l := r.leader
+	switch {
+	case r.closed:
+	case r.leading:
+		r.drop(errors.New("this coordinator leads now: ask again"))
+	case l.Address == "" || r.to != nil && r.to.leader == l:
+	case l.Name == r.opts.Name && l.Address == r.opts.Address:
+		r.drop(errors.New("this coordinator is about to lead: ask again")) // it does not call itself
+	default:
+		r.drop(fmt.Errorf("leadership has passed to %s at %s: ask again", l.Name, l.Address))
+		to, err := r.connect(l)
+		if err != nil {
+			r.log.Warn("leader cannot be called", "leader", l.Name, "address", l.Address, "error", err)
+			return
+		}
+		r.to = to
+	}
+}
+
+// drop ends what is under way with a cause. The lock is held.
+func (r *Relay) drop(cause error) {
+	if r.to != nil {
+		r.to.close(cause)
+		r.to = nil
+	}
+}
+
+// Troubled reports whether the leader could not be reached when it was tried last.
+func (r *Relay) Troubled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.to != nil && r.to.conn.GetState() == connectivity.TransientFailure
+}
+
+// route returns whom a call is to be passed on to; nil: it is answered here.
+func (r *Relay) route(ctx context.Context, method string) *peer {
+	if !strings.HasPrefix(method, product) || answeredHere[method] {
+		return nil
+	}
+	if marked(ctx, wire.MetaRelayedBy) || marked(ctx, wire.MetaDirect) {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leader.Address == "" {
+		return nil // there was one, and there is none now
+	}
+	return r.to
+}
+
+func marked(ctx context.Context, key string) bool {
+	return len(metadata.ValueFromIncomingContext(ctx, key)) > 0
+}
+
+// Unary is the interceptor of calls. It stands before all others: what a call must be like, the leader says.
+func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	to := r.route(ctx, info.FullMethod)
+	if to == nil {
+		return next(ctx, req)
+	}
+	resp, err := to.call(ctx, info.FullMethod, req)
+	var away *unreachableError
+	if !errors.As(err, &away) {
+		return resp, err
+	}
+	if answeredAlone[info.FullMethod] {
+		return next(context.WithValue(ctx, awayKey{}, away.Error()), req)
+	}
+	return nil, away.status()
+}
+
+// Stream is the interceptor of streams.
+func (r *Relay) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	to := r.route(stream.Context(), info.FullMethod)
+	if to == nil {
+		return next(srv, stream)
+	}
+	err := to.stream(stream, info.FullMethod)
+	var away *unreachableError
+	if errors.As(err, &away) {
+		return away.status()
+	}
+	return err
+}
+
+type awayKey struct{}
+
+// Away returns why a call is answered here although there is a leader: it could not be reached. It is empty
+// for every other call.
+func Away(ctx context.Context) string {
+	why, _ := ctx.Value(awayKey{}).(string)
+	return why
+}
+
+// unreachableError says that the leader did not take a call.
+type unreachableError struct {
+	leader wire.Leader
+	cause  error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("leader %s at %s cannot be reached from here: %s", e.leader.Name, e.leader.Address, status.Convert(e.cause).Message())
+}
+
+func (e *unreachableError) Unwrap() error { return e.cause }
+
+// status is what the caller is told: it may reach the leader where this coordinator cannot.
+func (e *unreachableError) status() error {
+	st := status.New(codes.Unavailable, e.Error())
+	if with, err := st.WithDetails(protoadapt.MessageV1Of(wire.LeaderToProto(e.leader))); err == nil {
+		st = with
+	}
+	return st.Err()
+}
