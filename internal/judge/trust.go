@@ -30,7 +30,7 @@ type trust struct {
 
 // generatorCauses are the causes of arrivals not sent that are not the target's, an order's or the
 // scenario's.
-var generatorCauses = []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseWorkerLost, metric.CauseOutboxFull}
+var generatorCauses = []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseNoLease, metric.CauseWorkerLost, metric.CauseOutboxFull}
 
 func newTrust(plan *scenario.Plan) trust {
 	return trust{

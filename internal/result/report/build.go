@@ -182,7 +182,7 @@ func (b *builder) totals(d *Document) {
 func notSent() map[string]int64 {
 	m := map[string]int64{}
 	for _, cause := range []metric.Cause{
-		metric.CauseMaxInFlight, metric.CauseCapShare, metric.CauseLate, metric.CauseWorkerLost,
+		metric.CauseMaxInFlight, metric.CauseCapShare, metric.CauseLate, metric.CauseNoLease, metric.CauseWorkerLost,
 		metric.CauseOutboxFull, metric.CauseStopped, metric.CauseData,
 	} {
 		m[string(cause)] = 0
