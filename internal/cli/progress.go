@@ -45,11 +45,11 @@ func (silent) update(*pb.WatchRunResponse) {}
 func (silent) note(string)                 {}
 func (silent) close()                      {}
 
-// plainProgress writes a line per event, one per second of run time, and the totals at the end.
+// plainProgress writes a line per event, one per second of run time that has been told of, and the totals at the end.
 type plainProgress struct {
 	mu     sync.Mutex
 	out    io.Writer
-	second int64
+	shown  int64 // end of the window that was written last
 	state  pb.RunState
 	reason string
 	known  bool
@@ -85,10 +85,11 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 	if pr == nil || p.over {
 		return
 	}
-	second := pr.GetRunTimeNanos() / int64(time.Second)
-	// What ended since the last line is in none, whatever second it is.
-	if p.over = final(r.GetState()); p.over || second > p.second {
-		p.second = second
+	// A line comes with the numbers of its second and not with the second: an event that falls into one of
+	// which no worker has told yet would repeat the line before. What ended since the last line is in none.
+	end := pr.GetWindow().GetEndNanos()
+	if p.over = final(r.GetState()); p.over || end > p.shown {
+		p.shown = end
 		fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
 	}
 }
@@ -96,9 +97,10 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 // progressLine is the state of the load on one line; of a run that is over, what became of it.
 func progressLine(r *pb.Run, p *pb.Progress) string {
 	w, l := p.GetWindow(), p.GetLoad()
-	at := clockText(time.Duration(p.GetRunTimeNanos()))
+	now := time.Duration(p.GetRunTimeNanos())
+	at := clockText(min(time.Duration(w.GetEndNanos()), now)) // the last second is told before its end
 	if final(r.GetState()) {
-		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", at, l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
+		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", clockText(now), l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f %%  in flight %d  sent %d of %d%s",

@@ -124,6 +124,7 @@ func (w *recent) window() wire.Window {
 	stats := wire.Window{
 		Length: response.Seconds, Samples: int64(response.Count), Rate: response.Rate, ErrorRatio: response.ErrorRatio,
 		P50: inDuration(response.P50), P95: inDuration(response.P95), P99: inDuration(response.P99),
+		End: time.Duration(w.shown+1) * time.Second,
 	}
 	if stats.Samples > 0 {
 		stats.ServiceP99, stats.Lag = inDuration(of(metric.ServiceTime).P99), inDuration(of(metric.ScheduleLag).P99)

@@ -101,8 +101,8 @@ func TestSilentWorkerDoesNotFreezeTheWindow(t *testing.T) {
 		if moved := w.settle(row.awaited); moved != row.moved || w.shown != row.shown {
 			t.Errorf("%s: moved %v to second %d, want %v and %d", row.name, moved, w.shown, row.moved, row.shown)
 		}
-		if got := w.window(); got.Samples != row.samples {
-			t.Errorf("%s: %d samples, want %d", row.name, got.Samples, row.samples)
+		if got := w.window(); got.Samples != row.samples || got.End != time.Duration(row.shown+1)*time.Second {
+			t.Errorf("%s: %d samples through %v, want %d through second %d", row.name, got.Samples, got.End, row.samples, row.shown)
 		}
 		if health, causes := w.validity(row.awaited); health != row.health || !slices.Equal(causes, row.causes) {
 			t.Errorf("%s: %q %q, want %q %q", row.name, health, causes, row.health, row.causes)
