@@ -84,49 +84,27 @@ func (a account) missing() map[string]report.Missing {
 		if !known || len(p.Rate) == 0 {
 			continue
 		}
-		curve := schedule.NewCurve(p.Rate, schedule.Factors(timeline, start))
-		stream := func(ranges []schedule.Range) *schedule.Stream {
-			s := schedule.NewStream(a.plan.Seed, p)
-			s.Set(curve, schedule.InPhase(ranges, timeline, start))
-			return s
-		}
-		due := func(ranges []schedule.Range) dues {
-			out, s := dues{}, stream(ranges)
-			for next, ok := s.Next(); ok; next, ok = s.Next() {
-				at, ok := timeline.RunTime(start + next.At)
-				if !ok {
-					at = a.end // it was put off for ever
-				}
-				out[int64(at/time.Second)]++
-			}
-			return out
+		w := walk{
+			plan: a.plan, phase: p, curve: schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)),
+			timeline: timeline, start: start, end: a.end,
 		}
 		unknown, lost := dues{}, dues{}
 		for _, l := range a.losses {
 			theirs, nobodys := a.stretches(l, a.sum.Parts[sourceOf(l.member)])
-			unknown.add(due(theirs))
-			lost.add(due(nobodys))
+			unknown.add(w.due(theirs))
+			lost.add(w.due(nobodys))
 		}
 		if told, regular := a.planned(p.Name); a.completed && regular {
 			// The schedule ran to its end, so that the number of all arrivals decides: one that was due at
 			// the end of a worker's last batch and fired after it is among the unknown ones, as is whatever else
 			// stands in no book.
-			all := curve.Count()
+			all := w.curve.Count()
 			if p.Arrivals == schedule.Poisson {
 				if all = told; len(a.losses) > 0 || a.moved { // they must be walked through to be counted
-					all = 0
-					for s := stream([]schedule.Range{{From: 0, To: run.Positions}}); ; all++ {
-						if _, ok := s.Next(); !ok {
-							break
-						}
-					}
+					all = w.count()
 				}
 			}
-			end := a.end
-			if at, ok := timeline.RunTime(start + curve.Length() - 1); ok {
-				end = min(end, at)
-			}
-			unknown = unknown.only(max(0, all-told-lost.total()), int64(end/time.Second))
+			unknown = unknown.only(max(0, all-told-lost.total()), w.last())
 		}
 		if m := missingOf(unknown, lost); len(m.Seconds) > 0 {
 			out[p.Name] = m
