@@ -309,3 +309,31 @@ func TestInFlightOfTheLost(t *testing.T) {
 		}
 	})
 }
+
+// TestSecondsOfOthersAreExcused: a worker that was cut off calls its seconds INVALID for want of a lease, until
+// it hears that its shards are others'. From when they were, that says nothing of the run.
+func TestSecondsOfOthersAreExcused(t *testing.T) {
+	bubble(t, strings.Replace(shop, "for: 10s", "for: 30s", 1), func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 4500*time.Millisecond)
+		b.die(false)
+		r.load("r1", 20*time.Second)
+		for seq, second := range []int64{4, 5, 6, 7, 8, 9, 10, 11, 12} {
+			s := metric.NewSecond(second)
+			s.Health, s.Causes = metric.HealthInvalid, []string{"no_lease"}
+			r.manager.Received(b.info(), sealedUntil(4500*time.Millisecond, "r1", metric.Source{Worker: "b", Incarnation: 11}, uint64(seq)+5, s))
+		}
+		_, d := r.ended2("r1")
+		accounted(t, d, 3000)
+		if g := d.Integrity.Generator; g.Causes["no_lease"].Invalid != 5 {
+			t.Errorf("causes %v, want no lease in the seconds 4 to 8: its heirs had its shards from 8 s and some on", g.Causes)
+		}
+		for _, p := range d.Timeline.Points {
+			if p.AtS >= 9 && p.AtS < 30 && p.Validity != report.Valid {
+				t.Errorf("second %v is %s", p.AtS, p.Validity)
+			}
+		}
+	})
+}
