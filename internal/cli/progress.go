@@ -49,7 +49,7 @@ func (silent) close()                      {}
 type plainProgress struct {
 	mu     sync.Mutex
 	out    io.Writer
-	shown  int64 // end of the window that was written last
+	shown  time.Duration // what the line that was written last was about
 	state  pb.RunState
 	reason string
 	known  bool
@@ -87,9 +87,9 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 	}
 	// A line comes with the numbers of its second and not with the second: an event that falls into one of
 	// which no worker has told yet would repeat the line before. What ended since the last line is in none.
-	end := pr.GetWindow().GetEndNanos()
-	if p.over = final(r.GetState()); p.over || end > p.shown {
-		p.shown = end
+	at := told(pr)
+	if p.over = final(r.GetState()); p.over || at > p.shown {
+		p.shown = at
 		fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
 	}
 }
@@ -97,10 +97,10 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 // progressLine is the state of the load on one line; of a run that is over, what became of it.
 func progressLine(r *pb.Run, p *pb.Progress) string {
 	w, l := p.GetWindow(), p.GetLoad()
-	now := time.Duration(p.GetRunTimeNanos())
-	at := clockText(min(time.Duration(w.GetEndNanos()), now)) // the last second is told before its end
+	at := clockText(told(p))
 	if final(r.GetState()) {
-		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", clockText(now), l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
+		at = clockText(time.Duration(p.GetRunTimeNanos()))
+		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", at, l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%8s  %7.1f req/s  p50 %s  p99 %s  errors %.2f %%  in flight %d  sent %d of %d%s",
@@ -113,6 +113,11 @@ func progressLine(r *pb.Run, p *pb.Progress) string {
 		fmt.Fprintf(&b, "  (provisional since %s)", r.GetProvisionalSince().AsTime().Format("15:04:05"))
 	}
 	return b.String()
+}
+
+// told is the whole second through which a live view tells. The last one of a run is told before its end.
+func told(p *pb.Progress) time.Duration {
+	return time.Duration(min(p.GetWindow().GetEndNanos(), p.GetRunTimeNanos())).Truncate(time.Second)
 }
 
 // unsent tells of requests that never left, if there are any: they are neither sent nor errors.

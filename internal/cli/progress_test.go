@@ -124,6 +124,7 @@ func TestPlainProgressSaysEachSecondOnce(t *testing.T) {
 	tell(5040*time.Millisecond, 5, 276)
 	tell(5900*time.Millisecond, 5, 276, &pb.RunEvent{Kind: "pause"})
 	tell(6050*time.Millisecond, 6, 370)
+	tell(6400*time.Millisecond, 7, 390) // the load ended within this second
 	var seconds []string
 	for line := range strings.Lines(b.String()) {
 		if _, sent, ok := strings.Cut(line, "  sent "); ok {

@@ -112,7 +112,10 @@ func generatorAdvice(d *Document, tardy bool) string {
 	maps.DeleteFunc(seen, func(cause string, _ bool) bool {
 		return cause == string(metric.CauseNoLease) || cause == string(metric.CauseWorkerLost) || cause == metric.UnhealthyNotSent
 	})
-	if len(seen) > 0 || tardy || len(advice) == 0 {
+	switch {
+	case d.Integrity.Generator.Invalid == 0 && withheld(d) == 0 && !tardy:
+		advice = append(advice, "Add workers, or give the present ones more CPU, before you raise the load: the generator came near its limit.")
+	case len(seen) > 0 || tardy || len(advice) == 0:
 		advice = append(advice, "Add workers, or give the present ones more CPU: for part of the run the generator, not the target, was the limit.")
 	}
 	return strings.Join(advice, " ")

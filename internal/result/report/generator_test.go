@@ -111,6 +111,15 @@ func TestGeneratorHasOneBasis(t *testing.T) {
 	if !strings.Contains(evidence, "schedule lag is "+p99) || !strings.Contains(evidence, "cpu: the limit in 8 seconds, near it in 5") {
 		t.Errorf("finding %q", evidence)
 	}
+	near := generatorRun(t, nil, func(s *metric.Second) {
+		if s.Index == 30 {
+			s.Health, s.Causes = metric.HealthDegraded, []string{"cpu"}
+		}
+	})
+	near.Load.NotSent = map[string]int64{}
+	if got := generatorAdvice(near, false); !strings.Contains(got, "came near its limit") || strings.Contains(got, "was the limit") {
+		t.Errorf("near the limit it says %q", got)
+	}
 }
 
 // TestMissingIsInTheTimeline: what is in no batch is in the seconds in which it was due, which are not valid;
