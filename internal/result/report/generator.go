@@ -35,6 +35,9 @@ func generatorCheck(d *Document) check {
 	switch {
 	case g.Invalid > 0:
 		c.Text, c.Tone = fmt.Sprintf("the limit in %s of %s", quantity.Integer(g.Invalid), plural(g.Seconds, "second")), toneBad
+		if n := g.Causes[string(metric.CauseWorkerLost)].Invalid; n > 0 { // which the verdict counts as arrivals, not as seconds
+			c.Text += ", in " + quantity.Integer(n) + " for lost workers"
+		}
 	case withheld(d) > 0:
 		c.Text, c.Tone = "not able to send "+plural(withheld(d), "arrival"), toneWarn
 	case g.Degraded > 0:
@@ -103,7 +106,8 @@ func generatorAdvice(d *Document, tardy bool) string {
 		}
 	}
 	var advice []string
-	if seen[string(metric.CauseNoLease)] {
+	// A worker that was lost had no lease either before others took over, and no coordinator would change that.
+	if d.Load.NotSent[string(metric.CauseNoLease)] > 0 || seen[string(metric.CauseNoLease)] && !seen[string(metric.CauseWorkerLost)] {
 		advice = append(advice, "No coordinator could be reached for longer than coordinator_loss.grace: raise it, or add coordinators.")
 	}
 	if seen[string(metric.CauseWorkerLost)] {

@@ -144,7 +144,7 @@ func TestMissingIsInTheTimeline(t *testing.T) {
 	if want := []float64{19, 24, 25, 26}; !slices.Equal(invalid, want) {
 		t.Errorf("seconds %v are not valid, want %v", invalid, want)
 	}
-	if c := generatorCheck(d); c.Text != "the limit in 3 of 20 seconds" {
+	if c := generatorCheck(d); c.Text != "the limit in 3 of 20 seconds, in 3 for lost workers" {
 		t.Errorf("generator %q", c.Text)
 	}
 	if g := d.Integrity.Generator; g.Causes["worker_lost"] != (Strain{Invalid: 3}) {
@@ -155,6 +155,14 @@ func TestMissingIsInTheTimeline(t *testing.T) {
 // TestGeneratorAdvice: what helps depends on what was seen, and a generator that has not sent something was
 // not "never the limit".
 func TestGeneratorAdvice(t *testing.T) {
+	slept := generatorRun(t, map[string]Missing{"p": {Absent: Absent{WorkerLost: 5}, Seconds: map[int64]Absent{30: {WorkerLost: 5}}}}, func(s *metric.Second) {
+		if s.Index == 30 {
+			s.Health, s.Causes = metric.HealthInvalid, []string{"no_lease"}
+		}
+	})
+	if got := generatorAdvice(slept, false); strings.Contains(got, "grace") || !strings.Contains(got, "Workers were lost") {
+		t.Errorf("of a worker that slept it says %q", got)
+	}
 	const lease, lost, cpu = "coordinator_loss.grace", "Workers were lost", "more CPU"
 	for _, tt := range []struct {
 		name   string
