@@ -83,7 +83,9 @@ func (w *work) keepClock() {
 func (w *work) batch(ctx context.Context, engine *load.Engine, index int64, before uint64) (uint64, error) {
 	s := engine.Seal(index)
 	w.agent.counts.second(s)
-	w.machine(&s)
+	if w.newest(index) {
+		w.machine(&s)
+	}
 	w.mu.Lock()
 	revision := w.wanted.ShardRevision
 	for _, a := range s.Arrivals {
@@ -164,6 +166,12 @@ func (w *work) spool(ctx context.Context, engine *load.Engine, b metric.Batch) (
 			return 0, err
 		}
 	}
+}
+
+// newest reports whether no second behind one is due to be sealed yet. A worker that slept, or waited for room on
+// its disk, seals many in a burst: what the machine did in each of them nobody has measured.
+func (w *work) newest(index int64) bool {
+	return w.clock.Now() < time.Duration(index+2)*time.Second+sealLag
 }
 
 // machine adds the measurements of this machine to a second.

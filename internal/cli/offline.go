@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"proofload/internal/coordinator"
 	"proofload/internal/result"
@@ -29,15 +30,34 @@ func withStore(ctx context.Context, location string, write bool, fn func(*result
 	return errors.Join(fn(repository), closeStore())
 }
 
-func offlineRuns(ctx context.Context, location string, limit int) (views []runView, err error) {
+// offlineRuns lists the runs that have ended, and the ids of those that have not.
+func offlineRuns(ctx context.Context, location string, limit int) (views []runView, unfinished []string, err error) {
 	err = withStore(ctx, location, false, func(r *result.Repository) error {
 		page, err := r.List(ctx, result.Query{Limit: limit})
 		for _, rec := range page.Runs {
 			views = append(views, offlineView(rec))
 		}
+		if err != nil {
+			return err
+		}
+		unfinished, err = r.Unfinished(ctx)
 		return err
 	})
-	return views, err
+	return views, unfinished, err
+}
+
+// leftText tells of runs that a store holds samples of and no result.
+func leftText(ids []string) string {
+	runs, them := "1 run has", "it"
+	if len(ids) != 1 {
+		runs, them = fmt.Sprintf("%d runs have", len(ids)), "them"
+	}
+	const shown = 5
+	names := strings.Join(ids[:min(len(ids), shown)], ", ")
+	if len(ids) > shown {
+		names += ", ..."
+	}
+	return fmt.Sprintf("%s no result yet (%s): a coordinator is at it, or was killed; then the next `run` or `serve` on this directory closes %s", runs, names, them)
 }
 
 func offlineRun(ctx context.Context, location, id string) (v runView, err error) {

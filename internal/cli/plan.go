@@ -24,7 +24,7 @@ func (a *app) planCommand() *cobra.Command {
 			fsys, name := os.DirFS(filepath.Dir(args[0])), filepath.Base(args[0])
 			plan, err := scenario.Load(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv, Rows: schedule.Rows})
 			if err != nil {
-				return err
+				return placed(err, name, args[0])
 			}
 			if output == "table" {
 				var b strings.Builder

@@ -45,11 +45,11 @@ func (silent) update(*pb.WatchRunResponse) {}
 func (silent) note(string)                 {}
 func (silent) close()                      {}
 
-// plainProgress writes a line per event, one per second of run time, and the totals at the end.
+// plainProgress writes a line per event, one per second of run time that has been told of, and the totals at the end.
 type plainProgress struct {
 	mu     sync.Mutex
 	out    io.Writer
-	second int64
+	shown  time.Duration // what the line that was written last was about
 	state  pb.RunState
 	reason string
 	known  bool
@@ -85,10 +85,11 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 	if pr == nil || p.over {
 		return
 	}
-	second := pr.GetRunTimeNanos() / int64(time.Second)
-	// What ended since the last line is in none, whatever second it is.
-	if p.over = final(r.GetState()); p.over || second > p.second {
-		p.second = second
+	// A line comes with the numbers of its second and not with the second: an event that falls into one of
+	// which no worker has told yet would repeat the line before. What ended since the last line is in none.
+	at := told(pr)
+	if p.over = final(r.GetState()); p.over || at > p.shown {
+		p.shown = at
 		fmt.Fprintln(p.out, reports.Plain(progressLine(r, pr)))
 	}
 }
@@ -96,8 +97,9 @@ func (p *plainProgress) update(m *pb.WatchRunResponse) {
 // progressLine is the state of the load on one line; of a run that is over, what became of it.
 func progressLine(r *pb.Run, p *pb.Progress) string {
 	w, l := p.GetWindow(), p.GetLoad()
-	at := clockText(time.Duration(p.GetRunTimeNanos()))
+	at := clockText(told(p))
 	if final(r.GetState()) {
+		at = clockText(time.Duration(p.GetRunTimeNanos()))
 		return fmt.Sprintf("%8s  sent %d of %d  succeeded %d  failed %d%s", at, l.GetSent(), l.GetPlanned(), l.GetSucceeded(), l.GetFailed(), unsent(l))
 	}
 	var b strings.Builder
@@ -111,6 +113,11 @@ func progressLine(r *pb.Run, p *pb.Progress) string {
 		fmt.Fprintf(&b, "  (provisional since %s)", r.GetProvisionalSince().AsTime().Format("15:04:05"))
 	}
 	return b.String()
+}
+
+// told is the whole second through which a live view tells. The last one of a run is told before its end.
+func told(p *pb.Progress) time.Duration {
+	return time.Duration(min(p.GetWindow().GetEndNanos(), p.GetRunTimeNanos())).Truncate(time.Second)
 }
 
 // unsent tells of requests that never left, if there are any: they are neither sent nor errors.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	reports "proofload/internal/result/report"
 	pb "proofload/proto/proofload/v1"
@@ -101,5 +103,35 @@ func TestUnsentIsShown(t *testing.T) {
 	text := show()
 	if run, phase := strings.Count(text, "unsent requests 12"), strings.Count(text, "unsent requests 7"); run != 2 || phase != 1 {
 		t.Errorf("told %d times of the run and %d times of the phase, want 2 and 1:\n%s", run, phase, text)
+	}
+}
+
+// TestPlainProgressSaysEachSecondOnce: a second has its line once its numbers have come, whatever else is told
+// before; none is repeated.
+func TestPlainProgressSaysEachSecondOnce(t *testing.T) {
+	var b strings.Builder
+	p := &plainProgress{out: &b}
+	tell := func(runTime time.Duration, window, sent int64, events ...*pb.RunEvent) {
+		m := liveView(0)
+		m.Events = events
+		m.Progress.RunTimeNanos, m.Progress.Load.Sent = int64(runTime), sent
+		m.Progress.Window.EndNanos = window * int64(time.Second)
+		p.update(m)
+	}
+	tell(100*time.Millisecond, 0, 0)
+	tell(4030*time.Millisecond, 4, 184)
+	tell(5001*time.Millisecond, 4, 184, &pb.RunEvent{Kind: "phase", Detail: "steady started", RunTimeNanos: 5_000_000_000})
+	tell(5040*time.Millisecond, 5, 276)
+	tell(5900*time.Millisecond, 5, 276, &pb.RunEvent{Kind: "pause"})
+	tell(6050*time.Millisecond, 6, 370)
+	tell(6400*time.Millisecond, 7, 390) // the load ended within this second
+	var seconds []string
+	for line := range strings.Lines(b.String()) {
+		if _, sent, ok := strings.Cut(line, "  sent "); ok {
+			seconds = append(seconds, strings.Fields(line)[0]+" "+sent)
+		}
+	}
+	if want := []string{"0:04 184 of 10\n", "0:05 276 of 10\n", "0:06 370 of 10\n"}; !slices.Equal(seconds, want) {
+		t.Errorf("lines %q, want %q:\n%s", seconds, want, b.String())
 	}
 }

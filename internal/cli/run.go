@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,7 +101,11 @@ func (a *app) run(ctx context.Context, file string, o runOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	fsys, name := os.DirFS(filepath.Dir(file)), filepath.Base(file)
+	name := filepath.Base(file)
+	return placed(a.runFile(ctx, os.DirFS(filepath.Dir(file)), name, o), name, file)
+}
+
+func (a *app) runFile(ctx context.Context, fsys fs.FS, name string, o runOptions) error {
 	// What is wrong with a local scenario is said before anything is started.
 	var plan *scenario.Plan
 	var err error

@@ -98,8 +98,13 @@ func (a *app) runsList() *cobra.Command {
 			}
 			var views []runView
 			var err error
+			shown := map[string]any{}
 			if r.store != "" {
-				views, err = offlineRuns(cmd.Context(), r.store, limit)
+				var left []string
+				if views, left, err = offlineRuns(cmd.Context(), r.store, limit); len(left) > 0 {
+					fmt.Fprintln(a.stderr, leftText(left))
+				}
+				shown["unfinished"] = notNil(left)
 			} else {
 				err = r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 					resp, err := runs.ListRuns(ctx, &pb.ListRunsRequest{PageSize: int32(limit)})
@@ -113,7 +118,8 @@ func (a *app) runsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(r.output, map[string]any{"runs": notNil(views)}, func(t *tabwriter.Writer) {
+			shown["runs"] = notNil(views)
+			return a.print(r.output, shown, func(t *tabwriter.Writer) {
 				row(t, "RUN", "SCENARIO", "ENVIRONMENT", "STATE", "VERDICT", "CREATED", "ELAPSED", "REASON")
 				for _, v := range views {
 					row(t, v.ID, v.Name, v.Environment, v.State, v.Verdict,

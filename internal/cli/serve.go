@@ -182,7 +182,7 @@ func (a *app) validateCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			fsys, name := os.DirFS(filepath.Dir(args[0])), filepath.Base(args[0])
 			if err := scenario.Validate(fsys, name, scenario.Options{Environment: env, Set: set, Getenv: a.getenv, Rows: schedule.Rows}); err != nil {
-				return err
+				return placed(err, name, args[0])
 			}
 			_, err := fmt.Fprintf(a.stdout, "%s is valid\n", args[0])
 			return err

@@ -89,7 +89,7 @@ func liveView(second int) *pb.WatchRunResponse {
 		},
 		Progress: &pb.Progress{
 			RunTimeNanos: int64(second) * int64(time.Second), Load: &pb.LoadCounts{Planned: 10, Sent: 10},
-			Window: &pb.LiveWindow{P50: durationpb.New(5750 * time.Microsecond), P99: durationpb.New(18 * time.Millisecond)},
+			Window: &pb.LiveWindow{EndNanos: int64(second) * int64(time.Second), P50: durationpb.New(5750 * time.Microsecond), P99: durationpb.New(18 * time.Millisecond)},
 			Phases: []*pb.PhaseProgress{{Name: "steady", State: "running"}, {Name: long, State: "running"}},
 			Criteria: []*pb.CriterionProgress{
 				{Name: "first", Result: "PASS", Observed: "1 ms"}, {Name: long, Result: "FAIL", Observed: "2 ms"}, {Name: "last", Result: "PENDING"},

@@ -122,6 +122,6 @@ func (j *Judge) Final(in Input) Outcome {
 			out.Criteria = append(out.Criteria, row)
 		}
 	}
-	out.Verdict = j.verdict(in, out.Criteria)
+	out.Verdict, out.Generator = j.verdict(in, out.Criteria), j.trust.generator()
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"proofload/internal/metric"
+	"proofload/internal/metric/hist"
 	"proofload/internal/run"
 	"proofload/internal/scenario/quantity"
 )
@@ -128,4 +129,18 @@ type Outcome struct {
 	Verdict    run.Verdict
 	Criteria   []Criterion
 	Violations []Violation
+	Generator  Generator
 }
+
+// Generator is what the seconds under load say of those who made the load; warm-up and pauses are left
+// out, as they are of all that decides whether a run can be trusted.
+type Generator struct {
+	Seconds  int64 // with load; those that nobody told of are among them
+	Degraded int64 // in which the generator was near its limit
+	Invalid  int64 // in which it was the limit, or of which nothing is known
+	Causes   map[string]Strain
+	Lag      *hist.Histogram // schedule lag; empty when nothing was sent
+}
+
+// Strain counts the seconds that have one cause of not being valid.
+type Strain struct{ Degraded, Invalid int64 }

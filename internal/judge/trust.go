@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,18 +25,21 @@ type trust struct {
 	unsent     uint64 // requests that never left, and not because of the target
 	lag        *hist.Histogram
 	seconds    secondCount
-	causes     map[string]int64 // seconds that were not valid, by cause
+	degraded   int64             // of the valid seconds
+	causes     map[string]Strain // of the seconds that were not as they should be
+	warmup     bool              // the plan has phases that are left out
 	disordered int64
 }
 
 // generatorCauses are the causes of arrivals not sent that are not the target's, an order's or the
 // scenario's.
-var generatorCauses = []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseWorkerLost, metric.CauseOutboxFull}
+var generatorCauses = []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseNoLease, metric.CauseWorkerLost, metric.CauseOutboxFull}
 
 func newTrust(plan *scenario.Plan) trust {
 	return trust{
 		scope:   newScope(places(plan, nil), false),
-		notSent: map[metric.Cause]int64{}, causes: map[string]int64{}, lag: hist.New(),
+		notSent: map[metric.Cause]int64{}, causes: map[string]Strain{}, lag: hist.New(),
+		warmup: slices.ContainsFunc(plan.Phases, func(p scenario.Phase) bool { return p.Warmup }),
 	}
 }
 
@@ -46,10 +50,12 @@ func (t *trust) observe(s instant) {
 		t.seconds.active++
 		if s.valid {
 			t.seconds.valid++
-		} else {
-			for _, c := range s.Causes {
-				t.causes[c]++
-			}
+		}
+		if s.Health == metric.HealthDegraded {
+			t.degraded++
+		}
+		for _, c := range s.Causes {
+			t.strain(c, s.valid)
 		}
 	}
 	for key, a := range s.Arrivals {
@@ -84,7 +90,26 @@ func (t *trust) observe(s instant) {
 func (t *trust) missing(s instant) {
 	if !s.paused && s.cal.covered(s.Index, 0, t.scope.phases) > 0 {
 		t.seconds.active++
-		t.causes["missing"]++
+		t.strain("missing", false)
+	}
+}
+
+// strain counts one second with a cause, which made it invalid or was bearable.
+func (t *trust) strain(cause string, bearable bool) {
+	n := t.causes[cause]
+	if bearable {
+		n.Degraded++
+	} else {
+		n.Invalid++
+	}
+	t.causes[cause] = n
+}
+
+// generator is what was seen of the generator.
+func (t *trust) generator() Generator {
+	return Generator{
+		Seconds: t.seconds.active, Degraded: t.degraded, Invalid: t.seconds.active - t.seconds.valid,
+		Causes: maps.Clone(t.causes), Lag: t.lag.Clone(),
 	}
 }
 
@@ -104,8 +129,12 @@ func (t *trust) reasons(plan *scenario.Plan, in Input) []run.Reason {
 		}
 	}
 	if planned, lost := t.lost(in); float64(lost) > (1-plan.Validity.Sent)*float64(planned)*(1+1e-12) {
-		add(run.CodeNotSent, "%d of %d planned arrivals were not sent because of the generator; at most %s may be missing",
-			lost, planned, percent(1-plan.Validity.Sent))
+		without := ""
+		if t.warmup {
+			without = ", without warm-up,"
+		}
+		add(run.CodeNotSent, "%d of %d planned arrivals%s were not sent because of the generator; at most %s may be missing",
+			lost, planned, without, percent(1-plan.Validity.Sent))
 	}
 	if tried := t.requests + t.unsent; float64(t.unsent) > (1-plan.Validity.Sent)*float64(tried)*(1+1e-12) {
 		add(run.CodeNotSent, "%d of %d requests never left, because they could not be built or the workers had no means to send them; at most %s may be missing",
@@ -140,17 +169,21 @@ func (t *trust) lost(in Input) (planned, lost int64) {
 // worstCauses names the causes of seconds that were not valid, the most frequent first.
 func (t *trust) worstCauses() string {
 	names := make([]string, 0, len(t.causes))
-	for name := range t.causes {
-		names = append(names, name)
+	for name, n := range t.causes {
+		if n.Invalid > 0 {
+			names = append(names, name)
+		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(t.causes[b], t.causes[a]), cmp.Compare(a, b)) })
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.causes[b].Invalid, t.causes[a].Invalid), cmp.Compare(a, b))
+	})
 	var s strings.Builder
 	for i, name := range names {
 		sep := ", "
 		if i == 0 {
 			sep = "; causes: "
 		}
-		fmt.Fprintf(&s, "%s%s (%d s)", sep, name, t.causes[name])
+		fmt.Fprintf(&s, "%s%s (%d s)", sep, name, t.causes[name].Invalid)
 	}
 	return s.String()
 }

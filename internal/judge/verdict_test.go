@@ -83,6 +83,7 @@ func TestVerdict(t *testing.T) {
 			return quiet(i).add(metric.ScheduleLag, metric.NewLabels("phase", "warm", "warmup", "true"), 100, 20*time.Millisecond)
 		}), whole, run.Pass, 0, "", []string{run.CodeAllMet}},
 		{"late", crit(holds), notSent(metric.CauseLate), whole, run.Invalid, 5, "", []string{run.CodeNotSent}},
+		{"no lease", crit(holds), notSent(metric.CauseNoLease), whole, run.Invalid, 5, "", []string{run.CodeNotSent}},
 		{"cap share", crit(holds), notSent(metric.CauseCapShare), whole, run.Invalid, 5, "", []string{run.CodeNotSent}},
 		{"outbox full", crit(holds), notSent(metric.CauseOutboxFull), whole, run.Invalid, 5, "", []string{run.CodeNotSent}},
 		{"worker lost", crit(holds), notSent(metric.CauseWorkerLost), whole, run.Invalid, 5, "", []string{run.CodeNotSent}},

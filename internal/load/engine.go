@@ -50,10 +50,12 @@ type Engine struct {
 	timeline     run.Timeline
 	hold         metric.Cause  // why arrivals are held back; empty: they are not
 	lease        time.Duration // run time from which nothing may start
+	lapses       lapses
 	blocked      bool          // the lease was over at the last pass
 	resumed      time.Duration // run time at which the engine was last kept from starting anything
 	covered      time.Duration
 	skew         time.Duration
+	paced        time.Duration   // run time at which pacing ended; never: it goes on
 	turn         int             // of the lanes
 	stopCheck    context.Context // that Run was given
 	behind       bool            // a pass has left arrivals that are due, because nothing may start any more
@@ -78,7 +80,7 @@ func New(opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, log: opts.Logger.Named("load"), clock: opts.Clock, waiter: waiter,
 		acc:   metric.NewAccumulator(n+1, 0),
-		books: map[metric.ArrivalKey]int64{}, check: newSelfCheck(opts.Plan, opts.Host),
+		books: map[metric.ArrivalKey]int64{}, check: newSelfCheck(opts.Plan, opts.Host), paced: never,
 	}
 	e.infos = infos(opts.Plan)
 	e.own = &lane{rec: e.acc.Recorder(n)}
@@ -153,6 +155,7 @@ func (e *Engine) SetLease(until time.Duration) {
 	if until < e.lease {
 		e.shut()
 	}
+	e.lapses.lease(until, e.clock.Now())
 	e.lease = until
 	e.waiter.Wake()
 }

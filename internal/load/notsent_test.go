@@ -83,7 +83,7 @@ func TestNotSent(t *testing.T) {
 			t.Errorf("covered %v without a lease", c)
 		}
 		r.SetLease(never)
-		want(t, r.wait(), 400, 100+5+199, map[metric.Cause]int64{metric.CauseLate: 96})
+		want(t, r.wait(), 400, 100+5+199, map[metric.Cause]int64{metric.CauseNoLease: 96, metric.CauseLate: 0})
 	})
 	simulate(t, "a phase that ends without a lease waits for the next one", func(t *testing.T) {
 		r := newRig(t, planOf(openPhase("a", [3]float64{10, 10, 2}), openPhase("b", [3]float64{10, 10, 5})), &fakeProgram{})
@@ -94,7 +94,7 @@ func TestNotSent(t *testing.T) {
 			t.Errorf("without a lease: %+v", s)
 		}
 		r.SetLease(never)
-		want(t, r.wait(), 20+50, 15+35, map[metric.Cause]int64{metric.CauseLate: 5 + 15})
+		want(t, r.wait(), 20+50, 15+35, map[metric.Cause]int64{metric.CauseNoLease: 5 + 15, metric.CauseLate: 0})
 		if c := r.Status().Covered; c < 5*time.Second {
 			t.Errorf("covered %v", c)
 		}

@@ -87,7 +87,7 @@ func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
 	j := job{phase: p, flow: flow, draw: draw, user: noUser, row: a.Index(), intended: due, ready: due}
 	switch {
 	case now-due > p.late():
-		e.giveUp(flow, metric.CauseLate, now)
+		e.giveUp(flow, e.tardy(due, p.late()), now)
 	case e.hold != "":
 		e.giveUp(flow, e.hold, now)
 	case p.admits(e, now):

@@ -68,11 +68,12 @@ func (e *Engine) pass(ctx context.Context) (next time.Duration, done bool) {
 	now := e.clock.Now()
 	if ctx.Err() != nil || e.halted {
 		e.stop(now)
+		e.paced = now
 		return 0, true
 	}
 	e.endPhases(now)
 	if e.allEnded() {
-		e.covered = max(e.covered, now)
+		e.covered, e.paced = max(e.covered, now), now
 		return 0, true
 	}
 	if now >= e.lease {

@@ -40,7 +40,7 @@ func (e *Engine) Seal(index int64) metric.Second {
 		}
 	}
 	maps.Copy(s.Infos, e.infos)
-	s.Health, s.Causes = e.check.judge(s)
+	s.Health, s.Causes = e.check.judge(s, e.lapsed(from, to))
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 const (
 	CauseScheduleLag = "schedule_lag" // arrivals were started late
 	CauseNotSent     = metric.UnhealthyNotSent
+	CauseNoLease     = string(metric.CauseNoLease)
 	CauseScheduler   = "scheduler"       // goroutines waited for a processor
 	CauseCPU         = "cpu"             // a core had no time left
 	CauseThrottled   = "throttled"       // a quota kept the process from running
@@ -73,14 +74,18 @@ func newSelfCheck(plan *scenario.Plan, host Host) *selfCheck {
 	return c
 }
 
-// judge returns the health of a second and why it is not valid.
-func (c *selfCheck) judge(s metric.Second) (metric.Health, []string) {
+// judge returns the health of a second and why it is not valid. lapsed says that for a part of it nothing
+// could be started, for want of a lease.
+func (c *selfCheck) judge(s metric.Second, lapsed bool) (metric.Health, []string) {
 	c.verdict = verdict{health: metric.HealthValid}
 	c.bound(CauseScheduleLag, worstLag(s))
 	c.bound(CauseScheduler, c.schedulerLatency())
 	strained := c.verdict.health > metric.HealthValid
 	if h := s.SentHealth(c.bounds.Sent); h > metric.HealthValid {
 		c.verdict.add(h, CauseNotSent)
+	}
+	if lapsed {
+		c.verdict.add(metric.HealthInvalid, CauseNoLease)
 	}
 	c.judgeHost(strained)
 	for _, kind := range generatorErrors {

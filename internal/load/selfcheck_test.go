@@ -40,6 +40,7 @@ func TestSelfCheck(t *testing.T) {
 		second  metric.Second
 		host    HostLoad
 		seconds int // in a row; 0: 1
+		lapsed  bool
 		health  metric.Health
 		causes  []string
 	}{
@@ -49,6 +50,8 @@ func TestSelfCheck(t *testing.T) {
 		{name: "ten times the lag", second: secondOf(51*time.Millisecond, metric.Arrivals{Planned: 10, Sent: 10}), health: metric.HealthInvalid, causes: []string{CauseScheduleLag}},
 		{name: "few late", second: secondOf(0, notSent(metric.CauseLate, 4)), health: metric.HealthDegraded, causes: []string{CauseNotSent}},
 		{name: "many late", second: secondOf(0, notSent(metric.CauseLate, 6)), health: metric.HealthInvalid, causes: []string{CauseNotSent}},
+		{name: "no lease", second: secondOf(0, notSent(metric.CauseNoLease, 6)), health: metric.HealthInvalid, causes: []string{CauseNotSent}},
+		{name: "nothing due without a lease", second: metric.NewSecond(0), lapsed: true, health: metric.HealthInvalid, causes: []string{CauseNoLease}},
 		{name: "a worker cannot tell whose the lack of permits is", second: secondOf(0, notSent(metric.CauseNoPermit, 900)), health: metric.HealthValid},
 		{name: "stopped is an order", second: secondOf(0, notSent(metric.CauseStopped, 900)), health: metric.HealthValid},
 		{name: "no data left", second: secondOf(0, notSent(metric.CauseData, 900)), health: metric.HealthValid},
@@ -66,7 +69,7 @@ func TestSelfCheck(t *testing.T) {
 			var health metric.Health
 			var causes []string
 			for range max(1, tt.seconds) {
-				health, causes = c.judge(tt.second)
+				health, causes = c.judge(tt.second, tt.lapsed)
 			}
 			if health != tt.health || !slices.Equal(causes, tt.causes) {
 				t.Errorf("judged %v %v, want %v %v", health, causes, tt.health, tt.causes)

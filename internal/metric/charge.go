@@ -44,7 +44,7 @@ func (s Second) SentHealth(least float64) Health {
 	var planned, lost int64
 	for _, row := range s.Arrivals {
 		planned += row.Planned
-		lost += row.NotSent[CauseLate] + row.NotSent[CauseCapShare] + row.NotSent[CauseOutboxFull]
+		lost += row.NotSent[CauseLate] + row.NotSent[CauseNoLease] + row.NotSent[CauseCapShare] + row.NotSent[CauseOutboxFull]
 	}
 	switch {
 	case lost == 0:

@@ -82,6 +82,9 @@ const (
 	CauseCapShare Cause = "cap_share"
 	// CauseLate is the generator's: the arrival was further behind than the phase's late bound.
 	CauseLate Cause = "late"
+	// CauseNoLease is the generator's: the arrival was due while its worker could reach no leader that let it
+	// start work. It is counted in the second in which it is given up, that of the next lease.
+	CauseNoLease Cause = "no_lease"
 	// CauseWorkerLost is an arrival whose owner was gone.
 	CauseWorkerLost Cause = "worker_lost"
 	// CauseOutboxFull is an arrival held back because un-acked samples filled the outbox.

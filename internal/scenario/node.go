@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -104,6 +105,10 @@ func (p *parser) parse(data []byte) *node {
 		p.fail(pos{}, "file has %d bytes, more than %d: put data into csv files", len(data), maxFileBytes)
 		return nil
 	}
+	if at, what := misprint(data); what != "" {
+		p.fail(at, "not valid YAML: %s", what)
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); err != nil {
@@ -125,21 +130,42 @@ func (p *parser) parse(data []byte) *node {
 	return p.convert(doc.Content[0], 0)
 }
 
-// syntax reports an error of the YAML parser, whose message carries its own place.
+// syntax reports an error of the YAML parser.
 func (p *parser) syntax(err error) {
 	if errors.Is(err, io.EOF) {
 		p.fail(pos{}, "file is empty: a scenario begins with `version: 1`")
 		return
 	}
-	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	at := pos{}
-	var line int
-	if i := strings.Index(message, "line "); i >= 0 {
-		if _, serr := fmt.Sscanf(message[i:], "line %d", &line); serr == nil {
-			at = pos{line, 1}
+	at, message := pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
+	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
+		message = e.Message
+		if e.Mark.Line > 0 {
+			at = pos{e.Mark.Line, max(1, e.Mark.Column)}
 		}
 	}
 	p.fail(at, "not valid YAML: %s", strings.ReplaceAll(message, "\n", "; "))
+}
+
+// misprint finds what is no text, of which the YAML parser tells no place.
+func misprint(data []byte) (at pos, what string) {
+	at = pos{1, 1}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return at, "" // UTF-16, which the parser reads
+	}
+	for len(data) > 0 {
+		r, n := utf8.DecodeRune(data)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return at, fmt.Sprintf("byte %#02x is no UTF-8", data[0])
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r':
+			return at, fmt.Sprintf("control character %#02x: write it as an escape between double quotes", r)
+		case r == '\n':
+			at = pos{at.line + 1, 0}
+		}
+		data = data[n:]
+		at.column++
+	}
+	return at, ""
 }
 
 func (p *parser) convert(y *yaml.Node, depth int) *node {

@@ -54,6 +54,7 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 			r.m.fleet.Ack(w.Name, []wire.Mark{{Run: r.id, Incarnation: b.Incarnation, Through: through}})
 		}
 	case metric.Accept:
+		r.excuse(&decoded)
 		r.delivered(source, time.Duration(decoded.Second.Index)*time.Second)
 		if decoded.To > decoded.From {
 			r.covered = max(r.covered, decoded.To)

@@ -25,6 +25,7 @@ type loss struct {
 // what was theirs may be another's.
 func (r *runner) lose(lost []*hand, until time.Duration) {
 	for _, h := range lost {
+		r.view.lose(sourceOf(h.member))
 		if ranges := r.run.Shards.Ranges(h.member); len(ranges) > 0 {
 			ranges = slices.Clone(ranges)
 			for i, g := range ranges {
@@ -70,9 +71,9 @@ func (r *runner) account() account {
 	return a
 }
 
-// missing derives, by phase, the arrivals that no batch tells of. The schedule is a function of the
-// plan and the history alone, so that what a lost worker would have fired is counted and not guessed.
-// Of the closed model nothing can be derived: an iteration is planned when it starts.
+// missing derives, by phase, the arrivals that no batch tells of, and when they were due. The schedule is a
+// function of the plan and the history alone, so that what a lost worker would have fired is counted and not
+// guessed. Of the closed model nothing can be derived: an iteration is planned when it starts.
 func (a account) missing() map[string]report.Missing {
 	out := map[string]report.Missing{}
 	timeline := run.NewTimeline(a.history)
@@ -83,34 +84,29 @@ func (a account) missing() map[string]report.Missing {
 		if !known || len(p.Rate) == 0 {
 			continue
 		}
-		count := func(ranges []schedule.Range) int64 {
-			stream := schedule.NewStream(a.plan.Seed, p)
-			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
-			var n int64
-			for _, ok := stream.Next(); ok; _, ok = stream.Next() {
-				n++
-			}
-			return n
+		w := walk{
+			plan: a.plan, phase: p, curve: schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)),
+			timeline: timeline, start: start, end: a.end,
 		}
-		var m report.Missing
+		unknown, lost := dues{}, dues{}
 		for _, l := range a.losses {
-			unknown, lost := a.stretches(l, a.sum.Parts[sourceOf(l.member)])
-			m.Unknown += count(unknown)
-			m.WorkerLost += count(lost)
+			theirs, nobodys := a.stretches(l, a.sum.Parts[sourceOf(l.member)])
+			unknown.add(w.due(theirs))
+			lost.add(w.due(nobodys))
 		}
 		if told, regular := a.planned(p.Name); a.completed && regular {
 			// The schedule ran to its end, so that the number of all arrivals decides: one that was due at
 			// the end of a worker's last batch and fired after it is among the unknown ones, as is whatever else
 			// stands in no book.
-			all := schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)).Count()
+			all := w.curve.Count()
 			if p.Arrivals == schedule.Poisson {
 				if all = told; len(a.losses) > 0 || a.moved { // they must be walked through to be counted
-					all = count([]schedule.Range{{From: 0, To: run.Positions}})
+					all = w.count()
 				}
 			}
-			m.Unknown = max(0, all-told-m.WorkerLost)
+			unknown = unknown.only(max(0, all-told-lost.total()), w.last())
 		}
-		if m != (report.Missing{}) {
+		if m := missingOf(unknown, lost); len(m.Seconds) > 0 {
 			out[p.Name] = m
 		}
 	}

@@ -22,6 +22,17 @@ func accounted(t *testing.T, d *report.Document, planned int64) {
 	if l.Planned != l.Sent+l.NotSentTotal()+l.Unknown {
 		t.Errorf("planned %d is not sent %d + not sent %v + unknown %d", l.Planned, l.Sent, l.NotSent, l.Unknown)
 	}
+	var line report.Point
+	for _, p := range d.Timeline.Points {
+		line.Planned, line.NotSent, line.Unknown = line.Planned+p.Planned, line.NotSent+p.NotSent, line.Unknown+p.Unknown
+		if p.Unknown+p.NotSent > 0 && p.Validity != report.Invalid {
+			t.Errorf("second %v lacks %d arrivals of %d and is %s", p.AtS, p.Unknown+p.NotSent, p.Planned, p.Validity)
+		}
+	}
+	if line.Planned != l.Planned || line.NotSent != l.NotSentTotal() || line.Unknown != l.Unknown {
+		t.Errorf("the seconds of the timeline have %d planned, %d not sent, %d unknown; the totals are %d, %d, %d",
+			line.Planned, line.NotSent, line.Unknown, l.Planned, l.NotSentTotal(), l.Unknown)
+	}
 }
 
 // TestWorkerLost: arrivals of a worker that died are unknown for as long as it may have fired them,
@@ -287,6 +298,67 @@ func TestDuplicateAndGap(t *testing.T) {
 		_, d := r.ended2("r1")
 		if d.Load.Planned != 1000 || d.Integrity.DuplicatesDiscarded != 1 {
 			t.Errorf("%d planned, %d duplicates", d.Load.Planned, d.Integrity.DuplicatesDiscarded)
+		}
+	})
+}
+
+// TestInFlightOfTheLost: what a worker that was given up had in flight is in flight no more, whatever it still
+// brings; and while it is only silent, the live view says whose part is missing.
+func TestInFlightOfTheLost(t *testing.T) {
+	bubble(t, strings.Replace(shop, "for: 10s", "for: 30s", 1), func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		b.mu.Lock()
+		b.busy = 7
+		b.mu.Unlock()
+		r.create("r1", 0)
+		r.load("r1", 3500*time.Millisecond)
+		live := func() *wire.Progress {
+			v, err := r.manager.Live("r1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v.Progress
+		}
+		if p := live(); p.Load.InFlight != 7 || p.Validity != "VALID" {
+			t.Errorf("at first %d in flight, %s %v", p.Load.InFlight, p.Validity, p.Causes)
+		}
+		b.die(false)
+		r.load("r1", 6300*time.Millisecond)
+		if p := live(); p.Validity != "INVALID" || !slices.Contains(p.Causes, "missing: b") {
+			t.Errorf("with a silent worker %s %v", p.Validity, p.Causes)
+		}
+		r.load("r1", 20*time.Second)
+		if p := live(); p.Load.InFlight != 0 || p.Validity != "VALID" {
+			t.Errorf("long after it was given up %d in flight, %s %v", p.Load.InFlight, p.Validity, p.Causes)
+		}
+	})
+}
+
+// TestSecondsOfOthersAreExcused: a worker that was cut off calls its seconds INVALID for want of a lease, until
+// it hears that its shards are others'. From when they were, that says nothing of the run.
+func TestSecondsOfOthersAreExcused(t *testing.T) {
+	bubble(t, strings.Replace(shop, "for: 10s", "for: 30s", 1), func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 4500*time.Millisecond)
+		b.die(false)
+		r.load("r1", 20*time.Second)
+		for seq, second := range []int64{4, 5, 6, 7, 8, 9, 10, 11, 12} {
+			s := metric.NewSecond(second)
+			s.Health, s.Causes = metric.HealthInvalid, []string{"no_lease"}
+			r.manager.Received(b.info(), sealedUntil(4500*time.Millisecond, "r1", metric.Source{Worker: "b", Incarnation: 11}, uint64(seq)+5, s))
+		}
+		_, d := r.ended2("r1")
+		accounted(t, d, 3000)
+		if g := d.Integrity.Generator; g.Causes["no_lease"].Invalid != 5 {
+			t.Errorf("causes %v, want no lease in the seconds 4 to 8: its heirs had its shards from 8 s and some on", g.Causes)
+		}
+		for _, p := range d.Timeline.Points {
+			if p.AtS >= 9 && p.AtS < 30 && p.Validity != report.Valid {
+				t.Errorf("second %v is %s", p.AtS, p.Validity)
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"proofload/internal/metric"
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -93,13 +94,21 @@ func (w *recent) settle(awaited []metric.Source) bool {
 	return true
 }
 
-// validity is the judgement of the newest second that is shown; empty before the first.
-func (w *recent) validity() (health string, causes []string) {
+// validity is the judgement of the newest second that is shown; empty before the first. One to which somebody
+// of those awaited has not told his part is not valid: the numbers of the window are those of a part.
+func (w *recent) validity(awaited []metric.Source) (health string, causes []string) {
 	s, ok := w.judged[w.shown]
 	if !ok {
 		return "", nil
 	}
-	return s.Health.String(), slices.Clone(s.Causes)
+	h, causes := s.Health, slices.Clone(s.Causes)
+	for _, source := range awaited {
+		if told, known := w.through[source]; !known || told < w.shown {
+			h, causes = metric.HealthInvalid, append(causes, "missing: "+source.Worker)
+		}
+	}
+	slices.Sort(causes)
+	return h.String(), slices.Compact(causes)
 }
 
 // window is the statistics of the window. They are computed once for each change, however often they
@@ -115,6 +124,7 @@ func (w *recent) window() wire.Window {
 	stats := wire.Window{
 		Length: response.Seconds, Samples: int64(response.Count), Rate: response.Rate, ErrorRatio: response.ErrorRatio,
 		P50: inDuration(response.P50), P95: inDuration(response.P95), P99: inDuration(response.P99),
+		End: time.Duration(w.shown+1) * time.Second,
 	}
 	if stats.Samples > 0 {
 		stats.ServiceP99, stats.Lag = inDuration(of(metric.ServiceTime).P99), inDuration(of(metric.ScheduleLag).P99)
@@ -128,13 +138,18 @@ func inDuration(seconds float64) time.Duration {
 }
 
 // awaited are the owners of shards that may still tell of a second: not those that have told all, nor
-// those that were given up. Of a run that is over nothing comes any more.
-func (r *runner) awaited() []metric.Source {
+// those that were given up, nor those that own something only from later on. Of a run that is over nothing
+// comes any more.
+func (r *runner) awaited(second int64) []metric.Source {
+	end := time.Duration(second+1) * time.Second
 	if r.run.State.Final() {
 		return nil
 	}
 	var out []metric.Source
 	for _, o := range r.run.Shards.Owners {
+		if !slices.ContainsFunc(o.Ranges, func(g run.Range) bool { return g.Since < end }) {
+			continue
+		}
 		if h := r.life(o.Member); h == nil || h.lost == nil && !r.through(h) {
 			out = append(out, sourceOf(o.Member))
 		}

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -83,27 +84,28 @@ func TestSilentWorkerDoesNotFreezeTheWindow(t *testing.T) {
 		shown   int64
 		samples int64
 		health  string
+		causes  []string
 	}{
-		{"nothing", func() {}, []metric.Source{a, b}, false, -1, 0, ""},
-		{"a part", func() { tell(a, 0, metric.HealthValid) }, []metric.Source{a, b}, false, -1, 0, ""},
-		{"both", func() { tell(b, 0, metric.HealthInvalid) }, []metric.Source{a, b}, true, 0, 2, "INVALID"},
-		{"one is silent", func() { tell(a, 1, metric.HealthDegraded) }, []metric.Source{a, b}, false, 0, 2, "INVALID"},
-		{"and still is", func() { tell(a, 2, metric.HealthValid) }, []metric.Source{a, b}, false, 0, 2, "INVALID"},
-		{"for too long", func() { tell(a, 3, metric.HealthValid) }, []metric.Source{a, b}, true, 1, 3, "DEGRADED"},
-		{"it comes back", func() { tell(b, 1, metric.HealthInvalid) }, []metric.Source{a, b}, false, 1, 4, "INVALID"},
-		{"and catches up", func() { tell(b, 2, metric.HealthValid) }, []metric.Source{a, b}, true, 2, 6, "VALID"},
-		{"it is given up", func() {}, []metric.Source{a}, true, 3, 7, "VALID"},
-		{"everybody has told all", func() { tell(a, 4, metric.HealthValid) }, nil, true, 4, 8, "VALID"},
+		{"nothing", func() {}, []metric.Source{a, b}, false, -1, 0, "", nil},
+		{"a part", func() { tell(a, 0, metric.HealthValid) }, []metric.Source{a, b}, false, -1, 0, "", nil},
+		{"both", func() { tell(b, 0, metric.HealthInvalid) }, []metric.Source{a, b}, true, 0, 2, "INVALID", nil},
+		{"one is silent", func() { tell(a, 1, metric.HealthDegraded) }, []metric.Source{a, b}, false, 0, 2, "INVALID", nil},
+		{"and still is", func() { tell(a, 2, metric.HealthValid) }, []metric.Source{a, b}, false, 0, 2, "INVALID", nil},
+		{"for too long", func() { tell(a, 3, metric.HealthValid) }, []metric.Source{a, b}, true, 1, 3, "INVALID", []string{"missing: b"}},
+		{"it comes back", func() { tell(b, 1, metric.HealthInvalid) }, []metric.Source{a, b}, false, 1, 4, "INVALID", nil},
+		{"and catches up", func() { tell(b, 2, metric.HealthValid) }, []metric.Source{a, b}, true, 2, 6, "VALID", nil},
+		{"it is given up", func() {}, []metric.Source{a}, true, 3, 7, "VALID", nil},
+		{"everybody has told all", func() { tell(a, 4, metric.HealthValid) }, nil, true, 4, 8, "VALID", nil},
 	} {
 		row.tell()
 		if moved := w.settle(row.awaited); moved != row.moved || w.shown != row.shown {
 			t.Errorf("%s: moved %v to second %d, want %v and %d", row.name, moved, w.shown, row.moved, row.shown)
 		}
-		if got := w.window(); got.Samples != row.samples {
-			t.Errorf("%s: %d samples, want %d", row.name, got.Samples, row.samples)
+		if got := w.window(); got.Samples != row.samples || got.End != time.Duration(row.shown+1)*time.Second {
+			t.Errorf("%s: %d samples through %v, want %d through second %d", row.name, got.Samples, got.End, row.samples, row.shown)
 		}
-		if health, _ := w.validity(); health != row.health {
-			t.Errorf("%s: %q, want %q", row.name, health, row.health)
+		if health, causes := w.validity(row.awaited); health != row.health || !slices.Equal(causes, row.causes) {
+			t.Errorf("%s: %q %q, want %q %q", row.name, health, causes, row.health, row.causes)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type view struct {
 	totals   wire.Counts
 	phases   map[string]*wire.Counts
 	inFlight map[string]map[string]int64 // by phase and worker, at the end of its last second
+	lost     map[metric.Source]bool      // lives that were given up
 	through  int64
 	criteria []wire.CriterionProgress
 	write    time.Duration // how long the last commit took
@@ -46,7 +47,7 @@ func newView(plan *scenario.Plan, head result.Head) *view {
 	v := &view{
 		plan: plan, marked: head.Marks.Map(), hub: metric.NewHub[wire.RunView](),
 		recent: newRecent(), phases: map[string]*wire.Counts{},
-		inFlight: map[string]map[string]int64{}, through: head.Facts.JudgedThrough,
+		inFlight: map[string]map[string]int64{}, lost: map[metric.Source]bool{}, through: head.Facts.JudgedThrough,
 	}
 	for i, e := range head.Facts.Events {
 		if i == 0 {
@@ -73,7 +74,7 @@ func (v *view) update(r *runner) {
 	changed := v.snap.Run.State != rec.State || v.snap.Run.Reason != rec.Reason || len(v.snap.Run.History) != len(rec.History)
 	v.snap.Run, v.snap.Elapsed, v.snap.Paused = rec, elapsed, paused
 	v.snap.Workers = r.crewNames()
-	if v.recent.pending() && v.recent.settle(r.awaited()) {
+	if v.recent.pending() && v.recent.settle(r.awaited(v.recent.newest)) {
 		v.fresh = true // a second that is whole is a window that those who watch get
 	}
 	if r.t0 != nil && now >= 0 {
@@ -155,6 +156,9 @@ func (v *view) batch(b metric.Batch) {
 	defer v.mu.Unlock()
 	v.recent.add(b)
 	v.add(b.Second)
+	if v.lost[b.Source] {
+		return // what it brings late is of long ago
+	}
 	for name, by := range v.inFlight {
 		by[b.Source.Worker] = inFlight(b.Second, name)
 	}
@@ -215,6 +219,16 @@ func inFlight(s metric.Second, phase string) int64 {
 	return n
 }
 
+// lose forgets what a worker that was given up had in flight: nobody can tell whether it still is.
+func (v *view) lose(life metric.Source) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.lost[life] = true
+	for _, by := range v.inFlight {
+		delete(by, life.Worker)
+	}
+}
+
 // inFlightOf returns what a worker had in flight of a phase when it last told.
 func (v *view) inFlightOf(phase, worker string) int64 {
 	v.mu.Lock()
@@ -259,7 +273,7 @@ func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 		RunTime: now, CommittedThrough: v.through, Load: clone(v.totals), Window: v.recent.window(),
 		Criteria: v.criteria,
 	}
-	p.Validity, p.Causes = v.recent.validity()
+	p.Validity, p.Causes = v.recent.validity(r.awaited(v.recent.shown))
 	for _, ph := range v.plan.Phases {
 		c := clone(*v.phases[ph.Name])
 		c.InFlight = sum(v.inFlight[ph.Name])

@@ -37,6 +37,7 @@ type Window struct {
 	ErrorRatio                     float64
 	Samples                        int64
 	P50, P95, P99, ServiceP99, Lag time.Duration
+	End                            time.Duration // run time of its end; 0 before the first second
 }
 
 // PhaseProgress is how far one phase is. State is pending, running, draining or ended.
@@ -92,7 +93,7 @@ func countsToProto(c Counts) *pb.LoadCounts {
 }
 
 func windowToProto(w Window) *pb.LiveWindow {
-	m := &pb.LiveWindow{Length: durationpb.New(w.Length), RequestsPerSecond: w.Rate, ErrorRatio: w.ErrorRatio}
+	m := &pb.LiveWindow{Length: durationpb.New(w.Length), RequestsPerSecond: w.Rate, ErrorRatio: w.ErrorRatio, EndNanos: int64(w.End)}
 	if w.Samples > 0 {
 		m.P50, m.P95, m.P99 = durationpb.New(w.P50), durationpb.New(w.P95), durationpb.New(w.P99)
 		m.ServiceP99, m.LagP99 = durationpb.New(w.ServiceP99), durationpb.New(w.Lag)

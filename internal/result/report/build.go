@@ -35,12 +35,6 @@ type Input struct {
 	StartSkew *time.Duration
 }
 
-// Missing is arrivals of one phase that are in no batch. They count as planned.
-type Missing struct {
-	WorkerLost int64 // due while nobody owned their shard
-	Unknown    int64 // due in a stretch whose batches are lost
-}
-
 // Build makes the report of a run. The Document satisfies Check; an error is a defect of the caller
 // or of the samples, and the Document that comes with it is still complete enough to be shown.
 func Build(in Input) (*Document, error) {
@@ -53,7 +47,7 @@ func Build(in Input) (*Document, error) {
 		Phases:   b.phases(),
 		Series:   b.series(),
 		Measures: in.Fold.measuresOver(b.spans.counted),
-		Timeline: in.Fold.timeline(),
+		Timeline: timelineOf(b.points()),
 		Faults:   []any{},
 	}
 	b.totals(d)
@@ -182,7 +176,7 @@ func (b *builder) totals(d *Document) {
 func notSent() map[string]int64 {
 	m := map[string]int64{}
 	for _, cause := range []metric.Cause{
-		metric.CauseMaxInFlight, metric.CauseCapShare, metric.CauseLate, metric.CauseWorkerLost,
+		metric.CauseMaxInFlight, metric.CauseCapShare, metric.CauseLate, metric.CauseNoLease, metric.CauseWorkerLost,
 		metric.CauseOutboxFull, metric.CauseStopped, metric.CauseData,
 	} {
 		m[string(cause)] = 0
@@ -196,7 +190,7 @@ func (b *builder) integrity(d *Document) Integrity {
 		i.SamplesCommitted = d.Requests.Sent
 	}
 	i.Gaps, i.LeaderChanges = list(i.Gaps), list(i.LeaderChanges)
-	i.Workers = list(i.Workers)
+	i.Workers, i.Generator = list(i.Workers), b.generator()
 	for k := range i.Workers {
 		i.Workers[k].Labels = notNil(i.Workers[k].Labels)
 	}

@@ -132,7 +132,7 @@ func TestLostOutcomes(t *testing.T) {
 	}{
 		{"whole", metric.Arrivals{Planned: 5, Sent: 5, Succeeded: 4, Failed: 1}, Missing{}, Load{Planned: 5, Sent: 5, Succeeded: 4, Failed: 1}, false},
 		{"end lost", metric.Arrivals{Planned: 5, Sent: 5, Succeeded: 3}, Missing{}, Load{Planned: 5, Sent: 3, Succeeded: 3, Unknown: 2}, true},
-		{"all lost", metric.Arrivals{}, Missing{Unknown: 7}, Load{Planned: 7, Unknown: 7}, true},
+		{"all lost", metric.Arrivals{}, Missing{Absent: Absent{Unknown: 7}}, Load{Planned: 7, Unknown: 7}, true},
 		{"plan lost", metric.Arrivals{Planned: 2, Sent: 2, Succeeded: 5}, Missing{}, Load{Planned: 5, Sent: 5, Succeeded: 5}, true},
 	}
 	for _, tt := range tests {
@@ -283,7 +283,7 @@ func TestTimelineInterval(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	line := f.timeline()
+	line := timelineOf(f.points)
 	if len(line.Points) > maxPoints || line.IntervalS != 10 {
 		t.Errorf("%d points of %v s, want at most %d of 10 s", len(line.Points), line.IntervalS, maxPoints)
 	}

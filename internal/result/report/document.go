@@ -88,6 +88,23 @@ type Integrity struct {
 	Gaps                []Gap          `json:"gaps"`
 	LeaderChanges       []LeaderChange `json:"leader_changes"`
 	Workers             []Worker       `json:"workers"`
+	Generator           Generator      `json:"generator"`
+}
+
+// Generator says in how many seconds the workers themselves were the limit, or near it. Warm-up and pauses
+// are left out: these are the seconds, and the schedule lag, by which the verdict judges.
+type Generator struct {
+	Seconds     int64             `json:"seconds"`  // with load
+	Degraded    int64             `json:"degraded"` // near the limit
+	Invalid     int64             `json:"invalid"`  // at the limit, or with arrivals of lost workers
+	Causes      map[string]Strain `json:"causes"`   // a second may have several
+	ScheduleLag Dist              `json:"schedule_lag"`
+}
+
+// Strain counts the seconds with one cause.
+type Strain struct {
+	Degraded int64 `json:"degraded"`
+	Invalid  int64 `json:"invalid"`
 }
 
 // Gap is a stretch of a worker's batches that is missing.
@@ -225,6 +242,7 @@ type Point struct {
 	Planned      int64   `json:"planned"`
 	Sent         int64   `json:"sent"`
 	NotSent      int64   `json:"not_sent"`
+	Unknown      int64   `json:"unknown"` // due in it, and in no record
 	Requests     int64   `json:"requests"`
 	Errors       int64   `json:"errors"`
 	InFlight     int64   `json:"in_flight"` // at its end

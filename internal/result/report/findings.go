@@ -14,7 +14,7 @@ import (
 // findings are what the numbers of the load itself say that the reader should act on.
 func (b *builder) findings(d *Document) []Finding {
 	findings := []Finding{}
-	for _, find := range []func(*Document) (Finding, bool){b.generator, b.saturation} {
+	for _, find := range []func(*Document) (Finding, bool){b.generatorFinding, b.saturation} {
 		if f, ok := find(d); ok {
 			findings = append(findings, f)
 		}
@@ -24,30 +24,6 @@ func (b *builder) findings(d *Document) []Finding {
 		findings = append(findings, f)
 	}
 	return findings
-}
-
-// generator tells when the load generator was a limit.
-func (b *builder) generator(d *Document) (Finding, bool) {
-	var evidence []Evidence
-	for _, cause := range mostFirst(b.Fold.causes) {
-		evidence = append(evidence, Evidence{"health", fmt.Sprintf("%s in %s", cause, plural(b.Fold.causes[cause], "second"))})
-	}
-	if lag, limit := d.Load.ScheduleLag, b.Plan.Validity.ScheduleLagP99; limit > 0 && lag.Count > 0 && lag.P99 > limit.Seconds() {
-		evidence = append(evidence, Evidence{"schedule_lag", fmt.Sprintf("p99 of the schedule lag is %s, limit %s", quantity.Duration(lag.P99), quantity.Duration(limit.Seconds()))})
-	}
-	for _, cause := range []metric.Cause{metric.CauseCapShare, metric.CauseLate, metric.CauseOutboxFull} {
-		if n := d.Load.NotSent[string(cause)]; n > 0 {
-			evidence = append(evidence, Evidence{"not_sent." + string(cause), plural(n, "arrival") + " not sent: " + causeText(string(cause))})
-		}
-	}
-	confidence := "medium"
-	if slices.ContainsFunc(d.Timeline.Points, func(p Point) bool { return p.Validity == Invalid }) {
-		confidence = "high"
-	}
-	return Finding{
-		Kind: "generator", Component: "workers", Evidence: evidence, Confidence: confidence,
-		Recommendation: "Add workers, or give the present ones more CPU: for part of the run the generator, not the target, was the limit.",
-	}, len(evidence) > 0
 }
 
 // saturation tells when the target kept so much work in flight that arrivals were held back.

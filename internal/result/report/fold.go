@@ -22,7 +22,6 @@ type Fold struct {
 	infos    map[string]metric.Info
 	phases   map[string]*metric.Arrivals
 	points   map[int64]*second
-	causes   map[string]int64 // seconds that were not valid, by why
 }
 
 // rowKey names a row of series.
@@ -47,6 +46,7 @@ func newRow() *row {
 // second is one second of the timeline; response is encoded, because there may be very many.
 type second struct {
 	arrivals metric.Arrivals
+	unknown  int64
 	response []byte
 	requests int64
 	errors   int64
@@ -59,7 +59,7 @@ func NewFold() *Fold {
 		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{}, gap: map[string]*hist.Histogram{},
 		retried:  map[string]int64{},
 		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
-		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{}, causes: map[string]int64{},
+		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{},
 	}
 }
 
@@ -71,7 +71,7 @@ func (f *Fold) Add(s *metric.Second) error {
 		f.points[s.Index] = point
 	}
 	maps.Copy(f.infos, s.Infos)
-	f.addHealth(point, s)
+	point.health = max(point.health, s.Health) // the worst of its parts
 	for key, a := range s.Arrivals {
 		f.addArrivals(point, key, a)
 	}
@@ -103,14 +103,6 @@ func (p *second) merge(response *hist.Histogram) error {
 	}
 	p.response = response.AppendBinary(nil)
 	return nil
-}
-
-// addHealth keeps the worst health; a cause counts once for each part of a second that names it.
-func (f *Fold) addHealth(point *second, s *metric.Second) {
-	point.health = max(point.health, s.Health)
-	for _, cause := range s.Causes {
-		f.causes[cause]++
-	}
 }
 
 func (f *Fold) addArrivals(point *second, key metric.ArrivalKey, a *metric.Arrivals) {
@@ -215,11 +207,14 @@ func (f *Fold) variation(phase string) *float64 {
 }
 
 // last returns the index after the last second, 0 of an empty fold.
-func (f *Fold) last() int64 {
-	if len(f.points) == 0 {
+func (f *Fold) last() int64 { return after(f.points) }
+
+// after returns the index after the last of some seconds, 0 of none.
+func after(points map[int64]*second) int64 {
+	if len(points) == 0 {
 		return 0
 	}
-	return slices.Max(slices.Collect(maps.Keys(f.points))) + 1
+	return slices.Max(slices.Collect(maps.Keys(points))) + 1
 }
 
 // dist describes h.

@@ -22,6 +22,7 @@ import (
 type sample struct {
 	random *rand.Rand
 	fold   *Fold
+	judge  *judge.Judge
 	in     Input
 }
 
@@ -41,24 +42,27 @@ const (
 
 func newSample(t testing.TB) *sample {
 	t.Helper()
-	fold, err := sampleFold()
+	s, err := sampleFold()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sample{fold: fold}
+	s = &sample{fold: s.fold, judge: s.judge}
 	s.in = s.input()
 	return s
 }
 
 // sampleFold is made once; nothing that a test does changes it.
-var sampleFold = sync.OnceValues(func() (*Fold, error) {
-	s := &sample{random: rand.New(rand.NewPCG(7, 42)), fold: NewFold()}
+var sampleFold = sync.OnceValues(func() (*sample, error) {
+	s := &sample{random: rand.New(rand.NewPCG(7, 42)), fold: NewFold(), judge: judge.New(samplePlan())}
+	s.judge.SetSchedule(s.input().Run.History, 0)
 	for i := range int64(sampleLength) {
-		if err := s.fold.Add(s.second(i)); err != nil {
+		sec := s.second(i)
+		s.judge.Observe(*sec)
+		if err := s.fold.Add(sec); err != nil {
 			return nil, err
 		}
 	}
-	return s.fold, nil
+	return s, nil
 })
 
 func (s *sample) build(t testing.TB) *Document {
@@ -209,6 +213,10 @@ func gauge(sec *metric.Second, name string, labels metric.Labels, v float64) {
 }
 
 func (s *sample) input() Input {
+	var generator judge.Generator
+	if s.judge != nil {
+		generator = s.judge.Final(judge.Input{}).Generator
+	}
 	t0 := sampleStart.Add(2300 * time.Millisecond)
 	skew := 740 * time.Microsecond
 	return Input{
@@ -230,10 +238,10 @@ func (s *sample) input() Input {
 		EndedAt: t0.Add(sampleLength*time.Second + 1200*time.Millisecond),
 		Outcome: judge.Outcome{Verdict: run.Verdict{Result: run.Fail, ExitCode: run.ExitFail, Reasons: []run.Reason{
 			{Code: run.CodeBreached, Message: "pay is fast: p99 was above 250 ms while the target stalled"},
-		}}, Criteria: sampleCriteria(), Violations: sampleViolations()},
+		}}, Criteria: sampleCriteria(), Violations: sampleViolations(), Generator: generator},
 		Plan: samplePlan(), Fold: s.fold, StartSkew: &skew,
 		Integrity: sampleIntegrity(),
-		Missing:   map[string]Missing{"steady": {WorkerLost: 12}},
+		Missing:   map[string]Missing{"steady": {Absent: Absent{WorkerLost: 12}, Seconds: map[int64]Absent{183: {WorkerLost: 9}, 184: {WorkerLost: 3}}}},
 		Events:    []Event{{AtS: 101.6, Kind: "notification", Detail: "breach of \"pay is fast\" sent to the webhook"}},
 	}
 }
@@ -250,9 +258,9 @@ func samplePlan() *scenario.Plan {
 		Format: scenario.PlanFormat, Name: "checkout-peak", Seed: 42,
 		Flows: map[string]scenario.Flow{"buy": flow("login", "add", "pay"), "browse": flow("login", "add", "pay")},
 		Phases: []scenario.Phase{
-			{Name: "warmup", Warmup: true, Length: 30 * time.Second},
-			{Name: "steady", After: "warmup", Length: 160 * time.Second},
-			{Name: "shoppers", With: "steady", Length: 160 * time.Second},
+			{Name: "warmup", Mix: []scenario.Weight{{Flow: flowOf("warmup"), Weight: 1}}, Warmup: true, Length: 30 * time.Second},
+			{Name: "steady", Mix: []scenario.Weight{{Flow: flowOf("steady"), Weight: 1}}, After: "warmup", Length: 160 * time.Second},
+			{Name: "shoppers", Mix: []scenario.Weight{{Flow: flowOf("shoppers"), Weight: 1}}, With: "steady", Length: 160 * time.Second},
 		},
 		Validity: scenario.Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999},
 	}

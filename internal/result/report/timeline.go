@@ -15,10 +15,10 @@ const maxPoints = 3600
 var intervals = []int64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600}
 
 // timeline lists the seconds in order, several to a point when there are very many.
-func (f *Fold) timeline() Timeline {
+func timelineOf(points map[int64]*second) Timeline {
 	interval := intervals[len(intervals)-1]
 	for _, candidate := range intervals {
-		if f.last() <= candidate*maxPoints {
+		if after(points) <= candidate*maxPoints {
 			interval = candidate
 			break
 		}
@@ -31,12 +31,12 @@ func (f *Fold) timeline() Timeline {
 			t.Points = append(t.Points, open.point(index*interval))
 		}
 	}
-	for _, at := range slices.Sorted(maps.Keys(f.points)) {
+	for _, at := range slices.Sorted(maps.Keys(points)) {
 		if open == nil || at/interval != index {
 			flush()
 			open, index = &second{}, at/interval
 		}
-		open.extend(f.points[at])
+		open.extend(points[at])
 	}
 	flush()
 	return t
@@ -46,6 +46,7 @@ func (f *Fold) timeline() Timeline {
 func (p *second) extend(next *second) {
 	p.arrivals.Merge(next.arrivals)
 	p.arrivals.InFlight = next.arrivals.InFlight
+	p.unknown += next.unknown
 	p.requests += next.requests
 	p.errors += next.errors
 	p.health = max(p.health, next.health)
@@ -61,7 +62,7 @@ func (p *second) extend(next *second) {
 
 func (p *second) point(at int64) Point {
 	point := Point{
-		AtS: float64(at), Planned: p.arrivals.Planned, Sent: p.arrivals.Sent, NotSent: p.arrivals.Withheld(),
+		AtS: float64(at), Planned: p.arrivals.Planned, Sent: p.arrivals.Sent, NotSent: p.arrivals.Withheld(), Unknown: p.unknown,
 		Requests: p.requests, Errors: p.errors, InFlight: p.arrivals.InFlight, Validity: validity(p.health),
 	}
 	if h := decode(p.response); !h.Empty() {

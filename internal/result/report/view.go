@@ -142,25 +142,6 @@ func notSentWords(d *Document) string {
 	return strings.Join(parts, ", ")
 }
 
-func generatorCheck(d *Document) check {
-	count := map[string]int64{}
-	for _, p := range d.Timeline.Points {
-		count[p.Validity]++
-	}
-	if len(d.Timeline.Points) == 0 {
-		return check{"Generator", "not measured", "", toneNeutral}
-	}
-	lag := d.Load.ScheduleLag
-	c := check{"Generator", "never the limit", "schedule lag p99 " + lag.of(lag.P99), toneGood}
-	if n := count[Degraded]; n > 0 {
-		c.Text, c.Tone = "near its limit in "+plural(n, "interval"), toneWarn
-	}
-	if n := count[Invalid]; n > 0 {
-		c.Text, c.Tone = fmt.Sprintf("the limit in %s of %s", quantity.Integer(n), plural(int64(len(d.Timeline.Points)), "interval")), toneBad
-	}
-	return c
-}
-
 func workersCheck(d *Document) check {
 	if len(d.Integrity.Workers) == 0 {
 		return check{"Workers", "none", "no worker took part", toneNeutral}

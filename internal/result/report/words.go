@@ -5,6 +5,7 @@ var causes = map[string]string{
 	"max_in_flight":  "the phase's in-flight cap was reached because the target was slow",
 	"cap_share":      "a worker had used up its share of the in-flight cap",
 	"late":           "the worker was too far behind its schedule",
+	"no_lease":       "no coordinator could be reached for longer than coordinator_loss.grace",
 	"worker_lost":    "no worker owned them",
 	"outbox_full":    "samples that were not yet committed filled a worker's outbox",
 	"stopped":        "the run was told to stop",

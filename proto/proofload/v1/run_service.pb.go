@@ -1199,7 +1199,10 @@ type LiveWindow struct {
 	// 99th percentile of the service time.
 	ServiceP99 *durationpb.Duration `protobuf:"bytes,7,opt,name=service_p99,json=serviceP99,proto3" json:"service_p99,omitempty"`
 	// 99th percentile of the schedule lag.
-	LagP99        *durationpb.Duration `protobuf:"bytes,8,opt,name=lag_p99,json=lagP99,proto3" json:"lag_p99,omitempty"`
+	LagP99 *durationpb.Duration `protobuf:"bytes,8,opt,name=lag_p99,json=lagP99,proto3" json:"lag_p99,omitempty"`
+	// Run time in nanoseconds at which the window ends: with the newest second of which every worker has told, or
+	// one of which a silent worker's part is missing. It moves when the numbers do; 0 before the first.
+	EndNanos      int64 `protobuf:"varint,9,opt,name=end_nanos,json=endNanos,proto3" json:"end_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1288,6 +1291,13 @@ func (x *LiveWindow) GetLagP99() *durationpb.Duration {
 		return x.LagP99
 	}
 	return nil
+}
+
+func (x *LiveWindow) GetEndNanos() int64 {
+	if x != nil {
+		return x.EndNanos
+	}
+	return 0
 }
 
 // PhaseProgress is how far one phase is.
@@ -2180,7 +2190,7 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x06unsent\x18\t \x01(\x03R\x06unsent\x1a:\n" +
 	"\fNotSentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x87\x03\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xa4\x03\n" +
 	"\n" +
 	"LiveWindow\x121\n" +
 	"\x06length\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06length\x12.\n" +
@@ -2192,7 +2202,8 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x03p99\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x03p99\x12:\n" +
 	"\vservice_p99\x18\a \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"serviceP99\x122\n" +
-	"\alag_p99\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06lagP99\"\xbb\x01\n" +
+	"\alag_p99\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06lagP99\x12\x1b\n" +
+	"\tend_nanos\x18\t \x01(\x03R\bendNanos\"\xbb\x01\n" +
 	"\rPhaseProgress\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1f\n" +

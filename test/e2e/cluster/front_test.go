@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -60,7 +61,8 @@ func (f *front) call(t *testing.T, what string, fn func(context.Context, grpc.Cl
 	t.Fatalf("%s: no coordinator has done it within %v: %v", what, answersWithin, err)
 }
 
-// status returns what the leader says of the cluster, and which coordinator that is; -1 when none leads.
+// status returns what the leader says of the cluster, and which coordinator that is; -1 when none leads. Whoever
+// is asked passes the question on, or answers itself when it reaches no leader.
 func (f *front) status(ctx context.Context) (int, *pb.GetStatusResponse) {
 	for i := range f.conns {
 		var s *pb.GetStatusResponse
@@ -68,11 +70,19 @@ func (f *front) status(ctx context.Context) (int, *pb.GetStatusResponse) {
 			s, err = pb.NewFleetServiceClient(c).GetStatus(ctx, &pb.GetStatusRequest{})
 			return err
 		})
-		if err == nil {
-			return i, s
+		var leader int
+		if _, perr := fmt.Sscanf(s.GetLeader().GetName(), "c%d", &leader); err == nil && perr == nil && s.GetCaretakerSince() == nil {
+			if leader--; f.reaches(ctx, leader) {
+				return leader, s
+			}
 		}
 	}
 	return -1, nil
+}
+
+// reaches tells whether a coordinator answers at its own address.
+func (f *front) reaches(ctx context.Context, i int) bool {
+	return i >= 0 && i < len(f.conns) && f.serves(ctx, i)
 }
 
 // serves tells whether a coordinator answers, be it that another one leads.

@@ -1,5 +1,7 @@
 // Package host measures the machine that a process runs on: processors, memory, network and the
-// process itself. It is for one caller at a time; numbers are what happened since the call before.
+// process itself. It is for one caller at a time; numbers are what happened since the call before, per real
+// time that has passed since. What was asked for again too soon has no rate: the counters of the system
+// are coarser than that.
 package host
 
 import (
@@ -21,21 +23,29 @@ type Reading struct {
 	Value    float64
 }
 
+// shortest is the time over which a rate can be told: ten of the ticks in which processors are counted.
+const shortest = 100 * time.Millisecond
+
 // Probe measures the machine.
 type Probe struct {
 	self     *process.Process
+	now      func() time.Time
 	busyAt   []cpu.TimesStat
+	busyTime time.Time
+	busy     float64 // what was told last of the busiest processor
+	throttle throttle
+
+	readTime time.Time // of what follows
 	totalAt  []cpu.TimesStat
 	net      net.IOCountersStat
-	netAt    time.Time
 	selfCPU  float64
-	selfAt   time.Time
-	throttle throttle
 }
 
 // New returns a probe; what a system does not tell is left out of its readings.
 func New() *Probe {
-	p := &Probe{netAt: time.Now(), selfAt: time.Now()}
+	p := &Probe{now: time.Now}
+	p.readTime = p.now()
+	p.busyTime = p.readTime
 	p.self, _ = process.NewProcess(int32(os.Getpid()))
 	p.busyAt, _ = cpu.Times(true)
 	p.totalAt = p.busyAt
@@ -47,66 +57,75 @@ func New() *Probe {
 			p.selfCPU = t.User + t.System
 		}
 	}
-	p.throttle.since()
+	p.throttle.since(p.now())
 	return p
 }
 
-// BusiestCore returns the share of its time that the busiest processor worked since the call before.
+// BusiestCore returns the share of its time that the busiest processor worked since the call before. Asked
+// again at once it tells the same: the time before is that of all who ask.
 func (p *Probe) BusiestCore() float64 {
+	at := p.now()
+	if at.Sub(p.busyTime) < shortest {
+		return p.busy
+	}
 	now, err := cpu.Times(true)
 	if err != nil {
 		return 0
 	}
-	busiest, _ := shares(p.busyAt, now)
-	p.busyAt = now
-	return busiest
+	p.busy, _ = shares(p.busyAt, now)
+	p.busyAt, p.busyTime = now, at
+	return p.busy
 }
 
 // Throttled returns the share of the time in which a quota of the control group kept this process
-// from running, since the call before.
-func (p *Probe) Throttled() float64 { return p.throttle.since() }
+// from running, since the call before. Asked again at once it tells the same.
+func (p *Probe) Throttled() float64 { return p.throttle.since(p.now()) }
 
-// Read returns the measurements since the call before.
+// Read returns the measurements since the call before. Rates are missing when that was too short a while
+// ago, and are over all of the time at the next call.
 func (p *Probe) Read() []Reading {
 	var out []Reading
 	add := func(name, category, unit string, v float64) {
 		out = append(out, Reading{name, category, unit, v})
 	}
+	if m, err := mem.VirtualMemory(); err == nil {
+		add("host_memory_used", "system", "By", float64(m.Used))
+	}
+	add("worker_goroutines", "agent", "", float64(runtime.NumGoroutine()))
+	if p.self != nil {
+		if m, err := p.self.MemoryInfo(); err == nil {
+			add("worker_memory", "agent", "By", float64(m.RSS))
+		}
+	}
+	if at := p.now(); at.Sub(p.readTime) >= shortest {
+		p.rates(add, at.Sub(p.readTime).Seconds())
+		p.readTime = at
+	}
+	return out
+}
+
+// rates adds what can be told only over a time, which is passed in seconds.
+func (p *Probe) rates(add func(name, category, unit string, v float64), passed float64) {
 	if now, err := cpu.Times(true); err == nil {
 		busiest, mean := shares(p.totalAt, now)
 		p.totalAt = now
 		add("host_cpu", "system", "ratio", mean)
 		add("host_cpu_busiest", "system", "ratio", busiest)
 	}
-	if m, err := mem.VirtualMemory(); err == nil {
-		add("host_memory_used", "system", "By", float64(m.Used))
-	}
 	if all, err := net.IOCounters(false); err == nil && len(all) == 1 {
-		now := time.Now()
-		if d := now.Sub(p.netAt).Seconds(); d > 0 {
-			add("host_network_in", "system", "By/s", float64(all[0].BytesRecv-p.net.BytesRecv)/d)
-			add("host_network_out", "system", "By/s", float64(all[0].BytesSent-p.net.BytesSent)/d)
+		// Counters that went back are those of other interfaces.
+		if in, out := all[0].BytesRecv, all[0].BytesSent; in >= p.net.BytesRecv && out >= p.net.BytesSent {
+			add("host_network_in", "system", "By/s", float64(in-p.net.BytesRecv)/passed)
+			add("host_network_out", "system", "By/s", float64(out-p.net.BytesSent)/passed)
 		}
-		p.net, p.netAt = all[0], now
+		p.net = all[0]
 	}
-	p.process(add)
-	return out
-}
-
-func (p *Probe) process(add func(name, category, unit string, v float64)) {
-	add("worker_goroutines", "agent", "", float64(runtime.NumGoroutine()))
 	if p.self == nil {
 		return
 	}
-	if m, err := p.self.MemoryInfo(); err == nil {
-		add("worker_memory", "agent", "By", float64(m.RSS))
-	}
 	if t, err := p.self.Times(); err == nil {
-		now := time.Now()
-		if d := now.Sub(p.selfAt).Seconds(); d > 0 {
-			add("worker_cpu", "agent", "ratio", (t.User+t.System-p.selfCPU)/d)
-		}
-		p.selfCPU, p.selfAt = t.User+t.System, now
+		add("worker_cpu", "agent", "ratio", max(0, t.User+t.System-p.selfCPU)/passed)
+		p.selfCPU = t.User + t.System
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
 )
@@ -30,11 +31,15 @@ func TestThrottledMicros(t *testing.T) {
 // TestReadings proves on the real machine that what is read lies where it can lie.
 func TestReadings(t *testing.T) {
 	p := New()
+	clock := time.Now()
+	p.now = func() time.Time { return clock }
+	p.readTime, p.busyTime = clock, clock
 	x := 0.0
 	for i := range 50_000_000 {
 		x += float64(i)
 	}
 	_ = x
+	clock = clock.Add(time.Second)
 	seen := map[string]bool{}
 	for _, r := range p.Read() {
 		seen[r.Name] = true
@@ -46,5 +51,47 @@ func TestReadings(t *testing.T) {
 		if !seen[want] {
 			t.Errorf("%s is missing", want)
 		}
+	}
+}
+
+// TestRatesNeedTime: what is asked for again at once has no rate, which would be one of a tick over
+// microseconds; the next one is over all of the time since the last.
+func TestRatesNeedTime(t *testing.T) {
+	p := New()
+	clock := time.Now()
+	p.now = func() time.Time { return clock }
+	read := func(passed time.Duration) map[string]float64 {
+		clock = clock.Add(passed)
+		out := map[string]float64{}
+		for _, r := range p.Read() {
+			out[r.Name] = r.Value
+		}
+		return out
+	}
+	rates := []string{"host_cpu", "host_cpu_busiest", "worker_cpu", "host_network_in"}
+	first := read(20 * time.Second)
+	for _, name := range rates {
+		if _, told := first[name]; !told {
+			t.Errorf("%s is missing after 20 s", name)
+		}
+	}
+	busiest, cpu := p.BusiestCore(), p.selfCPU
+	for range 20 {
+		again := read(time.Microsecond)
+		for _, name := range rates {
+			if v, told := again[name]; told {
+				t.Errorf("%s = %v after a microsecond", name, v)
+			}
+		}
+		if _, told := again["host_memory_used"]; !told {
+			t.Error("the memory is no rate and is missing")
+		}
+		if now := p.BusiestCore(); now != busiest {
+			t.Errorf("busiest processor %v, and %v at once after", busiest, now)
+		}
+	}
+	p.selfCPU = cpu - 5 // it has worked for 5 s of the 10
+	if got := read(10 * time.Second)["worker_cpu"]; got < 0.49 || got > 0.7 {
+		t.Errorf("worker_cpu %v, want about 0.5: over all of the time", got)
 	}
 }

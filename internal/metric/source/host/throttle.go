@@ -12,19 +12,23 @@ import (
 type throttle struct {
 	micros uint64
 	at     time.Time
+	share  float64 // what was told last
 }
 
-// since returns the share of the time since the call before that was throttled.
-func (t *throttle) since() float64 {
-	micros, ok := throttledMicros("/sys/fs/cgroup/cpu.stat")
-	now := time.Now()
-	before := *t
-	t.micros, t.at = micros, now
-	passed := now.Sub(before.at).Microseconds()
-	if !ok || before.at.IsZero() || passed <= 0 || micros < before.micros {
-		return 0
+// since returns the share of the time since the call before that was throttled; the same again when that
+// was too short a while ago.
+func (t *throttle) since(now time.Time) float64 {
+	passed := now.Sub(t.at)
+	if !t.at.IsZero() && passed < shortest {
+		return t.share
 	}
-	return min(float64(micros-before.micros)/float64(passed), 1)
+	micros, ok := throttledMicros("/sys/fs/cgroup/cpu.stat")
+	before := *t
+	*t = throttle{micros: micros, at: now}
+	if ok && !before.at.IsZero() && micros >= before.micros {
+		t.share = min(float64(micros-before.micros)/float64(passed.Microseconds()), 1)
+	}
+	return t.share
 }
 
 // throttledMicros reads throttled_usec of a cpu.stat file of control groups version 2.
