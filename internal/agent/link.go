@@ -110,43 +110,23 @@ func (l *link) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	})
-	backoff := backoffLeast
-	var lost time.Time // when the last session ended; zero: there was none
+	pause := pauses{backoff: backoffLeast}
 	for {
 		began, welcomes := time.Now(), l.welcomes.Load()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
+		welcomed := l.welcomes.Load() != welcomes
 		// What is refused after the welcome is one message, and no reason to lose the rest.
-		if permanent := fatalStatus(err); permanent != nil && l.welcomes.Load() == welcomes {
+		if permanent := fatalStatus(err); permanent != nil && !welcomed {
 			return permanent
 		}
-		if l.welcomes.Load() != welcomes {
-			lost = time.Now()
-		}
-		if time.Since(began) > backoffMost {
-			backoff = backoffLeast
-		}
-		most := backoffMost
-		if time.Since(lost) < eager {
-			most = backoffEager
-		}
-		if status.Code(err) == codes.FailedPrecondition {
-			most = min(most, backoffRefused)
-		}
-		backoff = min(backoff, most)
 		address := l.dial.address()
-		news := l.dial.note(err, l.welcomes.Load() != welcomes)
-		var move *moveError
-		if errors.As(err, &move) {
+		wait := pause.after(err, time.Since(began), welcomed, l.dial.note(err, welcomed))
+		if move := (*moveError)(nil); errors.As(err, &move) {
 			l.log.Info("going over to the leader", "address", address, "leader_address", move.leader)
-			backoff = backoffLeast
 			continue
-		}
-		wait := backoff
-		if news {
-			wait = 0
 		}
 		l.log.Warn("session ended", "address", address, "retry_in", wait, "error", err)
 		select {
@@ -154,10 +134,36 @@ func (l *link) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if wait > 0 {
-			backoff = min(2*backoff, most)
-		}
 	}
+}
+
+// pauses are those between attempts to attach. They grow, but not by much while a leader is being elected.
+type pauses struct {
+	backoff time.Duration
+	lost    time.Time // when the last session ended; zero: there was none
+}
+
+// after returns how long to wait after an attempt that took a while: not at all when it was news.
+func (p *pauses) after(err error, took time.Duration, welcomed, news bool) time.Duration {
+	if welcomed {
+		p.lost = time.Now()
+	}
+	if took > backoffMost {
+		p.backoff = backoffLeast
+	}
+	most := backoffMost
+	if time.Since(p.lost) < eager {
+		most = backoffEager
+	}
+	if status.Code(err) == codes.FailedPrecondition {
+		most = min(most, backoffRefused)
+	}
+	wait := min(p.backoff, most)
+	if news {
+		return 0
+	}
+	p.backoff = min(2*wait, most)
+	return wait
 }
 
 // session runs one stream to its end.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -161,12 +162,7 @@ func (c *cluster) leads(nodes []*node, before ...string) string {
 			}
 			name = l.GetName()
 		}
-		for _, b := range before {
-			if name == b {
-				return false
-			}
-		}
-		return true
+		return !slices.Contains(before, name)
 	})
 	return name
 }
