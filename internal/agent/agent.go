@@ -70,12 +70,14 @@ type Agent struct {
 	failed  chan error    // capacity 1: why the agent cannot go on
 	leases  lease
 	granted int64 // reading of the clock when a lease was granted last
+	since   int64 // from when on leases are of the run that is wanted
 	counts  counts
 }
 
 // lease is what the last answered heartbeat granted, and what it told of the leader's clock.
 type lease struct {
 	until  int64 // on Options.Clock; 0: nothing granted
+	sent   int64 // when the heartbeat was sent that is answered
 	epoch  int64 // of the leader
 	leader run.Offset
 	known  bool // leader is an estimate
@@ -161,7 +163,7 @@ func (a *Agent) work(ctx context.Context) error {
 		a.mu.Lock()
 		wanted := a.wanted
 		a.mu.Unlock()
-		if a.current != nil && a.current.run != wanted.Run {
+		if a.current != nil && (a.current.run != wanted.Run || a.current.incarnation != a.link.Incarnation()) {
 			a.current.close()
 			a.mu.Lock()
 			a.current = nil
@@ -205,6 +207,9 @@ func (a *Agent) assigned(next wire.Assignment) {
 		a.mu.Unlock()
 		return // overtaken
 	}
+	if wanted.Run != a.wanted.Run {
+		a.forgetLease()
+	}
 	a.wanted = wanted
 	leased := a.leases.until > a.opts.Clock()
 	current := a.current
@@ -215,6 +220,24 @@ func (a *Agent) assigned(next wire.Assignment) {
 	if wanted.Run != "" && !leased {
 		a.link.Beat() // without a lease nothing may start: not a second may pass before it is asked for
 	}
+	select {
+	case a.change <- struct{}{}:
+	default:
+	}
+}
+
+// forgetLease drops what was granted for another run, or for an earlier life: a lease is of one run, and no longer
+// than what that run's scenario allows. mu is held.
+func (a *Agent) forgetLease() {
+	a.leases.until, a.granted, a.since = 0, 0, a.opts.Clock()
+}
+
+// reborn implements receiver: what an earlier life of this worker was told is over.
+func (a *Agent) reborn() {
+	a.mu.Lock()
+	a.wanted = wire.Assignment{}
+	a.forgetLease()
+	a.mu.Unlock()
 	select {
 	case a.change <- struct{}{}:
 	default:
@@ -234,6 +257,9 @@ func (a *Agent) tasked(t wire.Task) {
 // leased implements receiver.
 func (a *Agent) leased(l lease) {
 	a.mu.Lock()
+	if l.sent < a.since {
+		l.until = 0 // it was granted for what was wanted before
+	}
 	if l.until > 0 {
 		a.granted = a.opts.Clock()
 	}

@@ -84,3 +84,36 @@ func TestSavedValuesAreBounded(t *testing.T) {
 		t.Errorf("one byte too much: %v", err)
 	}
 }
+
+// TestLeaseIsOfOneRun: what was granted for one run, by the grace of its scenario, is no lease for the next one.
+func TestLeaseIsOfOneRun(t *testing.T) {
+	now := int64(1000)
+	a, err := New(Options{
+		Name: "w", Addresses: []string{"127.0.0.1:1"}, DataDir: t.TempDir(),
+		Clock: func() int64 { return now }, Logger: hclog.NewNullLogger(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a.assigned(wire.Assignment{Run: "long", Revision: 1})
+	a.leased(lease{sent: now, until: now + int64(time.Minute), known: true})
+	if a.leases.until == 0 {
+		t.Fatal("the lease of the run is not in force")
+	}
+	before := now
+	now += int64(5 * time.Second)
+	a.assigned(wire.Assignment{Run: "short", Revision: 1})
+	a.leased(lease{sent: before, until: before + int64(time.Minute), known: true}) // the answer was on its way
+	if a.leases.until != 0 {
+		t.Errorf("the next run has a lease until %d of the one before", a.leases.until)
+	}
+	a.leased(lease{sent: now, until: now + int64(2*time.Second), known: true})
+	if got, want := a.leases.until, now+int64(2*time.Second); got != want {
+		t.Errorf("the lease is until %d, want %d", got, want)
+	}
+}

@@ -11,9 +11,8 @@ import (
 )
 
 // alone is what a worker does without a leader about criteria that abort: it applies them to its own samples,
-// so that a target that breaks is not loaded on for as long as leases last. Only criteria that mean the same
-// for a part of the load are applied: shares of errors, and statistics of times. A rate or a number of a part
-// says nothing of the whole.
+// so that a target that breaks is not loaded on for as long as leases last. Only criteria are applied that a part
+// of the load can breach for the whole; see judge.Partial.
 type alone struct {
 	judge  *judge.Judge
 	breach *judge.Breach // the newest
@@ -29,28 +28,11 @@ const (
 
 // newAlone returns nil for a plan in which nothing aborts that a worker could judge.
 func newAlone(plan *scenario.Plan) *alone {
-	own := *plan
-	own.Criteria = nil
-	for _, c := range plan.Criteria {
-		if c.OnBreach == "abort" && partial(c.Check.Left) && (c.Check.Over == nil || partial(*c.Check.Over)) {
-			own.Criteria = append(own.Criteria, c)
-		}
-	}
-	if len(own.Criteria) == 0 {
+	own := judge.Partial(plan)
+	if own == nil {
 		return nil
 	}
-	return &alone{judge: judge.New(&own)}
-}
-
-// partial reports whether a statistic means the same for a part of the load as for the whole.
-func partial(s scenario.Selection) bool {
-	switch s.Stat {
-	case scenario.StatErrorRatio:
-		return true
-	case scenario.StatMean, scenario.StatMin, scenario.StatMax, scenario.StatStddev, scenario.StatQuantile:
-		return s.Metric != scenario.MetricInFlight
-	}
-	return false
+	return &alone{judge: judge.New(own)}
 }
 
 // observe takes a second that was sealed. Whose the arrivals are for which there was no permit only the whole

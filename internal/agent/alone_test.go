@@ -28,7 +28,7 @@ criteria:
   - {name: errors, check: "error_ratio(requests) < 10%", window: 1s, on_breach: abort}
 `
 
-// TestAloneJudgesWhatAPartCanTell: a share of errors is the same for a part of the load, a rate is not.
+// TestAloneJudgesWhatAPartCanTell: a share of errors is the same for a part of the load, a rate that is too low is not.
 func TestAloneJudgesWhatAPartCanTell(t *testing.T) {
 	load := func(text string) *scenario.Plan {
 		plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(text)}}, "s.yaml", scenario.Options{})

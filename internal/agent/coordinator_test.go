@@ -290,3 +290,5 @@ func (s *attached) breakOff(err error) {
 }
 
 func (e *ear) runTime(int64) (string, time.Duration, bool) { return "", 0, false }
+
+func (e *ear) reborn() {}

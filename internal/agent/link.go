@@ -26,6 +26,8 @@ type receiver interface {
 	tasked(t wire.Task)
 	leased(l lease)
 	drained(reason string)
+	// reborn is called when a coordinator has made another life of this process; see fleet.Fleet.Retire.
+	reborn()
 	// runTime returns the run whose load has begun here, and its run time at a reading of the clock.
 	runTime(reading int64) (run string, at time.Duration, ok bool)
 }
@@ -297,6 +299,9 @@ func (l *link) welcomed(w *pb.Welcome, relay string) (*session, error) {
 	}
 	if l.known.cluster != w.GetClusterId() {
 		l.known.epoch = 0 // epochs are compared within one cluster only
+	}
+	if was := l.known.incarnation; was != 0 && was != w.GetIncarnation() {
+		defer l.to.reborn() // before anything is received
 	}
 	l.known = known{
 		incarnation: w.GetIncarnation(), cluster: w.GetClusterId(),

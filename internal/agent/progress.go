@@ -22,7 +22,7 @@ func (w *work) report() {
 // reportLocked posts the status if it says something new. How many operations are in flight is news
 // only when a phase's schedule has ended.
 func (w *work) reportLocked() {
-	s := wire.Status{Run: w.run, Revision: w.wanted.Revision, State: w.state, Error: w.failure, T0: w.wanted.T0, Changes: len(w.wanted.History), HandOver: w.handOverTo, Heard: w.heard, Stop: w.wanted.Stop, Permits: maps.Clone(w.wanted.Permits)}
+	s := wire.Status{Run: w.run, Revision: w.wanted.Revision, State: w.state, Error: w.failure, T0: w.wanted.T0, Changes: len(w.wanted.History), HandOver: w.handOverTo, Heard: w.heard, Granted: w.wanted.Granted(), Stop: w.wanted.Stop, Permits: maps.Clone(w.wanted.Permits)}
 	if w.engine != nil {
 		status := w.engine.Status()
 		s.Skew = status.Skew

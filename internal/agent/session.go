@@ -307,7 +307,7 @@ func (s *session) replied(r *pb.HeartbeatReply, now int64) {
 	if !ok || !known {
 		return
 	}
-	l := lease{epoch: s.epoch, leader: offset, known: true}
+	l := lease{epoch: s.epoch, leader: offset, known: true, sent: sent}
 	if granted := r.GetLease().AsDuration(); granted > 0 {
 		l.until = sent + int64(granted)
 	}

@@ -20,12 +20,13 @@ import (
 // work is the execution of one run on this worker: it prepares the engine, starts it at T0, seals a
 // batch per second, and closes the books.
 type work struct {
-	agent *Agent
-	run   string
-	log   hclog.Logger
-	life  context.Context    // of everything here; kept because tasks arrive from another goroutine
-	end   context.CancelFunc // of life, at once
-	wg    sync.WaitGroup
+	agent       *Agent
+	run         string
+	incarnation int64 // of the life that it is of
+	log         hclog.Logger
+	life        context.Context    // of everything here; kept because tasks arrive from another goroutine
+	end         context.CancelFunc // of life, at once
+	wg          sync.WaitGroup
 
 	mu         sync.Mutex
 	wanted     wire.Assignment
@@ -54,7 +55,7 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 	workCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	loadCtx, stopLoad := context.WithCancel(workCtx)
 	w := &work{
-		agent: a, run: wanted.Run, log: a.log.With("run_id", wanted.Run), life: workCtx, end: cancel, stopLoad: stopLoad,
+		agent: a, run: wanted.Run, incarnation: a.link.Incarnation(), log: a.log.With("run_id", wanted.Run), life: workCtx, end: cancel, stopLoad: stopLoad,
 		wanted: wanted, state: wire.WorkerPreparing, tasks: map[string]bool{}, ready: make(chan struct{}),
 		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
 	}

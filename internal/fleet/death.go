@@ -114,10 +114,11 @@ func (f *Fleet) interred(d *pb.ReportDeathRequest, s *session) (Worker, bool) {
 }
 
 // lives reports whether the record is of the life that d names. Of a worker that has not attached in this
-// term only name and incarnation are known; an incarnation belongs to one process.
+// term only what the record holds is known; an incarnation belongs to one process.
 func (m *member) lives(d *pb.ReportDeathRequest) bool {
 	if m.info.Incarnation != d.GetIncarnation() {
 		return false
 	}
-	return m.info.Instance == "" || (m.info.Instance == d.GetInstanceId() && m.info.Nonce == d.GetProcessNonce())
+	same := func(known, told string) bool { return known == "" || known == told }
+	return same(m.info.Instance, d.GetInstanceId()) && same(m.info.Nonce, d.GetProcessNonce())
 }

@@ -133,8 +133,8 @@ func TestObituaryFreesTheName(t *testing.T) {
 // record alone.
 func TestObituaryAfterATakeOver(t *testing.T) {
 	b := newBench(t)
-	b.fleet.Adopt(run.Member{Worker: "w1", Incarnation: 42}, "", "r1", 0)
 	h := helloOf("w1")
+	b.fleet.Adopt(run.Member{Worker: "w1", Incarnation: 42}, h.GetInstanceId(), "r1", 0)
 	if err := b.report(deathOf(h, 41)); status.Code(err) != codes.NotFound {
 		t.Errorf("obituary of an earlier life: %v", err)
 	}

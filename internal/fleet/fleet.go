@@ -115,7 +115,7 @@ func (f *Fleet) Reserve(runID string, match map[string]string, least int) (taken
 	var free []*member
 	busy := map[string][]string{}
 	for _, m := range f.members {
-		if m.session == nil || m.dead || m.info.Draining || !m.info.Matches(match) {
+		if m.session == nil || m.retired || m.dead || m.info.Draining || !m.info.Matches(match) {
 			continue
 		}
 		if m.info.Run != "" {
@@ -224,6 +224,17 @@ func (f *Fleet) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 		m.assignment, m.lease = &a, lease
 		if m.session != nil {
 			m.session.box.assign(a)
+		}
+	})
+}
+
+// Retire ends a life of a worker whose process goes on: it was given up, and has told all that it did. It attaches
+// again, as a new life that may have a part in any run.
+func (f *Fleet) Retire(who run.Member) {
+	f.living(who, func(m *member) {
+		m.info.Run, m.lease, m.assignment, m.retired = "", 0, nil, true
+		if m.session != nil {
+			m.session.end(errRenewed)
 		}
 	})
 }
@@ -351,7 +362,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	if m.info.Incarnation != 0 && m.info.Incarnation != incarnation {
 		// Another life of the worker: what the earlier one owned may have moved to others already, and
 		// must not be executed a second time.
-		m.assignment, m.lease, m.info.Draining, m.info.Run = nil, 0, false, ""
+		m.assignment, m.lease, m.info.Draining, m.info.Run, m.retired = nil, 0, false, "", false
 	}
 	m.session, m.lastHeard, m.clock, m.dead = s, f.opts.Clock(), offsets{}, false
 	m.info = Worker{
@@ -366,7 +377,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 
 // incarnation returns the number of the worker's present life.
 func (f *Fleet) incarnation(ctx context.Context, hello wire.Hello) (int64, error) {
-	if hello.Incarnation != 0 && hello.Cluster == f.opts.Cluster {
+	if hello.Incarnation != 0 && hello.Cluster == f.opts.Cluster && !f.retired(hello) {
 		return hello.Incarnation, nil // the same process: handed out by this leader or one before it
 	}
 	n, err := f.opts.Incarnation(ctx)
@@ -378,6 +389,14 @@ func (f *Fleet) incarnation(ctx context.Context, hello wire.Hello) (int64, error
 
 // holderAlive is how long after its last word a worker still holds its name against another one.
 const holderAlive = 10 * time.Second
+
+// retired reports whether the life that a worker introduces itself as has been ended here.
+func (f *Fleet) retired(hello wire.Hello) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.members[hello.Name]
+	return ok && m.retired && m.info.Incarnation == hello.Incarnation
+}
 
 // leaseMargin is how long after its lease a worker that is silent may still be starting something.
 const leaseMargin = time.Second

@@ -109,6 +109,7 @@ type member struct {
 	lease      time.Duration // granted with each heartbeat reply; 0: none
 	lastHeard  int64         // monotonic
 	clock      offsets
+	retired    bool // this life has been ended, its process goes on
 	dead       bool // its death was reported: this life does nothing any more
 }
 

@@ -54,6 +54,7 @@ type Engine struct {
 	blocked      bool          // the lease was over at the last pass
 	resumed      time.Duration // run time at which the engine was last kept from starting anything
 	covered      time.Duration
+	reached      time.Duration // when the last arrival that was started or given up was due: a pass may be beyond covered
 	skew         time.Duration
 	paced        time.Duration   // run time at which pacing ended; never: it goes on
 	turn         int             // of the lanes
@@ -103,7 +104,7 @@ func (e *Engine) Apply(s State) (executed time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.applied && s.Revision <= e.revision {
-		return e.covered
+		return max(e.covered, e.reached)
 	}
 	moved := !e.applied || !slices.Equal(e.ranges, s.Ranges) || !slices.Equal(e.history, s.History)
 	e.applied, e.revision = true, s.Revision
@@ -117,7 +118,7 @@ func (e *Engine) Apply(s State) (executed time.Duration) {
 		p.permits = e.permits(p.plan, s.Permits)
 	}
 	e.waiter.Wake()
-	return e.covered
+	return max(e.covered, e.reached)
 }
 
 // configure passes the history and the ranges on to the phases that are not over.

@@ -74,6 +74,7 @@ func (o *openLoad) pass(e *Engine, now time.Duration) time.Duration {
 			return now
 		}
 		o.stream.Next()
+		e.reached = max(e.reached, due)
 		o.fire(e, a, due, now)
 		o.previous = a.Index()
 	}

@@ -2,8 +2,10 @@ package run
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -30,6 +32,34 @@ type Range struct {
 	To    int           `json:"to"`
 	Since time.Duration `json:"since"`
 	Until time.Duration `json:"until,omitempty"`
+}
+
+// MarshalJSON writes a range as [from, to], [from, to, since] or [from, to, since, until]: a map of a large fleet
+// has thousands of them, and the record that holds it is written with every commit.
+func (r Range) MarshalJSON() ([]byte, error) {
+	b := strconv.AppendInt([]byte{'['}, int64(r.From), 10)
+	b = strconv.AppendInt(append(b, ','), int64(r.To), 10)
+	if r.Since != 0 || r.Until != 0 {
+		b = strconv.AppendInt(append(b, ','), int64(r.Since), 10)
+	}
+	if r.Until != 0 {
+		b = strconv.AppendInt(append(b, ','), int64(r.Until), 10)
+	}
+	return append(b, ']'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Range) UnmarshalJSON(data []byte) error {
+	var n []int64
+	if err := json.Unmarshal(data, &n); err != nil {
+		return fmt.Errorf("range of shards: %w", err)
+	}
+	if len(n) < 2 || len(n) > 4 {
+		return fmt.Errorf("range of shards: %d numbers, want 2 to 4", len(n))
+	}
+	n = append(n, 0, 0)
+	*r = Range{From: int(n[0]), To: int(n[1]), Since: time.Duration(n[2]), Until: time.Duration(n[3])}
+	return nil
 }
 
 // Current reports whether the range is owned without an end.

@@ -26,6 +26,7 @@ type hand struct {
 	recruit  bool           // it prepares to join, and owns nothing yet
 	leaving  bool           // it is to hand over what it owns
 	stopped  bool           // it was told to stop, having handed that over
+	retired  bool           // it was given up, has told all, and may begin another life
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
 

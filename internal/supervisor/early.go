@@ -41,10 +41,14 @@ func (r *runner) checkAborts() {
 // judgeEarly judges the seconds that what has arrived makes whole.
 func (r *runner) judgeEarly(fresh *metric.Segment) {
 	if r.rebuilding != nil {
+		r.judgeMeanwhile(fresh)
 		r.rebuilding.arrived = append(r.rebuilding.arrived, fresh)
 		return
 	}
-	e := r.early
+	r.judgeBy(r.early, fresh)
+}
+
+func (r *runner) judgeBy(e *early, fresh *metric.Segment) {
 	e.judge.SetSchedule(r.run.History, r.stoppedAt())
 	for _, s := range e.closer.Commit(fresh, r.owners()) {
 		s.Charge(charging(r.plan))

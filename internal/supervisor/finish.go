@@ -72,7 +72,10 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 		j.Observe(*s)
 		return b.fold.Add(s)
 	})
-	b.missing = a.missing()
+	var excess int64
+	if b.missing, excess = a.missing(); excess > 0 {
+		in.Gaps, in.Completeness = append(in.Gaps, fmt.Sprintf("%d arrivals were executed that the schedule does not have: a part of it was executed twice", excess)), 0
+	}
 	for _, p := range a.plan.Phases {
 		if !p.Warmup {
 			in.WorkerLost += b.missing[p.Name].WorkerLost

@@ -19,6 +19,9 @@ type handing struct {
 	settled bool // the map says what became of it, as soon as that is recorded
 }
 
+// handPending is how long a hand-over may wait for its record and its givers, beyond the silence of one.
+const handPending = 30 * time.Second
+
 // handSettled is how long after its end a giver may still be starting what was due before.
 const handSettled = 200 * time.Millisecond
 
@@ -90,11 +93,21 @@ func (r *runner) checkHandOver() {
 	}
 }
 
-// resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one.
+// resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one, and
+// nobody has been given anything of it. Takers are given theirs all at once, so that one of them who says that
+// it has his proves that it was completed; and nobody who may still be a giver is awaited for longer than it may
+// be silent.
 func (r *runner) resumeHanding() {
-	if last := r.lastHandOver(); last > 0 {
-		r.handings = r.givers(r.run.Shards, last)
+	last := r.lastHandOver()
+	if last == 0 || last < r.now()-r.patience()-handPending {
+		return
 	}
+	for _, h := range r.executing() {
+		if h.here && h.status.Granted >= last {
+			return
+		}
+	}
+	r.handings = r.givers(r.run.Shards, last)
 }
 
 // lastHandOver is the run time of the newest hand-over; 0: there was none lately.

@@ -303,3 +303,48 @@ func TestOrphanedDebts(t *testing.T) {
 		<-done
 	})
 }
+
+// TestAbortsAfterATakeOver: a worker that is missing does not keep what breaks from ending the run.
+func TestAbortsAfterATakeOver(t *testing.T) {
+	text := strings.Replace(strings.Replace(shop, "grace: 2s", "grace: 20s", 1), "for: 10s", "for: 60s", 1)
+	bubble(t, text+"\ncriteria:\n  - {name: not too much, check: \"rate(requests) < 150/s\", window: 2s, on_breach: abort}\n", func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 10*time.Second)
+		b.die(false)
+		r.succeed(2, 300*time.Millisecond)
+		at := r.must("r1", run.Event{Kind: run.ScaleRequested, ID: "s", Factor: 4}).History[0].At
+		rec, _ := r.ended2("r1")
+		if rec.Stop.Kind != run.StopCriterion || rec.Stop.At > at+9*time.Second {
+			t.Errorf("stopped by %s at %v, the load broke the limit from %v on", rec.Stop.Kind, rec.Stop.At, at)
+		}
+	})
+}
+
+// TestOldHandOverStaysDone: what was handed over long before is its taker's, whoever is missing after a take-over.
+func TestOldHandOverStaysDone(t *testing.T) {
+	text := strings.Replace(strings.Replace(shop, "grace: 2s", "grace: 20s", 1), "for: 10s", "for: 60s", 1)
+	for _, at := range []time.Duration{6 * time.Second, 30 * time.Second} {
+		bubble(t, text, func(r *rig) {
+			a := r.fleet.join("a", 10)
+			r.create("r1", 0)
+			r.load("r1", 3*time.Second)
+			r.fleet.join("b", 11)
+			r.load("r1", at)
+			a.mu.Lock()
+			a.away, a.heard = true, r.fleet.clock()
+			a.mu.Unlock()
+			r.succeed(2, 300*time.Millisecond)
+			time.Sleep(8 * time.Second)
+			a.mu.Lock()
+			a.away, a.heard = false, 0
+			a.mu.Unlock()
+			a.attach()
+			rec, d := r.ended2("r1")
+			if rec.Verdict.Result != run.Pass || d.Load.Sent != 6000 || d.Load.Unknown > 0 {
+				t.Errorf("%+v, load %+v", rec.Verdict, d.Load)
+			}
+		})
+	}
+}

@@ -58,8 +58,14 @@ func (h *hand) recall(runID string, l result.Life) {
 // lives is the record of the crew.
 func (r *runner) lives() []result.Life {
 	lives := make([]result.Life, 0, len(r.former)+len(r.crew))
+	owed := make(map[run.Member]bool, len(r.run.Owed))
+	for _, m := range r.run.Owed {
+		owed[m] = true
+	}
 	for _, h := range r.everybody() {
-		lives = append(lives, h.life())
+		if owed[h.member] { // whoever never had a part is nobody's business
+			lives = append(lives, h.life())
+		}
 	}
 	return lives
 }

@@ -73,9 +73,10 @@ func (r *runner) account() account {
 
 // missing derives, by phase, the arrivals that no batch tells of, and when they were due. The schedule is a
 // function of the plan and the history alone, so that what a lost worker would have fired is counted and not
-// guessed. Of the closed model nothing can be derived: an iteration is planned when it starts.
-func (a account) missing() map[string]report.Missing {
-	out := map[string]report.Missing{}
+// guessed. Of the closed model nothing can be derived: an iteration is planned when it starts. Excess is how many
+// arrivals the batches tell of that the schedule does not have: two workers have executed the same part of it.
+func (a account) missing() (out map[string]report.Missing, excess int64) {
+	out = map[string]report.Missing{}
 	timeline := run.NewTimeline(a.history)
 	starts := schedule.Starts(a.plan.Phases, timeline)
 	for i := range a.plan.Phases {
@@ -104,13 +105,14 @@ func (a account) missing() map[string]report.Missing {
 					all = w.count()
 				}
 			}
+			excess += max(0, told-all)
 			unknown = unknown.only(max(0, all-told-lost.total()), w.last())
 		}
 		if m := missingOf(unknown, lost); len(m.Seconds) > 0 {
 			out[p.Name] = m
 		}
 	}
-	return out
+	return out, excess
 }
 
 // stretches divides what a loss left open, in run time: where its owner may have fired, and where

@@ -63,6 +63,8 @@ type Fleet interface {
 	// Worker returns what is known of a worker now.
 	Worker(name string) (fleet.Worker, bool)
 	Assign(to run.Member, a wire.Assignment, lease time.Duration)
+	// Retire ends a life of a worker that was given up, so that its process begins another one.
+	Retire(who run.Member)
 	// Dismiss frees one worker of its run.
 	Dismiss(who run.Member)
 	Ack(name string, marks []wire.Mark)

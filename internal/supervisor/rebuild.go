@@ -21,6 +21,7 @@ type rebuilding struct {
 	committed []*metric.Segment // in this term
 	arrived   []*metric.Segment // for the early judgement
 	read      *rebuilt          // what the reading has brought; nil: it goes on
+	stopgap   *early            // what aborts meanwhile; nil: nothing yet
 }
 
 // rebuilt is what the reading has brought.
@@ -47,7 +48,10 @@ func (r *runner) rebuild() {
 			case <-time.After(retryAfter):
 			}
 		}
-		r.mail.post(func() { r.rebuilding.read = &b })
+		r.mail.post(func() {
+			r.rebuilding.read = &b
+			r.view.restore(b.counts) // what was counted does not depend on who is away
+		})
 		return nil
 	})
 }
@@ -108,6 +112,29 @@ func (r *runner) incomplete() bool {
 	})
 }
 
+// stopgapAfter is how long after a take-over nothing aborts at most.
+const stopgapAfter = 5 * time.Second
+
+// judgeMeanwhile judges for the sake of aborts what has arrived since a take-over that takes its time: from
+// scratch, and only by what a part of the samples can breach for all.
+func (r *runner) judgeMeanwhile(fresh *metric.Segment) {
+	b := r.rebuilding
+	if time.Duration(r.m.opts.Clock()-r.launched) < stopgapAfter {
+		return
+	}
+	if b.stopgap == nil {
+		own := judge.Partial(r.plan)
+		if own == nil {
+			return
+		}
+		from, _ := fresh.Span()
+		b.stopgap = newEarly(own, r.id, from)
+	}
+	mine := metric.NewSegment(r.id)
+	mine.Merge(fresh)
+	r.judgeBy(b.stopgap, mine)
+}
+
 // takeRebuilt goes on judging, with what was committed meanwhile.
 func (r *runner) takeRebuilt(b rebuilt) {
 	waited := r.rebuilding
@@ -115,7 +142,6 @@ func (r *runner) takeRebuilt(b rebuilt) {
 	if b.err != nil {
 		r.log.Error("committed samples not read, the live judgement is without them", "error", b.err)
 	}
-	r.view.restore(b.counts)
 	r.judge = b.judge
 	maps.Copy(b.rest.Parts, r.inherited)
 	// All at once: what one worker delivered late belongs to the seconds that others delivered before.

@@ -24,12 +24,32 @@ func (r *runner) seek() {
 		return
 	}
 	r.sought = now
+	r.retire()
 	if r.m.queue.wants(r.plan.Workers.Match) || len(r.secrets()) < len(r.plan.Secrets) { // a leader without them can prepare nobody
 		return
 	}
 	taken, _ := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, 1)
 	for _, w := range taken {
+		if no, tried := r.unfit[run.Member{Worker: w.Name, Incarnation: w.Incarnation}]; tried && now < no.until {
+			r.m.fleet.Dismiss(run.Member{Worker: w.Name, Incarnation: w.Incarnation})
+			continue
+		}
 		r.enrol(w)
+	}
+}
+
+// retire lets workers that were given up begin anew: they were cut off for longer than their lease, and have
+// told by now all that they did.
+func (r *runner) retire() {
+	for _, h := range r.crew {
+		if h.lost == nil || h.retired || h.gone || !r.through(h) || r.ledger.Committed(sourceOf(h.member)) < h.final.LastSeq {
+			continue
+		}
+		if _, alive := r.alive(h.member); alive {
+			h.retired = true
+			r.log.Info("worker is back", "worker_id", h.worker.Name)
+			r.m.fleet.Retire(h.member)
+		}
 	}
 }
 
@@ -41,7 +61,9 @@ func (r *runner) enrol(w fleet.Worker) {
 			r.m.fleet.Dismiss(member) // its earlier life is to be given up first
 			return
 		}
-		r.former = append(r.former, before)
+		if !before.recruit {
+			r.former = append(r.former, before)
+		}
 	}
 	h := &hand{worker: w, member: member, joined: r.now(), here: true, recruit: true}
 	r.crew[w.Name] = h
@@ -56,12 +78,33 @@ func (r *runner) checkRecruit(h *hand) {
 	}
 	switch {
 	case h.status.State == wire.WorkerFailed:
-		r.log.Warn("worker cannot join", "worker_id", h.worker.Name, "error", h.status.Error)
-		r.view.event(r, "worker", fmt.Sprintf("%s cannot join: %s", h.worker.Name, h.status.Error))
-		r.dismiss(h)
+		r.reject(h)
 	case h.status.State >= wire.WorkerReady && r.calm():
 		r.admit()
 	}
+}
+
+// unfit is a life of a worker that could not join, and until when it is left alone.
+type unfit struct {
+	pause time.Duration
+	until int64 // on the manager's clock
+}
+
+// unfitLeast and unfitMost bound how long it is left alone: what kept it from joining may pass.
+const (
+	unfitLeast = time.Minute
+	unfitMost  = 16 * time.Minute
+)
+
+// reject gives a worker up that cannot join, for a while.
+func (r *runner) reject(h *hand) {
+	no := r.unfit[h.member]
+	no.pause = min(max(2*no.pause, unfitLeast), unfitMost)
+	no.until = r.m.opts.Clock() + int64(no.pause)
+	r.unfit[h.member] = no
+	r.log.Warn("worker cannot join", "worker_id", h.worker.Name, "retry_in", no.pause, "error", h.status.Error)
+	r.view.event(r, "worker", fmt.Sprintf("%s cannot join: %s", h.worker.Name, h.status.Error))
+	r.dismiss(h)
 }
 
 // admit gives those that are ready to join their part.

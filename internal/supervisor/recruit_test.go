@@ -3,9 +3,11 @@ package supervisor
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
+	"proofload/internal/result/report"
 	"proofload/internal/run"
 )
 
@@ -196,4 +198,67 @@ func TestFleetInMotion(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCutOffWorkerComesBack: one that was given up because it was cut off begins another life once it has told
+// all, and gets a part again.
+func TestCutOffWorkerComesBack(t *testing.T) {
+	text := strings.Replace(shop, "for: 10s", "for: 40s", 1)
+	bubble(t, text, func(r *rig) {
+		r.fleet.join("a", 10)
+		b := r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.load("r1", 3*time.Second)
+		b.mu.Lock()
+		b.away, b.heard = true, r.fleet.clock()
+		b.mu.Unlock()
+		r.load("r1", 10*time.Second)
+		b.mu.Lock()
+		b.away, b.heard = false, 0
+		b.mu.Unlock()
+		b.attach()
+		rec, d := r.ended2("r1")
+		accountedAtMost(t, d, 4000)
+		if w := d.Integrity.Workers; len(w) != 3 || w[1].LostS == nil || w[2].ID != "b" || w[2].LostS != nil || w[2].Samples < 1000 {
+			t.Errorf("%s, workers %+v", rec.State, w)
+		}
+	})
+}
+
+// accountedAtMost is accounted for robots, which have no leases: one that was given up has fired on.
+func accountedAtMost(t *testing.T, d *report.Document, planned int64) {
+	t.Helper()
+	if l := d.Load; l.Planned < planned || l.Sent+l.NotSentTotal()+l.Unknown != l.Planned {
+		t.Errorf("load %+v, the schedule has %d", l, planned)
+	}
+}
+
+// TestUnfitWorker: one that cannot prepare is left alone for a while, and is nobody in the record.
+func TestUnfitWorker(t *testing.T) {
+	text := strings.Replace(shop, "for: 10s", "for: 100s", 1)
+	bubble(t, text, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 3*time.Second)
+		b := r.fleet.enter("b", 11)
+		b.failure = "port 80 is taken"
+		b.attach()
+		r.load("r1", 50*time.Second)
+		x, err := r.manager.live("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, _ := x.view.log()
+		tries := 0
+		for _, e := range events {
+			if strings.Contains(e.Detail, "cannot join") {
+				tries++
+			}
+		}
+		done := make(chan int)
+		x.mail.post(func() { done <- len(x.lives()) + len(x.former) })
+		if lives := <-done; tries != 1 || lives != 1 {
+			t.Errorf("tried %d times, %d lives", tries, lives)
+		}
+	})
 }

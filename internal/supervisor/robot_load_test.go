@@ -29,7 +29,7 @@ type executed struct {
 
 func (x *executed) status(s wire.WorkerState, ended bool) {
 	a := x.state()
-	st := wire.Status{Run: x.id, Revision: a.Revision, State: s, Changes: len(a.History), HandOver: x.handOverTo, Heard: x.heard, Stop: a.Stop, Permits: a.Permits}
+	st := wire.Status{Run: x.id, Revision: a.Revision, State: s, Changes: len(a.History), HandOver: x.handOverTo, Heard: x.heard, Granted: a.Granted(), Stop: a.Stop, Permits: a.Permits}
 	for _, p := range x.plan.Phases {
 		st.Phases = append(st.Phases, wire.PhaseStatus{Phase: p.Name, Started: s >= wire.WorkerRunning, Ended: ended || x.phaseEnded(p)})
 	}

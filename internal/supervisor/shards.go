@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -103,40 +104,114 @@ func (r *ring) index(m run.Member) int32 {
 // not dead hand over what they have, up to at. With nobody in want, what the dead had is nobody's.
 func reassign(m run.ShardMap, want []share, dead []run.Member, at time.Duration) run.ShardMap {
 	was, r := newRing(m, at), newRing(m, at)
-	target := make([]int, len(m.Owners)+len(want)+1)
+	quotas := r.quotas(want, dead)
+	r.shorten(quotas)
+	r.fill(quotas, at)
+	out := r.shardMap(m.Revision + 1)
+	r.handOver(&out, was, dead, at)
+	return out
+}
+
+// quota is what a member has, and what it should.
+type quota struct {
+	index       int32
+	has, target int
+}
+
+// slack is by how many positions a member may have less than its part before it gets more: without it each
+// change would move a position or two of everybody, and the map would fall into pieces.
+func (q quota) slack() int { return max(1, q.target/20) }
+
+// need is how many positions a member is to get.
+func (q quota) need() int {
+	if n := q.target - q.has; n > q.slack() {
+		return n
+	}
+	return 0
+}
+
+// quotas frees what those have who are not wanted, and says what the others are to have.
+func (r *ring) quotas(want []share, dead []run.Member) []*quota {
+	var out []*quota
+	by := map[int32]*quota{}
 	for i, p := range cut(want, run.Positions) {
-		target[r.index(want[i].member)] = p.to - p.from
+		q := &quota{index: r.index(want[i].member), target: p.to - p.from}
+		out, by[q.index] = append(out, q), q
 	}
-	if len(want) == 0 {
-		for i, o := range m.Owners {
-			if !slices.Contains(dead, o.Member) {
-				target[i+1] = run.Positions
-			}
-		}
-	}
-	has := make([]int, len(target))
-	for p := range r.owner { // beyond its target a member keeps nothing
-		if has[r.owner[p]]++; has[r.owner[p]] > target[r.owner[p]] {
+	for p, i := range r.owner {
+		switch q := by[i]; {
+		case q != nil:
+			q.has++
+		case i > 0 && (len(want) > 0 || slices.Contains(dead, r.members[i-1])):
 			r.owner[p] = 0
 		}
 	}
-	next := 0
-	for p := range r.owner {
-		if r.owner[p] != 0 {
-			continue
+	return out
+}
+
+// shorten takes what is needed beyond what is free from those who have the most too much.
+func (r *ring) shorten(quotas []*quota) {
+	missing := 0
+	for _, q := range quotas {
+		missing += q.need()
+	}
+	for _, i := range r.owner {
+		if i == 0 {
+			missing--
 		}
-		for next < len(want) && has[r.index(want[next].member)] >= target[r.index(want[next].member)] {
-			next++
-		}
-		if next == len(want) {
+	}
+	rich := slices.Clone(quotas)
+	slices.SortStableFunc(rich, func(a, b *quota) int { return (b.has - b.target) - (a.has - a.target) })
+	take := map[int32]int{}
+	for _, q := range rich {
+		n := min(q.has-q.target, missing)
+		if n <= 0 {
 			break
 		}
-		i := r.index(want[next].member)
-		has[i]++
-		r.owner[p], r.since[p] = i, max(at, r.since[p])
+		take[q.index], q.has, missing = n, q.has-n, missing-n
 	}
-	out := r.shardMap(m.Revision + 1)
-	r.handOver(&out, was, dead, at)
+	for p := run.Positions - 1; p >= 0; p-- { // from the end of what it has, in one piece if it is one
+		if i := r.owner[p]; take[i] > 0 {
+			take[i]--
+			r.owner[p] = 0
+		}
+	}
+}
+
+// fill gives what is free to those who need it, the longest stretches first and in as few pieces as possible,
+// and what is left to those who have the least of their part.
+func (r *ring) fill(quotas []*quota, at time.Duration) {
+	if len(quotas) == 0 {
+		return
+	}
+	free := r.free()
+	for len(free) > 0 {
+		g := free[0]
+		free = free[1:]
+		q := slices.MaxFunc(quotas, func(a, b *quota) int {
+			return cmp.Or(cmp.Compare(a.need(), b.need()), cmp.Compare(a.target-a.has, b.target-b.has))
+		})
+		to := g.to
+		if n := q.target - q.has; n > 0 && g.to-g.from > n+max(1, q.target/100) {
+			to = g.from + n
+			free = append(free, piece{to, g.to})
+		}
+		for p := g.from; p < to; p++ {
+			r.owner[p], r.since[p] = q.index, max(at, r.since[p])
+		}
+		q.has += to - g.from
+	}
+}
+
+// free returns the stretches that nobody owns, the longest first.
+func (r *ring) free() []piece {
+	var out []piece
+	r.runs(func(a, b int) bool { return (r.owner[a] == 0) == (r.owner[b] == 0) }, func(from, to int) {
+		if r.owner[from] == 0 {
+			out = append(out, piece{from, to})
+		}
+	})
+	slices.SortStableFunc(out, func(a, b piece) int { return (b.to - b.from) - (a.to - a.from) })
 	return out
 }
 

@@ -280,6 +280,24 @@ func (f *robots) Renew(who run.Member) {
 	}
 }
 
+// Retire implements Fleet: the robot begins another life.
+func (f *robots) Retire(who run.Member) {
+	old := f.get(who.Worker)
+	if old == nil || old.incarnation != who.Incarnation {
+		return
+	}
+	f.wg.Go(func() {
+		old.mu.Lock()
+		select {
+		case <-old.quit:
+		default:
+			close(old.quit)
+		}
+		old.mu.Unlock()
+		f.join(who.Worker, who.Incarnation+1000)
+	})
+}
+
 // Dismiss implements Fleet.
 func (f *robots) Dismiss(who run.Member) {
 	w := f.get(who.Worker)

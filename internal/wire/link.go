@@ -64,6 +64,15 @@ func (a Assignment) HandOver() time.Duration {
 	return last
 }
 
+// Granted is the run time up to which the assignment gives what others hand over; 0: nothing.
+func (a Assignment) Granted() time.Duration {
+	var last time.Duration
+	for _, r := range a.Ranges {
+		last = max(last, r.Since)
+	}
+	return last
+}
+
 // WorkerState is how far a worker is with a run; it only grows within a run, so that of two
 // reports the larger is the newer.
 type WorkerState uint8
@@ -97,6 +106,7 @@ type Status struct {
 	Skew     time.Duration    // how much later than T0 the engine was running
 	T0       *int64           // as this worker holds it, on the leader's clock
 	HandOver time.Duration    // run time up to which it has heard of what it hands over
+	Granted  time.Duration    // run time up to which it was given what others handed over
 	Stop     Stop             // of the run, as it was told
 	Heard    time.Duration    // run time through which it had executed its part when it heard of the last
 	Changes  int              // how many changes of the history it has been told of

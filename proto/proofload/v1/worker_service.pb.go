@@ -1758,8 +1758,11 @@ type AssignmentStatus struct {
 	// up to there it has fired.
 	HandOverHeardNanos int64 `protobuf:"varint,11,opt,name=hand_over_heard_nanos,json=handOverHeardNanos,proto3" json:"hand_over_heard_nanos,omitempty"`
 	// The stop of the run that the worker was told of: its kind and reason; empty: of none.
-	StopKind      string `protobuf:"bytes,12,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
-	StopReason    string `protobuf:"bytes,13,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
+	StopKind   string `protobuf:"bytes,12,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
+	StopReason string `protobuf:"bytes,13,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
+	// Largest since_nanos of the ranges that the worker goes by: it has been given everything that was handed over
+	// up to there.
+	GrantedNanos  int64 `protobuf:"varint,14,opt,name=granted_nanos,json=grantedNanos,proto3" json:"granted_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1883,6 +1886,13 @@ func (x *AssignmentStatus) GetStopReason() string {
 		return x.StopReason
 	}
 	return ""
+}
+
+func (x *AssignmentStatus) GetGrantedNanos() int64 {
+	if x != nil {
+		return x.GrantedNanos
+	}
+	return 0
 }
 
 // PhaseStatus is how far one phase is on one worker.
@@ -3008,7 +3018,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xd8\x04\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xfd\x04\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -3024,7 +3034,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x15hand_over_heard_nanos\x18\v \x01(\x03R\x12handOverHeardNanos\x12$\n" +
 	"\tstop_kind\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
 	"\vstop_reason\x18\r \x01(\tR\n" +
-	"stopReason\x1a:\n" +
+	"stopReason\x12#\n" +
+	"\rgranted_nanos\x18\x0e \x01(\x03R\fgrantedNanos\x1a:\n" +
 	"\fPermitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +

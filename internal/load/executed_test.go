@@ -1,0 +1,61 @@
+package load
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/scenario"
+)
+
+// busyClock takes 50 us of time for each reading, as an arrival that is dispatched does.
+type busyClock struct {
+	simClock
+	extra *time.Duration
+}
+
+func (c busyClock) Now() time.Duration {
+	*c.extra += 50 * time.Microsecond
+	return c.simClock.Now() + *c.extra
+}
+
+// TestExecutedIsTrue: nothing that is due later than what Apply returns may have been started.
+func TestExecutedIsTrue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var newest time.Duration
+		p := openPhase("p", [3]float64{5000, 5000, 2})
+		prog := &fakeProgram{RunFn: func(_ context.Context, j *job) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			newest = max(newest, j.intended)
+			return true
+		}}
+		var extra time.Duration
+		r := newRig(t, planOf(p), prog, func(o *Options) { o.Clock = busyClock{simClock{time.Now()}, &extra} })
+		r.Apply(State{Revision: 1, Ranges: allRanges})
+		r.SetLease(never)
+		ctx := context.Background()
+		if err := r.begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r.work = ctx
+		time.Sleep(20 * time.Millisecond) // the pacer was not scheduled for so long
+		r.pass(ctx)
+		executed := r.Apply(State{Revision: 2, Ranges: []schedule.Range{{From: 0, To: scenario.Shards, Until: 15 * time.Millisecond}}})
+		synctest.Wait()
+		mu.Lock()
+		if newest > executed {
+			t.Errorf("Apply says nothing due after %v was started; one due at %v was", executed, newest)
+		}
+		mu.Unlock()
+		r.halted = true
+		for _, l := range r.lanes {
+			l.close()
+		}
+		r.runners.Wait()
+	})
+}
