@@ -65,7 +65,7 @@ func (w *work) judgeAlone(s metric.Second) {
 	}
 	w.log.Warn("load ended without a leader, a criterion is breached", "criterion", b.Message)
 	w.mu.Lock()
-	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, wire.Stop{Kind: run.StopCriterion, Reason: b.Message}
+	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, wire.Stop{Kind: run.StopCriterion, Reason: b.Message, Alone: true}
 	w.applyLocked()
 	w.reportLocked()
 	w.mu.Unlock()

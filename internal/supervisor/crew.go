@@ -20,12 +20,14 @@ type hand struct {
 	final    *wire.Final
 	joined   time.Duration
 	here     bool           // it has attached in this term
+	unheard  bool           // what it says next is of the time without a leader
 	backlog  uint64         // the last batch that it had when it did
 	lost     *time.Duration // run time at which it was given up, or had left early
 	left     *time.Duration // run time at which it had handed over everything, and told all
 	recruit  bool           // it prepares to join, and owns nothing yet
 	leaving  bool           // it is to hand over what it owns
 	stopped  bool           // it was told to stop, having handed that over
+	quit     bool           // it has stopped by its own judgement, which is not that of the whole
 	retired  bool           // it was given up, has told all, and may begin another life
 	gone     bool           // it is known to have stopped: by its goodbye, or because it lives again
 	revision uint64         // of the last assignment sent
@@ -77,6 +79,7 @@ func (r *runner) attached(w fleet.Worker, hello wire.Hello) {
 	}
 	h.worker = w
 	first := !h.here
+	h.unheard = first && r.rebuilding != nil
 	h.here = true
 	if e := r.errand; e != nil && e.hand == h {
 		r.order(h, e.kind, e.id) // it may not have heard of it; twice it does nothing
@@ -122,7 +125,7 @@ func (r *runner) reported(h *hand, s wire.Status) {
 		return
 	}
 	h.status = s
-	if r.toldToStop(s.Stop) {
+	if r.toldToStop(h, s.Stop) {
 		return
 	}
 	if h.recruit {
@@ -235,11 +238,11 @@ func (r *runner) checkCrew() {
 		if r.checkLeft(h) {
 			continue
 		}
-		if r.through(h) && (!h.gone || r.run.State == run.Stopping || r.scheduled()) {
+		if r.through(h) && (!h.gone && !h.quit || r.run.State == run.Stopping || r.scheduled()) {
 			continue // its part is done; one that leaves before is a loss, however orderly it went
 		}
 		w, known := r.m.fleet.Worker(h.worker.Name)
-		if h.gone || !known || w.Incarnation != h.member.Incarnation || w.Silent > r.patience() || r.overdue(h) {
+		if h.gone || h.quit || !known || w.Incarnation != h.member.Incarnation || w.Silent > r.patience() || r.overdue(h) {
 			lost = append(lost, h)
 		}
 	}
@@ -303,6 +306,7 @@ func (r *runner) replace(lost []*hand) {
 	}
 	if r.plan.Loss.Policy == "shed" {
 		r.lose(lost, 0)
+		r.abandonHanding(lost, r.now())
 		r.reassign(nil, r.now(), reason)
 		return
 	}

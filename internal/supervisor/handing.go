@@ -70,13 +70,17 @@ func (r *runner) checkHandOver() {
 	}
 	r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(h *handing) bool { return h.settled })
 	for _, h := range r.handings {
-		if slices.ContainsFunc(h.givers, func(g *hand) bool { return g.lost == nil && g.status.HandOver < h.at }) {
+		if slices.ContainsFunc(h.givers, func(g *hand) bool { return !over(g) && g.status.HandOver < h.at }) {
 			continue
 		}
 		shards, late := r.run.Shards, false
 		for _, g := range h.givers {
-			if g.lost == nil && g.status.Heard >= h.at {
-				shards, late = shift(shards, g.member, h.at, g.status.Heard+1), true
+			heard := g.status.Heard
+			if over(g) { // it says nothing more: what it executed its batches tell
+				heard = r.reached[sourceOf(g.member)]
+			}
+			if g.lost == nil && heard >= h.at {
+				shards, late = shift(shards, g.member, h.at, heard+1), true
 			}
 		}
 		if h.settled = true; late {
@@ -92,6 +96,9 @@ func (r *runner) checkHandOver() {
 		r.checkLeaving()
 	}
 }
+
+// over reports whether nothing more is heard of a worker.
+func over(h *hand) bool { return h.lost != nil || h.left != nil || h.gone }
 
 // resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one, and
 // nobody has been given anything of it. Takers are given theirs all at once, so that one of them who says that

@@ -134,8 +134,17 @@ func (r *runner) giveUpLoad() {
 }
 
 // toldToStop records a stop that an earlier term ordered, and of which it did not live to record that.
-func (r *runner) toldToStop(s wire.Stop) bool {
+//
+// A worker that stopped by its own judgement is believed only for the time in which nobody led: while a leader was
+// in office, the judgement is that of all workers' samples, and this one has left the load.
+func (r *runner) toldToStop(h *hand, s wire.Stop) bool {
+	unheard := h.unheard
+	h.unheard = false
 	if s.Kind == "" || s.Kind == run.StopCompleted || r.run.State == run.Stopping || r.run.State.Final() {
+		return false
+	}
+	if s.Alone && !unheard {
+		h.quit = true
 		return false
 	}
 	ev := run.Event{Kind: run.StopRequested, Stop: s.Kind, Reason: s.Reason}

@@ -57,7 +57,7 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 		r.excuse(&decoded)
 		r.delivered(source, time.Duration(decoded.Second.Index)*time.Second)
 		if decoded.To > decoded.From {
-			r.covered = max(r.covered, decoded.To)
+			r.covered, r.reached[source] = max(r.covered, decoded.To), max(r.reached[source], decoded.To)
 		}
 		for key := range decoded.Second.Series {
 			r.series[key] = struct{}{}

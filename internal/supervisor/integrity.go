@@ -129,13 +129,21 @@ func (r *runner) completeness() float64 {
 		case !r.run.Stamped():
 			owed += got
 		default:
-			owed += max(got+1, r.silentSince(sourceOf(m)).Seconds())
+			owed += max(got+1, (r.silentSince(sourceOf(m)) - r.joinedAt(m)).Seconds())
 		}
 	}
 	if owed == 0 {
 		return 1
 	}
 	return have / owed
+}
+
+// joinedAt is the run time at which a life of a worker joined.
+func (r *runner) joinedAt(m run.Member) time.Duration {
+	if h := r.life(m); h != nil {
+		return max(0, h.joined)
+	}
+	return 0
 }
 
 // contradictions compares what every worker says it did with what is committed of it. A difference

@@ -30,7 +30,10 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 			ranges = slices.Clone(ranges)
 			for i, g := range ranges {
 				if slices.ContainsFunc(r.handings, func(o *handing) bool { return o.at == g.Until && slices.Contains(o.givers, h) }) {
-					ranges[i].Until = 0 // the takers have it only when those who have all of it do
+					// The takers have it only when those who have all of it do, or from now on.
+					if ranges[i].Until = 0; until == 0 && r.plan.Loss.Policy == "shed" {
+						ranges[i].Until = max(g.Until, *h.lost)
+					}
 				}
 			}
 			r.losses = append(r.losses, loss{member: h.member, ranges: ranges, at: *h.lost, until: until})

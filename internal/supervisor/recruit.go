@@ -30,8 +30,10 @@ func (r *runner) seek() {
 	}
 	taken, _ := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, 1)
 	for _, w := range taken {
-		if no, tried := r.unfit[run.Member{Worker: w.Name, Incarnation: w.Incarnation}]; tried && now < no.until {
-			r.m.fleet.Dismiss(run.Member{Worker: w.Name, Incarnation: w.Incarnation})
+		who := run.Member{Worker: w.Name, Incarnation: w.Incarnation}
+		no, tried := r.unfit[who]
+		if tried && now < no.until || r.owed(sourceOf(who)) { // a life that has left has closed its books
+			r.m.fleet.Dismiss(who)
 			continue
 		}
 		r.enrol(w)
@@ -130,8 +132,14 @@ func (r *runner) admit() {
 		}
 	}
 	for _, h := range wanted {
-		if h.recruit = false; r.run.Shards.Positions(h.member) == 0 {
-			r.dismiss(h) // its capacity rounds to nothing
+		switch {
+		case r.run.Shards.Positions(h.member) > 0:
+			h.recruit = false
+		case h.recruit:
+			h.status.Error = "its capacity is too small for a part of the load"
+			r.reject(h)
+		default:
+			h.leaving = true // it hands over all that it has, and may go then
 		}
 	}
 }

@@ -205,8 +205,9 @@ func (x *executed) seal() {
 	for key, row := range x.open.Arrivals {
 		row.InFlight = x.busy
 		if n := min(x.refuses, row.Sent); n > 0 {
-			row.Merge(metric.Arrivals{Planned: n, NotSent: map[metric.Cause]int64{metric.CauseNoPermit: n}})
-			x.totals.Planned += n
+			row.Merge(metric.Arrivals{Sent: -n, Succeeded: -n, NotSent: map[metric.Cause]int64{metric.CauseNoPermit: n}})
+			x.totals.Sent -= n
+			x.totals.Succeeded -= n
 		}
 		x.open.Peaks = map[string]int64{key.Phase: x.peak}
 	}

@@ -61,10 +61,11 @@ type runner struct {
 	sum        *metric.Aggregate // of all that is committed; the commit in the background adds to it
 	lastWhole  int64             // newest second that was closed
 	series     map[metric.Key]struct{}
-	refused    map[metric.Source]uint64       // the batch refused last
-	covered    time.Duration                  // how far the schedule was executed, by what has arrived
-	inherited  map[metric.Source]*metric.Part // what earlier terms have committed, by source
-	rebuilding *rebuilding                    // nil: everything committed is judged as it becomes whole
+	refused    map[metric.Source]uint64        // the batch refused last
+	covered    time.Duration                   // how far the schedule was executed, by what has arrived
+	reached    map[metric.Source]time.Duration // the same of each source
+	inherited  map[metric.Source]*metric.Part  // what earlier terms have committed, by source
+	rebuilding *rebuilding                     // nil: everything committed is judged as it becomes whole
 
 	// The workers.
 	crew      map[string]*hand     // by name: the present life of each
@@ -106,13 +107,13 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
-		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
+		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
 	}
 	r.crew, r.former = enlist(head, m.opts.Process)
 	r.facts.Grace, r.orphaned = plan.Grace, orphaned(head, m.opts.Process)
 	for source, p := range sum.Parts {
-		r.inherited[source], r.covered = p.Clone(), max(r.covered, p.To)
+		r.inherited[source], r.covered, r.reached[source] = p.Clone(), max(r.covered, p.To), p.To
 	}
 	for key := range sum.Total.Series {
 		r.series[key] = struct{}{}

@@ -53,6 +53,7 @@ type Assignment struct {
 type Stop struct {
 	Kind   run.StopKind
 	Reason string
+	Alone  bool // the worker has stopped by its own judgement, because nobody led
 }
 
 // HandOver is the run time up to which the assignment tells of hand-overs; 0: of none.

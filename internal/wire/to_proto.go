@@ -51,7 +51,7 @@ func StatusToProto(s *Status) *pb.AssignmentStatus {
 	}
 	m := &pb.AssignmentStatus{
 		RunId: s.Run, Revision: s.Revision, State: pb.WorkerRunState(s.State),
-		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), GrantedNanos: int64(s.Granted), StopKind: string(s.Stop.Kind), StopReason: s.Stop.Reason, Permits: s.Permits,
+		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), StoppedAlone: s.Stop.Alone, GrantedNanos: int64(s.Granted), StopKind: string(s.Stop.Kind), StopReason: s.Stop.Reason, Permits: s.Permits,
 	}
 	for _, p := range s.Phases {
 		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})

@@ -1762,7 +1762,9 @@ type AssignmentStatus struct {
 	StopReason string `protobuf:"bytes,13,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
 	// Largest since_nanos of the ranges that the worker goes by: it has been given everything that was handed over
 	// up to there.
-	GrantedNanos  int64 `protobuf:"varint,14,opt,name=granted_nanos,json=grantedNanos,proto3" json:"granted_nanos,omitempty"`
+	GrantedNanos int64 `protobuf:"varint,14,opt,name=granted_nanos,json=grantedNanos,proto3" json:"granted_nanos,omitempty"`
+	// The stop is the worker's own: nobody led for a while, and a criterion that aborts was breached.
+	StoppedAlone  bool `protobuf:"varint,15,opt,name=stopped_alone,json=stoppedAlone,proto3" json:"stopped_alone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1893,6 +1895,13 @@ func (x *AssignmentStatus) GetGrantedNanos() int64 {
 		return x.GrantedNanos
 	}
 	return 0
+}
+
+func (x *AssignmentStatus) GetStoppedAlone() bool {
+	if x != nil {
+		return x.StoppedAlone
+	}
+	return false
 }
 
 // PhaseStatus is how far one phase is on one worker.
@@ -3018,7 +3027,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xfd\x04\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xa2\x05\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -3035,7 +3044,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\tstop_kind\x18\f \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
 	"\vstop_reason\x18\r \x01(\tR\n" +
 	"stopReason\x12#\n" +
-	"\rgranted_nanos\x18\x0e \x01(\x03R\fgrantedNanos\x1a:\n" +
+	"\rgranted_nanos\x18\x0e \x01(\x03R\fgrantedNanos\x12#\n" +
+	"\rstopped_alone\x18\x0f \x01(\bR\fstoppedAlone\x1a:\n" +
 	"\fPermitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +
