@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -308,7 +309,7 @@ func (o Options) Validate() error {
 	if o.Name == "" {
 		errs = append(errs, errors.New("a worker needs a name: give --name"))
 	}
-	if len(o.Addresses) == 0 {
+	if len(o.Addresses) == 0 || slices.Contains(o.Addresses, "") {
 		errs = append(errs, errors.New("a worker needs a coordinator: give --join ADDR"))
 	}
 	if o.DataDir == "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,10 +52,11 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		}
 	})
 	last, told := w.run, false
+	unseen := &newEvents{progress: w.show}
 	for {
 		err := w.client.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 			// Always by the id: what `last` means may change while the coordinator is away.
-			r, err := watch(watchCtx, runs, w.run.GetId(), w.show)
+			r, err := watch(watchCtx, runs, w.run.GetId(), unseen)
 			if r != nil {
 				last, told = r, false
 			}
@@ -79,6 +81,20 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		case <-watchCtx.Done():
 		}
 	}
+}
+
+// newEvents passes on each event once: a watch that is begun again tells all of them again, under their numbers.
+type newEvents struct {
+	progress
+	shown uint64
+}
+
+func (n *newEvents) update(m *pb.WatchRunResponse) {
+	m.Events = slices.DeleteFunc(m.Events, func(e *pb.RunEvent) bool { return e.GetNumber() <= n.shown })
+	for _, e := range m.GetEvents() {
+		n.shown = max(n.shown, e.GetNumber())
+	}
+	n.progress.update(m)
 }
 
 // takesNone reports whether an error says that the run takes no such command, any more or yet.

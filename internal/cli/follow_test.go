@@ -209,3 +209,31 @@ func TestHalfOpenWatch(t *testing.T) {
 		}
 	})
 }
+
+// shownEvents is progress that keeps the numbers of the events.
+type shownEvents struct{ numbers []uint64 }
+
+func (s *shownEvents) note(string) {}
+func (s *shownEvents) close()      {}
+
+func (s *shownEvents) update(m *pb.WatchRunResponse) {
+	for _, e := range m.GetEvents() {
+		s.numbers = append(s.numbers, e.GetNumber())
+	}
+}
+
+// TestEventsAreShownOnce: a watch that is begun again tells of all events again.
+func TestEventsAreShownOnce(t *testing.T) {
+	shown := &shownEvents{}
+	n := &newEvents{progress: shown}
+	for _, numbers := range [][]uint64{{1, 2}, {3}, {1, 2, 3, 4}, {}, {4, 5}} {
+		m := &pb.WatchRunResponse{}
+		for _, i := range numbers {
+			m.Events = append(m.Events, &pb.RunEvent{Number: i})
+		}
+		n.update(m)
+	}
+	if !slices.Equal(shown.numbers, []uint64{1, 2, 3, 4, 5}) {
+		t.Errorf("shown %v", shown.numbers)
+	}
+}

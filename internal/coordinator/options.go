@@ -131,6 +131,9 @@ func (o Options) Validate() error {
 	if e := o.CommitEvery; e != 0 && (e < MinCommitEvery || e > MaxCommitEvery) {
 		errs = append(errs, fmt.Errorf("--commit-every %v: it must be from %v to %v", e, MinCommitEvery, MaxCommitEvery))
 	}
+	if len(o.EtcdEndpoints) == 0 && o.Etcd != (EtcdOptions{}) {
+		errs = append(errs, errors.New("--etcd-user, --etcd-ca, --etcd-cert and --etcd-key are for --etcd-endpoints: the embedded etcd is reached by nobody else"))
+	}
 	if len(o.EtcdEndpoints) > 0 {
 		if err := o.connect().Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("etcd: %w", err))

@@ -113,22 +113,6 @@ func TestObituaryOfAFreeWorker(t *testing.T) {
 	b.join(helloOf("w1")) // from another machine, with another data directory
 }
 
-// TestObituaryFreesTheName proves that another instance takes the name of a dead worker at once, although
-// the run that had it has not let go of it yet.
-func TestObituaryFreesTheName(t *testing.T) {
-	b := newBench(t)
-	h := helloOf("w1")
-	c, _ := b.join(h)
-	b.fleet.Reserve("r1", nil, 1)
-	c.cancel()
-	if err := b.report(deathOf(h, 101)); err != nil {
-		t.Fatalf("obituary: %v", err)
-	}
-	if _, welcome := b.join(helloOf("w1")); welcome.GetIncarnation() != 102 {
-		t.Errorf("incarnation %d", welcome.GetIncarnation())
-	}
-}
-
 // TestObituaryAfterATakeOver proves that a new leader takes the obituary of a worker that it knows from the
 // record alone.
 func TestObituaryAfterATakeOver(t *testing.T) {
@@ -209,4 +193,25 @@ func TestObituaryNeedsTheLeader(t *testing.T) {
 	if e := b.handler.next(t, "detached"); e.goodbye {
 		t.Error("the end of the term counts as a death")
 	}
+}
+
+// TestNameOfTheDead proves that the name of a worker that died while it had a part in a run is kept for it: it
+// is started again with what it has sealed.
+func TestNameOfTheDead(t *testing.T) {
+	b := newBench(t)
+	h := helloOf("w1")
+	b.join(h)
+	b.fleet.Reserve("r1", nil, 1)
+	if err := b.report(deathOf(h, 101)); err != nil {
+		t.Fatal(err)
+	}
+	other := helloOf("w1")
+	other.InstanceId = uuid.NewString()
+	stranger := b.dial()
+	stranger.hello(other)
+	if err := stranger.end(); status.Code(err) != codes.AlreadyExists {
+		t.Errorf("another worker of its name was answered with %v", err)
+	}
+	h.ProcessNonce, h.Incarnation = uuid.NewString(), 0
+	b.join(h)
 }

@@ -410,7 +410,7 @@ func (f *Fleet) admit(hello wire.Hello) (*member, error) {
 		f.members[hello.Name] = m
 		return m, nil
 	}
-	if m.dead || m.info.Instance == "" || m.info.Instance == hello.Instance {
+	if m.info.Instance == "" || m.info.Instance == hello.Instance || m.dead && m.info.Run == "" {
 		return m, nil
 	}
 	alive := max(m.lease+leaseMargin, holderAlive)

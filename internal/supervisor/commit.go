@@ -158,7 +158,10 @@ func (r *runner) tooLarge(j *job) {
 	if !r.run.State.Final() {
 		r.expect(run.Event{Kind: run.ErrorOccurred, Reason: "the record of the run is larger than the store takes", ExitCode: run.ExitInternal})
 	}
-	r.run.Setup.Saved, r.facts.Breaches = "", nil
+	r.run.Setup.Saved, r.facts.Breaches, r.facts.Events, r.lean = "", nil, nil, true
+	if r.closing() {
+		r.run.Shards.Owners = nil // nobody fires any more, and what was lost stands in the losses
+	}
 	r.run.Applied = r.run.Applied[max(0, len(r.run.Applied)-keptAnswers):]
 	j.update.Run, j.update.Facts = r.run, r.facts
 }

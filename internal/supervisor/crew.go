@@ -281,16 +281,20 @@ func (r *runner) scheduled() bool {
 
 // replace applies the scenario's policy to lost workers.
 func (r *runner) replace(lost []*hand) {
-	rest, gone, all := r.executing(), 0, 0
+	rest, gone, joined, all := r.executing(), 0, 0, 0
 	for _, h := range r.crew {
-		switch {
-		case h.recruit, h.left != nil:
-		case h.lost != nil:
-			gone, all = gone+1, all+1
-		default:
-			all++
+		if h.recruit || h.left != nil {
+			continue
+		}
+		all++
+		if h.lost != nil {
+			gone++
+		}
+		if h.joined > 0 {
+			joined++
 		}
 	}
+	gone, all = max(gone-joined, 0), max(all-joined, 1) // who joined is there in the place of one
 	reason := fmt.Sprintf("%d of %d workers lost", gone, all)
 	if r.plan.Loss.Policy == "abort" || (gone > 1 && float64(gone)/float64(all) > r.plan.Loss.MaxLost) || r.run.State == run.Initializing {
 		r.lose(lost, 0)

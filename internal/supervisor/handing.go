@@ -27,6 +27,12 @@ const handSettled = 200 * time.Millisecond
 
 // moveShards records a new map, in which living workers may hand something over at a time; 0: none does.
 func (r *runner) moveShards(shards run.ShardMap, at time.Duration, reason string) bool {
+	if err := shards.Validate(); err != nil {
+		// Whose a position was is worth less than the run: a giver stops when it hears of it, and what it had
+		// not sent by its stamp is unknown.
+		r.log.Warn("map of shards put right", "error", err)
+		shards = withoutPast(shards)
+	}
 	before := r.handings
 	if at > 0 {
 		r.handings = append(slices.Clip(before), r.givers(shards, at)...)
@@ -141,7 +147,7 @@ func (r *runner) abandonHanding(lost []*hand, at time.Duration) {
 	for _, h := range r.handings {
 		for _, g := range lost {
 			if slices.Contains(h.givers, g) {
-				r.run.Shards = shift(r.run.Shards, g.member, h.at, at)
+				r.run.Shards = bereave(r.run.Shards, g.member, h.at, at)
 			}
 		}
 	}

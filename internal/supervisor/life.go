@@ -64,7 +64,11 @@ func (r *runner) lives() []result.Life {
 	}
 	for _, h := range r.everybody() {
 		if owed[h.member] { // whoever never had a part is nobody's business
-			lives = append(lives, h.life())
+			l := h.life()
+			if r.lean {
+				l.Labels = nil
+			}
+			lives = append(lives, l)
 		}
 	}
 	return lives

@@ -262,3 +262,24 @@ func TestUnfitWorker(t *testing.T) {
 		}
 	})
 }
+
+// TestReplacedWorkersAreNotLost: as long as others come in their place, any number may go, one after the other.
+func TestReplacedWorkersAreNotLost(t *testing.T) {
+	text := strings.Replace(shop, "for: 10s", "for: 60s", 1)
+	bubble(t, text, func(r *rig) {
+		r.fleet.join("keeper", 10)
+		at := r.fleet.join("w0", 11)
+		r.create("r1", 0)
+		for i := range 4 {
+			r.load("r1", time.Duration(i+1)*10*time.Second)
+			at.die(true)
+			time.Sleep(500 * time.Millisecond)
+			at = r.fleet.join(fmt.Sprintf("w%d", i+1), int64(12+i))
+		}
+		rec, d := r.ended2("r1")
+		if rec.State != run.Completed || rec.Stop.Kind != run.StopCompleted {
+			t.Errorf("%s: %s", rec.State, rec.Reason)
+		}
+		accounted(t, d, 6000)
+	})
+}

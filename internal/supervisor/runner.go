@@ -74,6 +74,7 @@ type runner struct {
 	unfit     map[run.Member]unfit // lives that could not join
 	sought    int64                // when it was last looked for workers that could join
 	takeOver  *inheritance         // nil: the run is in hand
+	lean      bool                 // the record was too large: what the end does not need is left out of it
 	orphaned  bool                 // the workers lived in the process of an earlier leader, and have ended with it
 	errand    *errand              // setup or teardown, while a worker runs it
 	t0        *int64               // start of run time on the manager's clock

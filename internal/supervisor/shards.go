@@ -107,7 +107,7 @@ func reassign(m run.ShardMap, want []share, dead []run.Member, at time.Duration)
 	quotas := r.quotas(want, dead)
 	r.shorten(quotas)
 	r.fill(quotas, at)
-	out := r.shardMap(m.Revision + 1)
+	out := r.shardMap(m.Revision+1, dead)
 	r.handOver(&out, was, dead, at)
 	return out
 }
@@ -216,7 +216,7 @@ func (r *ring) free() []piece {
 }
 
 // shardMap writes the ring down, and what was handed over lately.
-func (r *ring) shardMap(revision uint64) run.ShardMap {
+func (r *ring) shardMap(revision uint64, dead []run.Member) run.ShardMap {
 	m := run.ShardMap{Revision: revision}
 	r.runs(func(from, to int) bool {
 		return r.owner[from] == r.owner[to] && r.since[from] == r.since[to]
@@ -226,6 +226,9 @@ func (r *ring) shardMap(revision uint64) run.ShardMap {
 		}
 	})
 	for _, o := range r.past {
+		if slices.Contains(dead, o.Member) {
+			continue // it executes nothing any more, and its losses say what it had
+		}
 		for _, g := range o.Ranges {
 			r.remember(&m, o.Member, g)
 		}
@@ -306,6 +309,30 @@ func shift(m run.ShardMap, who run.Member, from, to time.Duration) run.ShardMap 
 	return next
 }
 
+// bereave takes what a dead member was handing over at a time off it: its losses say what it had. Those who were
+// to take it over have it from another time on.
+func bereave(m run.ShardMap, who run.Member, from, to time.Duration) run.ShardMap {
+	next := shift(m, who, from, to)
+	for i, o := range next.Owners {
+		if o.Member == who {
+			next.Owners[i].Ranges = slices.DeleteFunc(slices.Clone(o.Ranges), func(g run.Range) bool { return g.Until == to })
+		}
+	}
+	return next
+}
+
+// withoutPast is a map with what is owned now alone.
+func withoutPast(m run.ShardMap) run.ShardMap {
+	next := run.ShardMap{Revision: m.Revision}
+	for _, o := range m.Owners {
+		o.Ranges = slices.DeleteFunc(slices.Clone(o.Ranges), func(g run.Range) bool { return !g.Current() })
+		if len(o.Ranges) > 0 {
+			next.Owners = append(next.Owners, o)
+		}
+	}
+	return next
+}
+
 // delay splits a range where it begins to be owned later, which is in the given positions.
 func delay(g run.Range, given []run.Range, to time.Duration) []run.Range {
 	out := []run.Range{g}
@@ -317,12 +344,15 @@ func delay(g run.Range, given []run.Range, to time.Duration) []run.Range {
 				split = append(split, p)
 				continue
 			}
+			if !p.Current() && to >= p.Until {
+				to = p.Until // by then it has given it on itself
+			}
 			for _, s := range []run.Range{
 				{From: p.From, To: from, Since: p.Since, Until: p.Until},
 				{From: from, To: until, Since: to, Until: p.Until},
 				{From: until, To: p.To, Since: p.Since, Until: p.Until},
 			} {
-				if s.From < s.To {
+				if s.From < s.To && (s.Current() || s.Since < s.Until) {
 					split = append(split, s)
 				}
 			}

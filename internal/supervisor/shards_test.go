@@ -151,3 +151,57 @@ func TestMapStaysSmall(t *testing.T) {
 	}
 	t.Logf("%d bytes", len(data))
 }
+
+// TestShardMapHolds: whatever is divided, put off and taken off the dead, no position has two owners at a time.
+func TestShardMapHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all := fleetOf(10)
+		here, next := slices.Clone(all[:3]), 3
+		m := run.ShardMap{Revision: 1, Owners: divide(here)}
+		at := time.Second
+		for range rapid.IntRange(1, 15).Draw(t, "changes") {
+			at += time.Duration(rapid.IntRange(1, 5000).Draw(t, "later")) * time.Millisecond
+			switch rapid.IntRange(0, 3).Draw(t, "kind") {
+			case 0:
+				if next < len(all) {
+					here, next = append(here, all[next]), next+1
+				}
+				m = reassign(m, here, nil, at)
+			case 1:
+				if len(here) > 1 {
+					here = here[1:]
+				}
+				m = reassign(m, here, nil, at)
+			case 2: // a giver has heard late
+				o := m.Owners[rapid.IntRange(0, len(m.Owners)-1).Draw(t, "giver")]
+				for _, g := range o.Ranges {
+					if !g.Current() {
+						m = shift(m, o.Member, g.Until, g.Until+time.Duration(rapid.IntRange(1, 900).Draw(t, "late"))*time.Millisecond)
+						break
+					}
+				}
+			case 3: // one dies, maybe in the middle of giving something away
+				if len(here) < 2 {
+					continue
+				}
+				dead := here[len(here)-1].member
+				here = here[:len(here)-1]
+				for _, g := range m.Ranges(dead) {
+					if !g.Current() {
+						m = bereave(m, dead, g.Until, at)
+					}
+				}
+				m = reassign(m, here, []run.Member{dead}, at)
+			}
+			if m.Validate() != nil {
+				m = withoutPast(m) // as the runner does
+			}
+			if err := m.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			if m.Covered() != run.Positions {
+				t.Fatalf("%d positions have an owner", m.Covered())
+			}
+		}
+	})
+}
