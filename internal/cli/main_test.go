@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -54,7 +55,8 @@ func (l leakTest) Run() int {
 
 // exits is the program `exits CODE COMMAND...`: it runs the command, passes signals on to it, and
 // succeeds only if the command ends with that very code. FORWARD=TERM turns what it passes on into
-// SIGTERM; READY names a file that it makes when the command first writes to standard error.
+// SIGTERM; READY names a file that it makes when the command first writes to standard error, or, as NAME:TEXT,
+// when it writes that text.
 func exits() {
 	want, err := strconv.Atoi(os.Args[1])
 	if err != nil {
@@ -65,7 +67,8 @@ func exits() {
 	cmd := exec.Command(os.Args[2], os.Args[3:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, io.Writer(os.Stderr)
 	if name := os.Getenv("READY"); name != "" {
-		cmd.Stderr = &beacon{name: name}
+		name, text, _ := strings.Cut(name, ":")
+		cmd.Stderr = &beacon{name: name, text: text}
 	}
 	// Its own group: a signal to the whole group of this program would reach it twice.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -101,12 +104,15 @@ func exits() {
 // beacon passes standard error on, and makes a file when there is something on it: then the command is
 // at work, and takes signals.
 type beacon struct {
-	name string
-	once sync.Once
+	name, text string
+	once       sync.Once
 }
 
 // Write implements io.Writer.
 func (b *beacon) Write(p []byte) (int, error) {
+	if !bytes.Contains(p, []byte(b.text)) {
+		return os.Stderr.Write(p)
+	}
 	b.once.Do(func() {
 		if err := os.WriteFile(b.name, nil, 0o600); err != nil {
 			fatal(err)
