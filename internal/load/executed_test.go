@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,12 +15,11 @@ import (
 // busyClock takes 50 us of time for each reading, as an arrival that is dispatched does.
 type busyClock struct {
 	simClock
-	extra *time.Duration
+	extra *atomic.Int64
 }
 
 func (c busyClock) Now() time.Duration {
-	*c.extra += 50 * time.Microsecond
-	return c.simClock.Now() + *c.extra
+	return c.simClock.Now() + time.Duration(c.extra.Add(int64(50*time.Microsecond)))
 }
 
 // TestExecutedIsTrue: nothing that is due later than what Apply returns may have been started.
@@ -34,7 +34,7 @@ func TestExecutedIsTrue(t *testing.T) {
 			newest = max(newest, j.intended)
 			return true
 		}}
-		var extra time.Duration
+		var extra atomic.Int64
 		r := newRig(t, planOf(p), prog, func(o *Options) { o.Clock = busyClock{simClock{time.Now()}, &extra} })
 		r.Apply(State{Revision: 1, Ranges: allRanges})
 		r.SetLease(never)

@@ -114,7 +114,7 @@ func (r *runner) admit() {
 	wanted := r.executing()
 	joined := 0
 	for _, h := range r.active() {
-		if h.recruit && h.status.State >= wire.WorkerReady && h.status.State < wire.WorkerStopping {
+		if h.recruit && h.status.State >= wire.WorkerReady && h.status.State < wire.WorkerStopping && r.permitted(h) {
 			wanted = append(wanted, h)
 			joined++
 		}
@@ -142,6 +142,23 @@ func (r *runner) admit() {
 			h.leaving = true // it hands over all that it has, and may go then
 		}
 	}
+}
+
+// permitsWait is how long a worker that is ready waits at most for in-flight permits before it joins.
+const permitsWait = 3 * time.Second
+
+// permitted reports whether a worker that is to join has permits, as it says itself: without any it would hold
+// back the first arrivals that are its own.
+func (r *runner) permitted(h *hand) bool {
+	if r.now()-h.joined > permitsWait {
+		return true // the cap is used up, and by those who have it
+	}
+	for _, p := range r.plan.Phases {
+		if p.MaxInFlight > 0 && h.status.Permits[p.Name] == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // shares are what workers count for; one that is leaving gets nothing more.
