@@ -45,6 +45,7 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 		r.refuse(w, b, err)
 		return
 	}
+	defer decoded.Release() // what it is merged into keeps nothing of it
 	switch r.ledger.Offer(source, b.Seq) {
 	case metric.Gap:
 		nack.Reason, nack.Message = wire.NackGap, "a batch before it is missing"
