@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"maps"
 	"time"
 
 	"proofload/internal/run"
@@ -16,7 +15,7 @@ type Worker struct {
 	Nonce       string
 	Incarnation int64
 	Version     string
-	Labels      map[string]string
+	Labels      map[string]string // as the worker gave them; nobody changes them
 	Capacity    float64
 	Hostname    string
 	Platform    string
@@ -111,7 +110,6 @@ func (m *member) told(h *pb.Heartbeat) {
 
 func (m *member) snapshot(now int64) Worker {
 	w := m.info
-	w.Labels = maps.Clone(w.Labels)
 	w.Connected = m.session != nil
 	w.Silent = time.Duration(now - m.lastHeard)
 	w.Offset, w.Bound = m.clock.estimate()

@@ -112,6 +112,9 @@ func (r *runner) decode(source metric.Source, b wire.Sealed) (metric.Batch, erro
 
 // owed reports whether a life of a worker was ever given shards of this run.
 func (r *runner) owed(source metric.Source) bool {
+	if _, owner := r.owned.of(r.run.Shards)[run.Member(source)]; owner {
+		return true
+	}
 	return slices.ContainsFunc(r.run.Owed, func(m run.Member) bool { return sourceOf(m) == source })
 }
 

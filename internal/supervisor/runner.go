@@ -68,7 +68,10 @@ type runner struct {
 
 	// The workers.
 	crew      map[string]*hand // by name: the present life of each
+	names     []string         // of the crew, in order, as crewNames returns them
 	former    []*hand          // earlier lives, which are over
+	owned     ownership        // the record's shard map by owner
+	recorded  ownership        // the committed record's
 	handings  []*handing       // shards that are being handed over
 	sought    int64            // when it was last looked for workers that could join
 	takeOver  *inheritance     // nil: the run is in hand

@@ -53,6 +53,13 @@ func gather(t *testing.T, workers, series, requests int) *crowd {
 		}
 	})
 	began := time.Now()
+	if early := os.Getenv("PROFILE_START") != ""; early { // instead of the time that is measured
+		c.toggle()
+		defer func() {
+			c.toggle()
+			c.profile = ""
+		}()
+	}
 	c.id = c.fleet.create(t, crowdScenario(c.load))
 	c.fleet.await(t, c.id, pb.RunState_RUN_STATE_RUNNING)
 	t.Logf("%d workers attached and RUNNING after %v", workers, time.Since(began).Round(10*time.Millisecond))
