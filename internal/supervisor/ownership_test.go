@@ -55,3 +55,27 @@ func BenchmarkPermitsOfAll(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReassign is what a lost worker, or as many again that join, costs.
+func BenchmarkReassign(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		m := manyOwners(n)
+		all := make([]share, 0, 2*n)
+		for _, o := range m.Owners {
+			all = append(all, share{o.Member, 1})
+		}
+		b.Run(fmt.Sprintf("lost of %d", n), func(b *testing.B) {
+			for b.Loop() {
+				reassign(m, all[1:], []run.Member{all[0].member}, time.Second, 2*time.Second)
+			}
+		})
+		for i := range n {
+			all = append(all, share{run.Member{Worker: fmt.Sprintf("joined-%04d", i), Incarnation: 1}, 1})
+		}
+		b.Run(fmt.Sprintf("joined %d", n), func(b *testing.B) {
+			for b.Loop() {
+				reassign(m, all, nil, time.Second, 2*time.Second)
+			}
+		})
+	}
+}

@@ -104,8 +104,10 @@ func (r *ring) index(m run.Member) int32 {
 func reassign(m run.ShardMap, want []share, dead []run.Member, now, at time.Duration) run.ShardMap {
 	was, r := newRing(m, now), newRing(m, now)
 	target := make([]int, len(m.Owners)+len(want)+1)
+	places := make([]int32, len(want)) // of its members in the ring
 	for i, p := range cut(want, run.Positions) {
-		target[r.index(want[i].member)] = p.to - p.from
+		places[i] = r.index(want[i].member)
+		target[places[i]] = p.to - p.from
 	}
 	if len(want) == 0 {
 		for i, o := range m.Owners {
@@ -125,13 +127,13 @@ func reassign(m run.ShardMap, want []share, dead []run.Member, now, at time.Dura
 		if r.owner[p] != 0 {
 			continue
 		}
-		for next < len(want) && has[r.index(want[next].member)] >= target[r.index(want[next].member)] {
+		for next < len(want) && has[places[next]] >= target[places[next]] {
 			next++
 		}
 		if next == len(want) {
 			break
 		}
-		i := r.index(want[next].member)
+		i := places[next]
 		has[i]++
 		r.owner[p], r.since[p] = i, max(at, r.since[p])
 	}
