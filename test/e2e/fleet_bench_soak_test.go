@@ -104,7 +104,6 @@ type figures struct {
 	commit50, commit99        time.Duration
 	ack50, ack99, ackMax      time.Duration
 	idled                     int64
-	completeness              float64
 	acked                     int
 }
 

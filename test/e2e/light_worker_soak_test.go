@@ -63,7 +63,7 @@ func newLightWorker(name, address, dir string, load *lightLoad, acks *latencies)
 	}
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// The memory of a thousand connections is this process's, but so is the time of its collector.
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(8<<10), grpc.WithSharedWriteBuffer(true))
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(8<<10))
 	if err != nil {
 		return nil, err
 	}

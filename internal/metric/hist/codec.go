@@ -187,7 +187,7 @@ func (h *Histogram) consistent() bool {
 // would make a mean beyond the maximum, or the root of a negative number.
 func (h *Histogram) sumsPossible() bool {
 	if h.min >= 0 && h.sum.hi == 0 && h.squares.hi == 0 && h.squares.mid == 0 {
-		return smallSumsPossible(h.count, uint64(h.min), uint64(h.max), h.sum.lo, h.squares.lo)
+		return h.smallSumsPossible()
 	}
 	return h.exactSumsPossible()
 }
@@ -204,9 +204,10 @@ func (h *Histogram) exactSumsPossible() bool {
 }
 
 // smallSumsPossible is sumsPossible for what nearly every histogram holds, without arbitrary precision.
-func smallSumsPossible(n, least, most, sum, squares uint64) bool {
-	leastHi, leastLo := bits.Mul64(n, least)
-	mostHi, mostLo := bits.Mul64(n, most)
+func (h *Histogram) smallSumsPossible() bool {
+	n, sum, squares := h.count, h.sum.lo, h.squares.lo
+	leastHi, leastLo := bits.Mul64(n, uint64(h.min))
+	mostHi, mostLo := bits.Mul64(n, uint64(h.max))
 	if leastHi > 0 || leastLo > sum || mostHi == 0 && mostLo < sum {
 		return false
 	}
