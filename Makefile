@@ -28,7 +28,7 @@ TO       ?=
 OUTAGE   ?= 8s
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak cluster-test soak-failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench: bench-deps ## the load engine beside wrk on one server, then every benchm
 
 bench-deps:
 	@scripts/test-deps bench
+
+bench-fleet: build ## what a coordinator needs for 1,000 workers, and how long it takes to take them over (BENCH_LENGTH=30s)
+	$(GO) -C test/e2e test -tags soak -run FleetBench -count 1 -v -timeout 30m .
 
 soak: build ## minutes of load with the built programs: rate, start, idle (figures for docs/benchmarks.md)
 	$(GO) -C test/e2e test -tags soak -run Soak -count 1 -v -timeout 30m .

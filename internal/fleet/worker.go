@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"maps"
 	"net"
 	"time"
 
@@ -21,7 +20,7 @@ type Worker struct {
 	Nonce       string
 	Incarnation int64
 	Version     string
-	Labels      map[string]string
+	Labels      map[string]string // as the worker gave them; nobody changes them
 	Capacity    float64
 	Hostname    string
 	Platform    string
@@ -138,7 +137,6 @@ func (m *member) told(h *pb.Heartbeat) {
 
 func (m *member) snapshot(now int64) Worker {
 	w := m.info
-	w.Labels = maps.Clone(w.Labels)
 	w.Connected = m.session != nil
 	w.Silent = time.Duration(now - m.lastHeard)
 	w.Offset, w.Bound = m.clock.estimate()

@@ -21,3 +21,14 @@ type Batch struct {
 	From, To      time.Duration
 	Second        Second
 }
+
+// Release gives the memory of the batch's histograms back, once it was merged into what it belongs to.
+// Nothing may use the batch any more.
+func (b *Batch) Release() {
+	for _, v := range b.Second.Series {
+		if v.Hist != nil {
+			v.Hist.Release()
+		}
+	}
+	b.Second.Series = nil
+}

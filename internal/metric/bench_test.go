@@ -72,3 +72,16 @@ func BenchmarkRecorder(b *testing.B) {
 		r.Unlock()
 	}
 }
+
+// BenchmarkRingParts adds the parts that many workers have of the same second. What a part costs must not be
+// what encoding the sum of all costs.
+func BenchmarkRingParts(b *testing.B) {
+	batch := busy()
+	b.ReportAllocs()
+	for b.Loop() {
+		r := NewRing(RingOptions{Size: 7})
+		for range 1000 {
+			r.Add(batch.Second)
+		}
+	}
+}

@@ -19,7 +19,9 @@ type RingOptions struct {
 // Ring is a circular buffer of seconds. It answers questions about a window of them. A second may
 // come in parts and late, as long as it is not older than what is kept. Its memory is bounded by its
 // size and the number of series per second: values are kept encoded, some hundred bytes for a busy
-// series and some ten for a single value. It is not safe for concurrent use.
+// series and some ten for a single value. Only the newest seconds are kept as they are, because their parts
+// still come, one from each worker: encoding anew for each would cost far more than what is added. It is
+// not safe for concurrent use.
 type Ring struct {
 	opts   RingOptions
 	slots  []ringSlot // by index modulo their number
@@ -35,7 +37,11 @@ type ringSlot struct {
 	index  int64
 	paused time.Duration
 	series map[Key]packed
+	open   Second // what is not encoded yet
 }
+
+// ringOpen is how many of the newest seconds are not encoded yet.
+const ringOpen = 3
 
 // NewRing returns an empty ring.
 func NewRing(opts RingOptions) *Ring {
@@ -52,6 +58,7 @@ func (r *Ring) Add(s Second) bool {
 	}
 	if !r.filled || s.Index > r.newest {
 		r.newest, r.filled = s.Index, true
+		r.pack(s.Index - ringOpen)
 	}
 	at := &r.slots[s.Index%int64(len(r.slots))]
 	if !at.used || at.index != s.Index {
@@ -69,9 +76,24 @@ func (r *Ring) Add(s Second) bool {
 		if info != (Info{}) {
 			r.infos[key.Metric] = info
 		}
-		at.series[key] = at.series[key].plus(v)
+		at.open.Add(key, v)
 	}
+	r.pack(r.newest - ringOpen) // this one, if it is late
 	return true
+}
+
+// pack encodes what the seconds up to last hold.
+func (r *Ring) pack(last int64) {
+	for i := range r.slots {
+		s := &r.slots[i]
+		if s.index > last || len(s.open.Series) == 0 {
+			continue
+		}
+		for key, v := range s.open.Series {
+			s.series[key] = s.series[key].plus(v)
+		}
+		s.open = Second{}
+	}
 }
 
 // Missed returns how many seconds, or parts, came too late to be kept.
@@ -85,6 +107,9 @@ func (r *Ring) Keys(n int) []Key {
 	seen := map[Key]bool{}
 	for _, s := range r.window(r.newest, n) {
 		for key := range s.series {
+			seen[key] = true
+		}
+		for key := range s.open.Series {
 			seen[key] = true
 		}
 	}
@@ -144,15 +169,22 @@ type delta struct {
 func (r *Ring) collect(g *gather, at float64, s *ringSlot, of Selector) int64 {
 	h := hist.New()
 	var counted int64
-	for key, p := range s.series {
-		if key.Metric != of.Metric || (of.Match != nil && !of.Match(key.Labels)) {
-			continue
-		}
-		counted += p.count
-		v := p.histogram()
+	add := func(key Key, count int64, v *hist.Histogram) {
+		counted += count
 		h.Merge(v)
 		if v != nil && key.Labels.Get("outcome") == "failed" {
 			g.failed += v.Count()
+		}
+	}
+	wanted := func(key Key) bool { return key.Metric == of.Metric && (of.Match == nil || of.Match(key.Labels)) }
+	for key, p := range s.series {
+		if wanted(key) {
+			add(key, p.count, p.histogram())
+		}
+	}
+	for key, v := range s.open.Series {
+		if wanted(key) {
+			add(key, v.Count, v.Hist)
 		}
 	}
 	g.count += counted

@@ -42,6 +42,7 @@ type Committer struct {
 	id    string
 
 	head     Head
+	roster   []byte // of head, as it was encoded; nil: not known
 	revision int64
 	done     *Sealed  // segment of the last commit, to recognise its repetition
 	pending  *attempt // transaction whose outcome is unknown
@@ -52,6 +53,7 @@ type Committer struct {
 // attempt is one transaction. It is repeated unchanged until its outcome is known.
 type attempt struct {
 	head    Head
+	roster  []byte
 	writes  []Write
 	segment *Sealed
 }
@@ -59,14 +61,11 @@ type attempt struct {
 // OpenCommitter reads the head of a run linearizably and returns a Committer that continues it.
 func OpenCommitter(ctx context.Context, heads Heads, blobs blob.Store, id string) (*Committer, error) {
 	c := &Committer{heads: heads, blobs: blobs, id: id}
-	record, err := heads.Get(ctx, HeadKey(id))
+	head, record, err := readHead(ctx, heads, id)
 	if err != nil {
 		return nil, fmt.Errorf("open run %s: %w", id, err)
 	}
-	if c.head, err = decodeHead(record.Key, record.Value); err != nil {
-		return nil, err
-	}
-	c.revision = record.Revision
+	c.head, c.revision = head, record.Revision
 	if c.head.Epoch > heads.Epoch() {
 		return nil, fmt.Errorf("open run %s in epoch %d: epoch %d has it: %w", id, heads.Epoch(), c.head.Epoch, ErrFenced)
 	}
@@ -147,13 +146,13 @@ func (c *Committer) next(u Update) (*attempt, error) {
 
 // attempt makes the transaction that replaces the head by h and applies extra.
 func (c *Committer) attempt(h Head, extra []Write) (*attempt, error) {
-	h.Version, h.Epoch, h.Write = headVersion, c.heads.Epoch(), rand.Text()
-	value, err := json.Marshal(h)
+	h.Epoch, h.Write = c.heads.Epoch(), rand.Text()
+	value, roster, also, err := c.encode(&h)
 	if err != nil {
 		return nil, fmt.Errorf("commit run %s: %w", c.id, err)
 	}
-	writes := append([]Write{{Key: HeadKey(c.id), Value: value, IfRevision: c.revision}}, extra...)
-	return &attempt{head: h, writes: writes}, nil
+	writes := append([]Write{{Key: HeadKey(c.id), Value: value, IfRevision: c.revision}}, also...)
+	return &attempt{head: h, roster: roster, writes: append(writes, extra...)}, nil
 }
 
 // sameHead compares what two heads say.
@@ -228,7 +227,7 @@ func (c *Committer) lookup(ctx context.Context, a *attempt) (bool, error) {
 
 // adopt makes a the committed state.
 func (c *Committer) adopt(a *attempt, revision int64) {
-	c.head, c.revision, c.pending = a.head, revision, nil
+	c.head, c.roster, c.revision, c.pending = a.head, a.roster, revision, nil
 	if a.segment != nil {
 		c.done = a.segment
 	}

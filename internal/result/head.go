@@ -21,6 +21,7 @@ type Head struct {
 	Epoch   int64   `json:"epoch"` // of the leader that wrote it
 	Write   string  `json:"write"` // identity of the write, by which a lost reply is recognised
 	Run     run.Run `json:"run"`
+	Roster  string  `json:"roster,omitempty"` // the write that wrote the roster of this head; empty: it is whole
 
 	Next   uint64      `json:"next"`           // number of the next segment; the first is 1
 	Last   *SegmentRef `json:"last,omitempty"` // the newest segment
@@ -127,8 +128,11 @@ func decodeHead(key string, data []byte) (Head, error) {
 	if err := json.Unmarshal(data, &h); err != nil {
 		return Head{}, fmt.Errorf("read head %s: %w", key, err)
 	}
-	if h.Version != headVersion {
-		return Head{}, fmt.Errorf("read head %s: its format is %d, this version knows %d", key, h.Version, headVersion)
+	if h.Version != headVersion && h.Version != rosteredVersion {
+		return Head{}, fmt.Errorf("read head %s: its format is %d, this version knows %d and %d", key, h.Version, headVersion, rosteredVersion)
+	}
+	if (h.Version == rosteredVersion) != (h.Roster != "") {
+		return Head{}, fmt.Errorf("read head %s: a head of format %d with roster %q makes no sense", key, h.Version, h.Roster)
 	}
 	if h.Next == 0 || h.Oldest == 0 || h.Oldest > h.Next {
 		return Head{}, fmt.Errorf("read head %s: segment numbers %d to %d make no sense", key, h.Oldest, h.Next)

@@ -74,6 +74,7 @@ const (
 	runPrefix     = "/proofload/v1/runs/"
 	segmentPrefix = "/proofload/v1/segments/"
 	requestPrefix = "/proofload/v1/requests/"
+	rosterPrefix  = "/proofload/v1/rosters/"
 	openPrefix    = "/proofload/v1/open/"
 )
 

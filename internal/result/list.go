@@ -90,6 +90,16 @@ func (r *Repository) List(ctx context.Context, q Query) (Page, error) {
 
 // look returns what a listing shows of a run. One that is damaged is shown as such, and hides no other.
 func (r *Repository) look(ctx context.Context, l listed) (rec run.Run, shown bool, err error) {
+	if l.head != nil && l.head.Roster != "" { // a run that has not ended: there are few
+		head, err := r.Load(ctx, l.id)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return run.Run{}, false, nil
+		case errors.As(err, new(headError)):
+			return unreadable(l.id, err), true, nil
+		}
+		return head.Run, true, err
+	}
 	if l.head != nil {
 		return l.head.Run, !l.head.Deleting, nil
 	}
@@ -112,14 +122,13 @@ func (r *Repository) Open(ctx context.Context) (heads []Head, damaged []error, e
 		return nil, nil, fmt.Errorf("list open runs: %w", err)
 	}
 	for _, record := range records {
-		found, err := r.heads.Get(ctx, HeadKey(strings.TrimPrefix(record.Key, openPrefix)))
+		head, _, err := readHead(ctx, r.heads, strings.TrimPrefix(record.Key, openPrefix))
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
-		if err != nil {
+		if err != nil && !errors.As(err, new(headError)) {
 			return nil, nil, fmt.Errorf("list open runs: %w", err)
 		}
-		head, err := decodeHead(found.Key, found.Value)
 		if err != nil {
 			damaged = append(damaged, err)
 			continue

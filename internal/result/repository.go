@@ -113,10 +113,9 @@ func (r *Repository) Load(ctx context.Context, id string) (Head, error) {
 		return Head{}, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if r.heads != nil {
-		record, err := r.heads.Get(ctx, HeadKey(id))
+		head, _, err := readHead(ctx, r.heads, id)
 		if err == nil {
-			head, err := decodeHead(record.Key, record.Value)
-			if err == nil && head.Deleting {
+			if head.Deleting {
 				err = fmt.Errorf("run %s: %w: it is being deleted", id, ErrNotFound)
 			}
 			return head, err

@@ -299,6 +299,7 @@ func (c *counting) Page(ctx context.Context, prefix, after string, limit int) ([
 func FuzzDecodeHead(f *testing.F) {
 	f.Add([]byte(`{"version":1,"next":1,"oldest":1}`))
 	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":2,"next":1,"oldest":1,"roster":"w"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		head, err := decodeHead("k", data)
 		if err == nil && (head.Oldest == 0 || head.Oldest > head.Next) {

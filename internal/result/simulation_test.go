@@ -73,6 +73,9 @@ func (s *sim) elect(ctx context.Context) {
 		s.err = err
 		return
 	}
+	if rec := c.Head().Run; len(rec.Owed) > 0 && fmt.Sprint(rec.Owed[0].Incarnation) != rec.Reason {
+		s.err = fmt.Errorf("head of team %s with the roster of team %d", rec.Reason, rec.Owed[0].Incarnation)
+	}
 	t.commit = s.lossy
 	t.get = func() error {
 		if s.chance(0.2) {
@@ -134,7 +137,8 @@ func (s *sim) commit(ctx context.Context, l *simLeader) {
 	if s.marksLate {
 		l.sealed.Marks = MarksOf(l.ledger.Seal())
 	}
-	rec := run.Run{ID: "r", State: run.Running, Reason: fmt.Sprint(s.rnd.IntN(3))}
+	team := s.rnd.Int64N(3)
+	rec := run.Run{ID: "r", State: run.Running, Reason: fmt.Sprint(team), Owed: []run.Member{{Worker: "w", Incarnation: team}}}
 	if err := l.committer.Commit(ctx, Update{Segment: l.sealed, Run: rec}); err != nil {
 		return
 	}

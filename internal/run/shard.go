@@ -100,19 +100,18 @@ func (m ShardMap) Validate() error {
 func (m ShardMap) Covered() int {
 	n := 0
 	for _, o := range m.Owners {
-		for _, g := range o.Ranges {
-			if g.Current() {
-				n += g.To - g.From
-			}
-		}
+		n += o.Positions()
 	}
 	return n
 }
 
 // Positions returns how many positions a life of a worker owns without an end.
-func (m ShardMap) Positions(who Member) int {
+func (m ShardMap) Positions(who Member) int { return Owner{Ranges: m.Ranges(who)}.Positions() }
+
+// Positions returns how many positions it owns without an end.
+func (o Owner) Positions() int {
 	n := 0
-	for _, g := range m.Ranges(who) {
+	for _, g := range o.Ranges {
 		if g.Current() {
 			n += g.To - g.From
 		}

@@ -148,18 +148,12 @@ func (r *runner) reported(h *hand, s wire.Status) {
 
 // active yields the crew that has not been given up and has not left.
 func (r *runner) active() []*hand {
-	var out []*hand
-	for _, h := range r.crew {
-		if h.lost == nil && h.left == nil {
+	out := make([]*hand, 0, len(r.crew))
+	for _, name := range r.crewNames() {
+		if h := r.crew[name]; h.lost == nil && h.left == nil {
 			out = append(out, h)
 		}
 	}
-	slices.SortFunc(out, func(a, b *hand) int {
-		if a.worker.Name < b.worker.Name {
-			return -1
-		}
-		return 1
-	})
 	return out
 }
 
@@ -220,14 +214,18 @@ func (r *runner) phaseStarted(name string) bool {
 // phaseOver reports whether a phase's schedule has ended and nothing of it is in flight, on every
 // worker that is still there.
 func (r *runner) phaseOver(name string) bool {
-	crew := r.executing()
-	for _, h := range crew {
+	anybody := false
+	for _, h := range r.crew { // in any order, and without a list: it is asked with every status
+		if h.lost != nil || h.left != nil || h.recruit {
+			continue
+		}
+		anybody = true
 		i := slices.IndexFunc(h.status.Phases, func(p wire.PhaseStatus) bool { return p.Phase == name })
 		if i < 0 || !h.status.Phases[i].Ended || h.status.Phases[i].InFlight > 0 {
 			return false
 		}
 	}
-	return len(crew) > 0
+	return anybody
 }
 
 // checkCrew gives up workers that are known to have stopped, or whose lease cannot be alive: silence

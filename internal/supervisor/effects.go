@@ -148,7 +148,7 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 	if rec.Setup.State == run.TaskDone && rec.Setup.Saved != "" {
 		a.Setup = json.RawMessage(rec.Setup.Saved)
 	}
-	for _, g := range rec.Shards.Ranges(h.member) {
+	for _, g := range r.recorded.ranges(rec.Shards, h.member) {
 		if !r.withheld(g) {
 			a.Ranges = append(a.Ranges, wire.ShardRange{From: g.From, To: g.To, Since: g.Since, Until: g.Until})
 		}
@@ -206,11 +206,11 @@ func (r *runner) release() {
 	}
 }
 
+// crewNames returns the names of the crew in order. Nobody is ever taken out of it, so that they are sorted
+// when somebody has come, and not many times a second. The caller must not change them.
 func (r *runner) crewNames() []string {
-	names := make([]string, 0, len(r.crew))
-	for name := range r.crew {
-		names = append(names, name)
+	if len(r.names) != len(r.crew) {
+		r.names = slices.Sorted(maps.Keys(r.crew))
 	}
-	slices.Sort(names)
-	return names
+	return r.names
 }

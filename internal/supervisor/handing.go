@@ -191,7 +191,7 @@ func (r *runner) handedOver(h *hand) bool {
 	if !h.leaving || len(r.handings) > 0 {
 		return false
 	}
-	for _, g := range r.run.Shards.Ranges(h.member) {
+	for _, g := range r.owned.ranges(r.run.Shards, h.member) {
 		if g.Current() || r.now() < g.Until+handSettled {
 			return false
 		}

@@ -45,6 +45,7 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 		r.refuse(w, b, err)
 		return
 	}
+	defer decoded.Release() // what it is merged into keeps nothing of it
 	switch r.ledger.Offer(source, b.Seq) {
 	case metric.Gap:
 		nack.Reason, nack.Message = wire.NackGap, "a batch before it is missing"
@@ -112,6 +113,9 @@ func (r *runner) decode(source metric.Source, b wire.Sealed) (metric.Batch, erro
 
 // owed reports whether a life of a worker was ever given shards of this run.
 func (r *runner) owed(source metric.Source) bool {
+	if _, owner := r.owned.of(r.run.Shards)[run.Member(source)]; owner {
+		return true
+	}
 	return slices.ContainsFunc(r.run.Owed, func(m run.Member) bool { return sourceOf(m) == source })
 }
 

@@ -115,7 +115,7 @@ func (r *runner) allot(h *hand) {
 		if p.MaxInFlight <= 0 {
 			continue
 		}
-		h.permits[p.Name] = permits(r.run.Shards, p.MaxInFlight)[h.member]
+		h.permits[p.Name] = r.owned.permits(r.run.Shards, p.MaxInFlight)[h.member]
 	}
 	h.held = maps.Clone(h.permits)
 }
@@ -136,7 +136,7 @@ func (r *runner) weight(h *hand) float64 {
 // positions returns how many positions of the ring a worker executes: also those that it is about to give away.
 func (r *runner) positions(h *hand) float64 {
 	n := 0
-	for _, g := range r.run.Shards.Ranges(h.member) {
+	for _, g := range r.owned.ranges(r.run.Shards, h.member) {
 		if g.Current() || r.now() < g.Until+handSettled {
 			n += g.To - g.From
 		}

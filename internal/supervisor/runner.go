@@ -69,7 +69,10 @@ type runner struct {
 
 	// The workers.
 	crew      map[string]*hand     // by name: the present life of each
+	names     []string             // of the crew, in order, as crewNames returns them
 	former    []*hand              // earlier lives, which are over
+	owned     ownership            // the record's shard map by owner
+	recorded  ownership            // the committed record's
 	handings  []*handing           // shards that are being handed over
 	unfit     map[run.Member]unfit // lives that could not join
 	sought    int64                // when it was last looked for workers that could join

@@ -367,7 +367,7 @@ func delay(g run.Range, given []run.Range, to time.Duration) []run.Range {
 func permits(m run.ShardMap, limit int64) map[run.Member]int64 {
 	shares := make([]share, 0, len(m.Owners))
 	for _, o := range m.Owners {
-		shares = append(shares, share{o.Member, float64(m.Positions(o.Member))})
+		shares = append(shares, share{o.Member, float64(o.Positions())})
 	}
 	out := make(map[run.Member]int64, len(shares))
 	if len(shares) == 0 {

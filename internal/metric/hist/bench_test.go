@@ -59,3 +59,17 @@ func BenchmarkQuantile(b *testing.B) {
 		h.Quantile(0.99)
 	}
 }
+
+// BenchmarkDecodeRelease is what a coordinator does with each histogram: it is decoded, merged and forgotten.
+func BenchmarkDecodeRelease(b *testing.B) {
+	data, sum := latencies().AppendBinary(nil), New()
+	b.ReportAllocs()
+	for b.Loop() {
+		var h Histogram
+		if err := h.UnmarshalBinary(data); err != nil {
+			b.Fatal(err)
+		}
+		sum.Merge(&h)
+		h.Release()
+	}
+}

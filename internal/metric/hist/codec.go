@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"math/bits"
 )
 
 // ErrCorrupt says that bytes are not an encoded histogram.
@@ -132,10 +133,11 @@ func (h *Histogram) decodePart(data []byte) (rest []byte, err error) {
 		h.sum.hi, h.sum.lo = d.uvarint(), d.uvarint()
 		h.squares.hi, h.squares.mid, h.squares.lo = d.uvarint(), d.uvarint(), d.uvarint()
 		total := d.buckets(&h.positive, h.zero)
-		var negative pages
-		before := total
-		if total = d.buckets(&negative, total); total != before {
-			h.negative = &negative
+		if len(d.data) > 0 && d.data[0] == 0 {
+			d.data = d.data[1:] // none, as in all that counts durations
+		} else {
+			h.negative = &pages{}
+			total = d.buckets(h.negative, total)
 		}
 		if !d.bad && total != h.count {
 			return nil, fmt.Errorf("%w: buckets hold %d of %d values", ErrCorrupt, total, h.count)
@@ -184,6 +186,14 @@ func (h *Histogram) consistent() bool {
 // sumsPossible checks the sums against the extremes and against each other: what no values can have
 // would make a mean beyond the maximum, or the root of a negative number.
 func (h *Histogram) sumsPossible() bool {
+	if h.min >= 0 && h.sum.hi == 0 && h.squares.hi == 0 && h.squares.mid == 0 {
+		return h.smallSumsPossible()
+	}
+	return h.exactSumsPossible()
+}
+
+// exactSumsPossible is sumsPossible for any sums.
+func (h *Histogram) exactSumsPossible() bool {
 	n, s := new(big.Int).SetUint64(h.count), h.sum.big()
 	least := new(big.Int).Mul(n, big.NewInt(h.min))
 	most := new(big.Int).Mul(n, big.NewInt(h.max))
@@ -191,6 +201,19 @@ func (h *Histogram) sumsPossible() bool {
 		return false
 	}
 	return n.Mul(n, h.squares.big()).Cmp(s.Mul(s, s)) >= 0
+}
+
+// smallSumsPossible is sumsPossible for what nearly every histogram holds, without arbitrary precision.
+func (h *Histogram) smallSumsPossible() bool {
+	n, sum, squares := h.count, h.sum.lo, h.squares.lo
+	leastHi, leastLo := bits.Mul64(n, uint64(h.min))
+	mostHi, mostLo := bits.Mul64(n, uint64(h.max))
+	if leastHi > 0 || leastLo > sum || mostHi == 0 && mostLo < sum {
+		return false
+	}
+	meanHi, meanLo := bits.Mul64(sum, sum)
+	hi, lo := bits.Mul64(n, squares)
+	return hi > meanHi || hi == meanHi && lo >= meanLo
 }
 
 // decoder reads numbers off the front of data; after the first that is not there it only says bad.

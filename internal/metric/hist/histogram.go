@@ -119,6 +119,18 @@ func (h *Histogram) Reset() {
 	}
 }
 
+// Release empties the histogram and gives its memory back for others. Nobody else may be using it.
+func (h *Histogram) Release() {
+	h.positive.release()
+	if h.negative != nil {
+		h.negative.release()
+	}
+	if h.large != nil {
+		h.large.Release()
+	}
+	*h = Histogram{}
+}
+
 // Clone returns a copy that shares nothing.
 func (h *Histogram) Clone() *Histogram {
 	c := &Histogram{}

@@ -1,9 +1,28 @@
 package hist
 
+import "sync"
+
 // pages holds the counters of one sign, one page per power of two, each made when first needed.
 type pages [octaves]*page
 
 type page [perOctave]uint64
+
+// free are empty pages. A coordinator decodes a thousand batches a second, each of which is merged and
+// forgotten: what they take is used again.
+var free = sync.Pool{New: func() any { return &page{} }}
+
+func newPage() *page { return free.Get().(*page) }
+
+// release gives the pages back.
+func (p *pages) release() {
+	for i, pg := range p {
+		if pg != nil {
+			*pg = page{}
+			free.Put(pg)
+			p[i] = nil
+		}
+	}
+}
 
 // least is the lowest index of a bucket.
 const least = leastOctave * perOctave
@@ -12,7 +31,7 @@ func (p *pages) add(i int, n uint64) {
 	at := i - least
 	o := at / perOctave
 	if p[o] == nil {
-		p[o] = &page{}
+		p[o] = newPage()
 	}
 	p[o][at%perOctave] += n
 }
@@ -23,7 +42,7 @@ func (p *pages) merge(o *pages) {
 			continue
 		}
 		if p[i] == nil {
-			p[i] = &page{}
+			p[i] = newPage()
 		}
 		to := p[i]
 		for k, n := range from {
