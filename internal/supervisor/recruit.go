@@ -87,6 +87,9 @@ func (r *runner) admit() {
 		}
 	}
 	for _, h := range wanted {
+		if !h.recruit {
+			continue // one that is leaving has nothing any more either, and is still handing it over
+		}
 		if h.recruit = false; r.run.Shards.Positions(h.member) == 0 {
 			r.dismiss(h) // its capacity rounds to nothing
 		}

@@ -47,6 +47,28 @@ func TestWorkerHandsOver(t *testing.T) {
 	})
 }
 
+// TestWorkerLeavesWhileAnotherJoins: what it has not handed over yet it goes on with, and it closes its books.
+func TestWorkerLeavesWhileAnotherJoins(t *testing.T) {
+	for apart := time.Duration(0); apart < 1200*time.Millisecond; apart += 100 * time.Millisecond {
+		t.Run(fmt.Sprint(apart), func(t *testing.T) {
+			bubble(t, counted, func(r *rig) {
+				r.fleet.join("a", 10)
+				b := r.fleet.join("b", 11)
+				r.create("r1", 0)
+				r.load("r1", 4*time.Second)
+				b.leave()
+				time.Sleep(apart)
+				r.fleet.join("c", 12)
+				rec, d := r.ended2("r1")
+				whole(t, rec, d)
+				if w := d.Integrity.Workers; len(w) != 3 || w[1].Samples > 320 {
+					t.Errorf("workers %+v", w)
+				}
+			})
+		})
+	}
+}
+
 // TestLastWorkerLeaves: nobody can take over, so it goes on.
 func TestLastWorkerLeaves(t *testing.T) {
 	bubble(t, counted, func(r *rig) {
