@@ -166,7 +166,8 @@ func (r *rig) elect(epoch int64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.ended = cancel, make(chan error, 1)
 	ready := make(chan struct{})
-	manager, f, ended := r.manager, r.fleet, r.ended
+	manager, f, ended := r.manager, &office{robots: r.fleet, epoch: epoch}, r.ended
+	r.fleet.follow(epoch, r.term)
 	go func() { ended <- manager.Run(ctx, f, func() { close(ready) }) }()
 	<-ready
 	r.fleet.lead(r.manager)

@@ -24,6 +24,8 @@ type executed struct {
 	totals  wire.Totals
 
 	handOverTo, heard, covered time.Duration
+	resumed                    time.Duration // when it could fire again after it could not
+	idle                       bool          // its lease is over, or it was frozen
 	open                       metric.Second
 }
 
@@ -36,7 +38,13 @@ func (x *executed) status(s wire.WorkerState, ended bool) {
 	x.mu.Lock()
 	x.robot.status = &st
 	x.mu.Unlock()
-	x.fleet.boss().Received(x.info(), st)
+	if x.fleet.broken.stopForgotten {
+		st.Stop = wire.Stop{}
+	}
+	if x.fleet.broken.handOverAtStamp {
+		st.Heard = 0
+	}
+	x.tell(st)
 }
 
 func (x *executed) now() time.Duration {
@@ -84,6 +92,9 @@ func (x *executed) run() bool {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
+		if !x.pulse() {
+			return false
+		}
 		select {
 		case <-x.quit:
 			return false
@@ -94,10 +105,13 @@ func (x *executed) run() bool {
 		case <-ticker.C:
 		}
 		a := x.state()
+		if a.Run == "" && x.second > 0 {
+			return true // what it does is cut, and nobody hears of it
+		}
 		if x.now() >= 0 {
 			x.begin()
 			x.fire(a)
-			ended := !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
+			ended := !x.idle && !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
 			if a.Goal == wire.GoalStop || ended {
 				time.Sleep(x.drain())
 				x.seal()
@@ -125,6 +139,15 @@ func (x *executed) fire(a wire.Assignment) {
 	now := x.now()
 	if to := a.HandOver(); to > x.handOverTo {
 		x.handOverTo, x.heard = to, x.covered
+	}
+	if !x.mayFire(now) {
+		x.idle = true
+		x.advance(now)
+		return
+	}
+	if x.idle {
+		x.advance(now)
+		x.idle, x.resumed = false, now
 	}
 	for i := range x.plan.Phases {
 		p := &x.plan.Phases[i]
@@ -155,8 +178,13 @@ func (x *executed) fire(a wire.Assignment) {
 				break
 			}
 			stream.Next()
+			if due < x.resumed-lateBound {
+				x.giveUp(p)
+				continue
+			}
 			x.advance(due)
 			x.arrival(p)
+			x.fleet.fired(x.robot, p.Name, uint64(arrival.Index()))
 		}
 	}
 	x.applied = a.Revision
@@ -219,8 +247,12 @@ func (x *executed) seal() {
 		b := x.batch(x.seq, x.open)
 		x.mu.Lock()
 		x.unacked = append(x.unacked, b)
+		x.sealed = append(x.sealed, tally{b.Seq, sent(x.open)})
+		if x.fleet.broken.ackEarly && !x.cut {
+			x.unacked = nil
+		}
 		x.mu.Unlock()
-		x.fleet.boss().Received(x.info(), b)
+		x.tell(b)
 	}
 	x.second++
 	x.open = metric.NewSecond(x.second)
@@ -235,7 +267,7 @@ func planned1(s metric.Second) int64 {
 }
 
 func (x *executed) batch(seq uint64, s metric.Second) wire.Sealed {
-	return sealedUntil(x.now()+1, x.id, metric.Source{Worker: x.name, Incarnation: x.incarnation}, seq, s)
+	return sealedUntil(x.covered+1, x.id, metric.Source{Worker: x.name, Incarnation: x.incarnation}, seq, s)
 }
 
 func sealed(runID string, source metric.Source, seq uint64, s metric.Second) wire.Sealed {
@@ -262,6 +294,6 @@ func (x *executed) finish(ended bool) {
 	x.mu.Lock()
 	x.final = &final
 	x.mu.Unlock()
-	x.fleet.boss().Received(x.info(), final)
+	x.tell(final)
 	x.status(wire.WorkerDone, true)
 }

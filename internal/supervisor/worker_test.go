@@ -58,6 +58,7 @@ type robot struct {
 	late     time.Duration  // how long after its end it delivers a second
 	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
+	leased
 }
 
 // robots is a Fleet of robots.
@@ -70,6 +71,10 @@ type robots struct {
 	all     map[string]*robot
 	manager *Manager
 	ahead   atomic.Int64 // of the leader's clock, nanoseconds
+	leads   func() bool  // whether the leader that they are attached to still leads
+	epoch   int64        // of the newest leader
+	broken  liberties
+	books   arrivals
 }
 
 // clock is that of the robots.
@@ -83,6 +88,7 @@ func (f *robots) away(ahead time.Duration) {
 	for _, w := range f.all {
 		w.mu.Lock()
 		w.run = "" // whom it belongs to is what the next leader says
+		w.session, w.grant, w.assigned = false, 0, nil
 		w.mu.Unlock()
 	}
 }
@@ -119,15 +125,23 @@ func (f *robots) reattach() {
 // attach introduces a robot that is not away, and delivers again what was not acknowledged.
 func (w *robot) attach() {
 	w.mu.Lock()
-	if w.away {
+	if w.away || w.cut || w.frozen {
 		w.mu.Unlock()
 		return
 	}
+	w.session, w.epoch, w.lastHeard = true, w.fleet.newest(), w.fleet.clock()
+	wanted := w.assigned
 	hello := wire.Hello{Name: w.name, Incarnation: w.incarnation, Status: w.status}
+	for _, life := range w.past {
+		if held := life.held(); len(held) > 0 {
+			hello.Outbox = append(hello.Outbox, wire.OutboxState{Run: held[0].Run, Incarnation: life.incarnation, OldestUnacked: held[0].Seq, NextSeq: held[len(held)-1].Seq + 1})
+		}
+	}
 	if w.wanted.Run != "" {
 		hello.Outbox = []wire.OutboxState{{Run: w.wanted.Run, Incarnation: w.incarnation, OldestUnacked: w.acked + 1, NextSeq: w.acked + uint64(len(w.unacked)) + 1}}
 	}
 	w.mu.Unlock()
+	w.resume(wanted)
 	boss := w.fleet.boss()
 	for _, m := range boss.Attached(w.info(), hello) {
 		w.drop(m)
@@ -135,6 +149,9 @@ func (w *robot) attach() {
 	w.mu.Lock()
 	unacked, final, results := slices.Clone(w.unacked), w.final, slices.Clone(w.results)
 	w.mu.Unlock()
+	for _, life := range w.past {
+		unacked = append(life.held(), unacked...)
+	}
 	for _, b := range unacked {
 		boss.Received(w.info(), b)
 	}
@@ -148,6 +165,9 @@ func (w *robot) attach() {
 
 // drop forgets what is committed.
 func (w *robot) drop(m wire.Mark) {
+	for _, life := range w.past {
+		life.drop(m)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.Incarnation == w.incarnation {
@@ -157,7 +177,7 @@ func (w *robot) drop(m wire.Mark) {
 }
 
 // Adopt implements Fleet.
-func (f *robots) Adopt(m run.Member, _, runID string, _ time.Duration) {
+func (f *robots) Adopt(m run.Member, _, runID string, lease time.Duration) {
 	w := f.get(m.Worker)
 	if w == nil {
 		return
@@ -166,6 +186,7 @@ func (f *robots) Adopt(m run.Member, _, runID string, _ time.Duration) {
 	defer w.mu.Unlock()
 	if w.incarnation == m.Incarnation {
 		w.run = runID
+		w.adopted(lease)
 	}
 	if w.away {
 		w.heard = w.fleet.clock() // what it was silent counts from now on
@@ -181,6 +202,9 @@ func (f *robots) get(name string) *robot {
 // join starts a worker, which attaches.
 func (f *robots) join(name string, incarnation int64, outbox ...wire.OutboxState) *robot {
 	w := f.enter(name, incarnation)
+	w.mu.Lock()
+	w.session, w.epoch, w.lastHeard = true, f.newest(), f.clock()
+	w.mu.Unlock()
 	f.boss().Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
 	return w
 }
@@ -221,9 +245,11 @@ func (f *robots) stop() {
 func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away && !w.cut, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
+	} else if w.cut || w.frozen || !w.session {
+		i.Silent = w.silence()
 	}
 	if w.t0 != nil {
 		i.Clock, i.Offset, i.Bound = &fleet.RunClock{Run: w.wanted.Run, T0: *w.t0}, w.fleet.offset(), max(i.Bound, 1)
@@ -267,6 +293,7 @@ func (f *robots) Release(runID string) {
 		w.mu.Lock()
 		if w.run == runID {
 			w.run, w.wanted, w.acked, w.closed = "", wire.Assignment{}, 0, false
+			w.grant, w.assigned = 0, nil
 			w.unacked, w.status, w.final, w.t0, w.results = nil, nil, nil, nil, nil
 		}
 		w.mu.Unlock()
@@ -287,9 +314,9 @@ func (f *robots) Dismiss(who run.Member) {
 		return
 	}
 	w.mu.Lock()
-	w.run, w.wanted = "", wire.Assignment{}
+	w.run, w.grant, w.assigned = "", 0, &wire.Assignment{}
 	w.mu.Unlock()
-	w.poke()
+	w.deliver(func() { w.obey(wire.Assignment{}) })
 }
 
 // leave has a worker hand over what it has.
@@ -310,20 +337,17 @@ func (f *robots) Worker(name string) (fleet.Worker, bool) {
 }
 
 // Assign implements Fleet.
-func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
-	if w := f.get(to.Worker); w != nil && w.incarnation == to.Incarnation {
-		w.mu.Lock()
-		if w.deafened {
-			w.mu.Unlock()
-			return
-		}
-		w.wanted = a
-		if a.T0 != nil && w.lead == nil {
-			lead := time.Duration(f.own(*a.T0) - f.clock())
-			w.lead = &lead
-		}
-		w.mu.Unlock()
-		w.poke()
+func (f *robots) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
+	w := f.get(to.Worker)
+	if w == nil || w.incarnation != to.Incarnation {
+		return
+	}
+	w.mu.Lock()
+	w.assigned, w.grant = &a, lease
+	there := w.session || w.away
+	w.mu.Unlock()
+	if there {
+		w.deliver(func() { w.obey(a) })
 	}
 }
 
@@ -331,7 +355,7 @@ func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
 func (f *robots) Ack(name string, marks []wire.Mark) {
 	if w := f.get(name); w != nil {
 		for _, m := range marks {
-			w.drop(m)
+			w.deliver(func() { w.drop(m) })
 		}
 	}
 }
