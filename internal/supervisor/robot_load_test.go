@@ -60,6 +60,13 @@ func (x *executed) now() time.Duration {
 	return -time.Hour
 }
 
+// begun reports whether the load has begun here.
+func (x *executed) begun() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.t0 != nil
+}
+
 // begin ties run time for good.
 func (x *executed) begin() {
 	x.mu.Lock()
@@ -108,7 +115,7 @@ func (x *executed) run() bool {
 		if a.Run == "" && x.second > 0 {
 			return true // what it does is cut, and nobody hears of it
 		}
-		if x.now() >= 0 {
+		if x.now() >= 0 && (x.begun() || a.Goal == wire.GoalRun) {
 			x.begin()
 			x.fire(a)
 			ended := !x.idle && !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
