@@ -28,7 +28,8 @@ type leased struct {
 	past      []*robot
 	sealed    []tally // every batch
 	crashed   bool
-	opened    int64 // arrivals that it had sent in the second that was open when it crashed
+	absent    bool  // it stood still or was cut off for long
+	opened    int64 // arrivals that it had sent in the second that was open when it ended
 }
 
 // letter is a message on its way to a robot.
@@ -89,21 +90,24 @@ func (x *executed) pulse() bool {
 		x.idle = true
 		select {
 		case <-x.quit:
-			x.mu.Lock()
-			x.opened = sent(x.open)
-			x.mu.Unlock()
 			return false
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	x.mu.Lock()
-	x.opened = sent(x.open)
 	due := x.fleet.clock()-x.beaten >= int64(beatEvery) || x.lease <= x.fleet.clock()
 	x.mu.Unlock()
 	if due {
 		x.beat()
 	}
 	return true
+}
+
+// leave notes what was sent in the second that is open when the robot ends: no batch tells of it.
+func (x *executed) leave() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.opened += sent(x.open)
 }
 
 // beat sends a heartbeat, whose answer brings a lease that counts from now.
@@ -263,5 +267,50 @@ func (w *robot) held() []wire.Sealed {
 	return slices.Clone(w.unacked)
 }
 
-// source names the life of a robot.
+// member names the life of a robot.
 func (w *robot) member() run.Member { return run.Member{Worker: w.name, Incarnation: w.incarnation} }
+
+// lost returns how many arrivals it has sent of which nothing is committed.
+func (w *robot) lost(mark uint64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.opened
+	for _, b := range w.sealed {
+		if b.seq > mark {
+			n += b.sent
+		}
+	}
+	return n
+}
+
+// thaw has a robot go on that stood still. It reads what it was told meanwhile, and then finds that its session is
+// over if it is.
+func (w *robot) thaw() {
+	w.mu.Lock()
+	w.frozen = false
+	away := w.epoch != w.fleet.newest()
+	w.mu.Unlock()
+	if away {
+		w.deliver(w.attach)
+	}
+}
+
+// heal has a robot reach its leader again.
+func (w *robot) heal() {
+	w.mu.Lock()
+	w.cut = false
+	w.mu.Unlock()
+	w.deliver(w.attach)
+}
+
+// revive begins the next life of a robot with what the last one had on disk.
+func (f *robots) revive(w *robot, incarnation int64) *robot {
+	next := &robot{fleet: f, name: w.name, incarnation: incarnation, capacity: 1, wake: make(chan struct{}, 1), quit: make(chan struct{})}
+	next.past = append(slices.Clone(w.past), w)
+	f.mu.Lock()
+	f.all[w.name] = next
+	f.mu.Unlock()
+	f.wg.Go(next.live)
+	next.attach()
+	return next
+}

@@ -26,6 +26,7 @@ type executed struct {
 	handOverTo, heard, covered time.Duration
 	resumed                    time.Duration // when it could fire again after it could not
 	idle                       bool          // its lease is over, or it was frozen
+	ended                      bool          // it has closed its books
 	open                       metric.Second
 }
 
@@ -58,6 +59,13 @@ func (x *executed) now() time.Duration {
 		return time.Duration(x.fleet.clock() - x.fleet.own(*told))
 	}
 	return -time.Hour
+}
+
+// hear notes up to where a hand-over was heard of, and what had been executed by then.
+func (x *executed) hear(a wire.Assignment) {
+	if to := a.HandOver(); to > x.handOverTo {
+		x.handOverTo, x.heard = to, x.covered
+	}
 }
 
 // begun reports whether the load has begun here.
@@ -95,6 +103,7 @@ func (x *executed) phaseEnded(p scenario.Phase) bool {
 // run reports whether the worker still lives at its end.
 func (x *executed) run() bool {
 	x.open = metric.NewSecond(0)
+	defer x.leave()
 	x.status(wire.WorkerReady, false)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -144,9 +153,7 @@ func (x *executed) fire(a wire.Assignment) {
 	timeline := run.NewTimeline(a.History)
 	starts := schedule.Starts(x.plan.Phases, timeline)
 	now := x.now()
-	if to := a.HandOver(); to > x.handOverTo {
-		x.handOverTo, x.heard = to, x.covered
-	}
+	x.hear(a)
 	if !x.mayFire(now) {
 		x.idle = true
 		x.advance(now)
@@ -302,5 +309,6 @@ func (x *executed) finish(ended bool) {
 	x.final = &final
 	x.mu.Unlock()
 	x.tell(final)
+	x.ended = true
 	x.status(wire.WorkerDone, true)
 }

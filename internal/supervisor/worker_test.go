@@ -408,9 +408,9 @@ func (w *robot) state() wire.Assignment {
 	return w.wanted
 }
 
-// live does what assignments say, one run after the other.
+// live does what assignments say, one run after the other. What comes for one that is done is answered.
 func (w *robot) live() {
-	done := ""
+	var x *executed
 	for {
 		select {
 		case <-w.quit:
@@ -418,16 +418,19 @@ func (w *robot) live() {
 		case <-w.wake:
 		}
 		a := w.state()
-		if a.Run == "" || a.Run == done {
+		if x != nil && a.Run == x.id && x.ended {
+			x.hear(a)
+			x.status(wire.WorkerDone, true)
+		}
+		if a.Run == "" || x != nil && a.Run == x.id {
 			continue
 		}
-		done = a.Run
+		x = &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
 		time.Sleep(10 * time.Millisecond) // it prepares
 		if w.failure != "" {
 			w.fleet.boss().Received(w.info(), wire.Status{Run: a.Run, Revision: a.Revision, State: wire.WorkerFailed, Error: w.failure})
 			continue
 		}
-		x := &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
 		if !x.run() {
 			return
 		}
