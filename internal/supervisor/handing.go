@@ -40,12 +40,8 @@ func (r *runner) moveShards(shards run.ShardMap, at time.Duration, reason string
 func (r *runner) givers(shards run.ShardMap, at time.Duration) []*handing {
 	h := &handing{at: at}
 	for _, o := range shards.Owners {
-		hand := r.life(o.Member)
-		if hand == nil || hand.lost != nil || hand.left != nil {
-			continue
-		}
-		if slices.ContainsFunc(o.Ranges, func(g run.Range) bool { return g.Until == at }) {
-			h.givers = append(h.givers, hand)
+		if r.executes(o.Member) && gives(o.Ranges, at) {
+			h.givers = append(h.givers, r.life(o.Member))
 		}
 	}
 	if len(h.givers) == 0 {
@@ -54,9 +50,29 @@ func (r *runner) givers(shards run.ShardMap, at time.Duration) []*handing {
 	return []*handing{h}
 }
 
+// executes reports whether a life of a worker is with the run, neither lost nor dismissed.
+func (r *runner) executes(m run.Member) bool {
+	h := r.life(m)
+	return h != nil && h.lost == nil && h.left == nil
+}
+
+// gives reports whether one of the ranges is handed over at a time.
+func gives(ranges []run.Range, at time.Duration) bool {
+	return slices.ContainsFunc(ranges, func(g run.Range) bool { return g.Until == at })
+}
+
 // withheld reports whether a range is being handed to its owner, and may not be told to it yet.
 func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
+}
+
+// pending are the times of the hand-overs that are under way.
+func (r *runner) pending() []time.Duration {
+	var out []time.Duration
+	for _, h := range r.handings {
+		out = append(out, h.at)
+	}
+	return out
 }
 
 // checkHandOver gives the takers what all givers have confirmed. What a giver heard of too late is the
@@ -67,7 +83,9 @@ func (r *runner) checkHandOver() {
 	}
 	r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(h *handing) bool { return h.settled })
 	for _, h := range r.handings {
-		if slices.ContainsFunc(h.givers, func(g *hand) bool { return g.lost == nil && g.status.HandOver < h.at }) {
+		if slices.ContainsFunc(h.givers, func(g *hand) bool {
+			return g.lost == nil && g.status.HandOver < h.at && gives(r.run.Shards.Ranges(g.member), h.at) // it may have got it back
+		}) {
 			continue
 		}
 		shards, late := r.run.Shards, false
@@ -90,10 +108,22 @@ func (r *runner) checkHandOver() {
 	}
 }
 
-// resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one.
+// resumeHanding goes on with hand-overs that an earlier term may not have completed: the last one of each giver.
+// What a giver says of when it heard is about that one.
 func (r *runner) resumeHanding() {
-	if last := r.lastHandOver(); last > 0 {
-		r.handings = r.givers(r.run.Shards, last)
+	for _, o := range r.run.Shards.Owners {
+		var last time.Duration
+		for _, g := range o.Ranges {
+			last = max(last, g.Until)
+		}
+		if last == 0 || !r.executes(o.Member) {
+			continue
+		}
+		i := slices.IndexFunc(r.handings, func(h *handing) bool { return h.at == last })
+		if i < 0 {
+			i, r.handings = len(r.handings), append(r.handings, &handing{at: last})
+		}
+		r.handings[i].givers = append(r.handings[i].givers, r.life(o.Member))
 	}
 }
 
