@@ -215,7 +215,7 @@ func (m *motion) freeze(w *robot) {
 func (m *motion) cut(w *robot) {
 	m.say("%s is cut off", w.name)
 	w.mu.Lock()
-	w.cut = true
+	w.cut, w.session, w.inbox = true, false, nil
 	w.mu.Unlock()
 	if m.rnd.IntN(2) == 0 {
 		m.rig.manager.Detached(w.info(), "stream ended", false)

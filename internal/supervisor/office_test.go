@@ -34,15 +34,15 @@ type arrivals struct {
 }
 
 // fired notes an arrival.
-func (f *robots) fired(w *robot, phase string, index uint64) {
+func (f *robots) fired(x *executed, phase string, index int64) {
 	b := &f.books
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.by == nil {
 		b.by = map[string]string{}
 	}
-	key := fmt.Sprintf("%s/%d", phase, index)
-	who := fmt.Sprintf("%s/%d", w.name, w.incarnation)
+	key := fmt.Sprintf("%s/%s/%d", x.id, phase, index)
+	who := fmt.Sprintf("%s/%d", x.name, x.incarnation)
 	if before, ok := b.by[key]; ok && b.doubled == "" {
 		b.doubled = fmt.Sprintf("arrival %s was fired by %s and by %s", key, before, who)
 	}

@@ -288,7 +288,7 @@ func (w *robot) lost(mark uint64) int64 {
 func (w *robot) thaw() {
 	w.mu.Lock()
 	w.frozen = false
-	away := w.epoch != w.fleet.newest()
+	away := !w.session
 	w.mu.Unlock()
 	if away {
 		w.deliver(w.attach)
@@ -300,7 +300,7 @@ func (w *robot) heal() {
 	w.mu.Lock()
 	w.cut = false
 	w.mu.Unlock()
-	w.deliver(w.attach)
+	w.attach()
 }
 
 // revive begins the next life of a robot with what the last one had on disk.

@@ -198,7 +198,7 @@ func (x *executed) fire(a wire.Assignment) {
 			}
 			x.advance(due)
 			x.arrival(p)
-			x.fleet.fired(x.robot, p.Name, uint64(arrival.Index()))
+			x.fleet.fired(x, p.Name, arrival.Index())
 		}
 	}
 	x.applied = a.Revision
