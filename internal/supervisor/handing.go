@@ -66,13 +66,19 @@ func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
 }
 
-// pending are the times of the hand-overs that are under way.
-func (r *runner) pending() []time.Duration {
-	var out []time.Duration
-	for _, h := range r.handings {
-		out = append(out, h.at)
-	}
-	return out
+// confirmed reports whether a giver has said that it knows; one that got back what it was to give needs not.
+func (r *runner) confirmed(h *handing, g *hand) bool {
+	return g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
+}
+
+// unconfirmed reports whether somebody, but for those in lost, has yet to confirm a hand-over. Until then the map
+// cannot be divided anew: who would get what is on its way would be told of it without waiting for its giver.
+func (r *runner) unconfirmed(lost []*hand) bool {
+	return slices.ContainsFunc(r.handings, func(h *handing) bool {
+		return !h.settled && slices.ContainsFunc(h.givers, func(g *hand) bool {
+			return g.lost == nil && !slices.Contains(lost, g) && !r.confirmed(h, g)
+		})
+	})
 }
 
 // checkHandOver gives the takers what all givers have confirmed. What a giver heard of too late is the
@@ -83,9 +89,7 @@ func (r *runner) checkHandOver() {
 	}
 	r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(h *handing) bool { return h.settled })
 	for _, h := range r.handings {
-		if slices.ContainsFunc(h.givers, func(g *hand) bool {
-			return g.lost == nil && g.status.HandOver < h.at && gives(r.run.Shards.Ranges(g.member), h.at) // it may have got it back
-		}) {
+		if slices.ContainsFunc(h.givers, func(g *hand) bool { return g.lost == nil && !r.confirmed(h, g) }) {
 			continue
 		}
 		shards, late := r.run.Shards, false

@@ -27,9 +27,6 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 	for _, h := range lost {
 		if ranges := r.run.Shards.Ranges(h.member); len(ranges) > 0 {
 			ranges = slices.Clone(ranges)
-			if until > 0 { // what it was not told of yet goes to others as it would have come to it
-				ranges = slices.DeleteFunc(ranges, r.withheld)
-			}
 			for i, g := range ranges {
 				if slices.ContainsFunc(r.handings, func(o *handing) bool { return o.at == g.Until && slices.Contains(o.givers, h) }) {
 					ranges[i].Until = 0 // the takers have it only when those who have all of it do

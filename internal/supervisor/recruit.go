@@ -120,7 +120,7 @@ func (r *runner) reassign(want []share, at time.Duration, reason string) bool {
 			dead = append(dead, h.member)
 		}
 	}
-	shards := reassign(r.run.Shards, want, dead, moments{r.now(), at, r.pending()})
+	shards := reassign(r.run.Shards, want, dead, r.now(), at)
 	return r.moveShards(shards, at, reason)
 }
 

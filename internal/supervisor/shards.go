@@ -62,8 +62,7 @@ type ring struct {
 	members []run.Member
 	owner   [run.Positions]int32 // 1 + index of the member; 0: nobody
 	since   [run.Positions]time.Duration
-	past    []run.Owner     // what was handed over lately
-	pending []time.Duration // hand-overs that are not confirmed: what is owned since then was told to nobody
+	past    []run.Owner // what was handed over lately
 }
 
 func newRing(m run.ShardMap, now time.Duration) *ring {
@@ -99,31 +98,11 @@ func (r *ring) index(m run.Member) int32 {
 	return int32(i) + 1
 }
 
-// gave reports whether a member handed a position to the one that was to have it.
-func (r *ring) gave(i int32, position int) bool {
-	for _, o := range r.past {
-		if o.Member == r.members[i-1] {
-			return slices.ContainsFunc(o.Ranges, func(g run.Range) bool {
-				return g.From <= position && position < g.To && g.Until == r.since[position]
-			})
-		}
-	}
-	return false
-}
-
-// moments are the times that matter when the ring is divided anew.
-type moments struct {
-	now, at time.Duration
-	pending []time.Duration // hand-overs that are under way
-}
-
 // reassign divides the ring among the members of want in proportion to their capacities, and moves no more
 // positions than that takes: they are the new owners' from run time at on. Members that are not wanted and
-// not dead hand over what they have, up to at. With nobody in want, what the dead had is nobody's. What is owned
-// since a time in pending is on its way to its owner, who was not told yet: it is the new owner's from then on.
-func reassign(m run.ShardMap, want []share, dead []run.Member, t moments) run.ShardMap {
-	was, r, at := newRing(m, t.now), newRing(m, t.now), t.at
-	was.pending, r.pending = t.pending, t.pending
+// not dead hand over what they have, up to at. With nobody in want, what the dead had is nobody's.
+func reassign(m run.ShardMap, want []share, dead []run.Member, now, at time.Duration) run.ShardMap {
+	was, r := newRing(m, now), newRing(m, now)
 	target := make([]int, len(m.Owners)+len(want)+1)
 	for i, p := range cut(want, run.Positions) {
 		target[r.index(want[i].member)] = p.to - p.from
@@ -154,9 +133,7 @@ func reassign(m run.ShardMap, want []share, dead []run.Member, t moments) run.Sh
 		}
 		i := r.index(want[next].member)
 		has[i]++
-		if r.owner[p] = i; !slices.Contains(t.pending, r.since[p]) || r.gave(i, p) {
-			r.since[p] = max(at, r.since[p])
-		}
+		r.owner[p], r.since[p] = i, max(at, r.since[p])
 	}
 	out := r.shardMap(m.Revision + 1)
 	r.handOver(&out, was, dead, at)
@@ -198,7 +175,7 @@ func (r *ring) handOver(m *run.ShardMap, was *ring, dead []run.Member, at time.D
 		return was.owner[a] == was.owner[b] && was.since[a] == was.since[b] && (r.owner[a] == was.owner[a]) == (r.owner[b] == was.owner[b])
 	}, func(from, to int) {
 		i := was.owner[from]
-		if i == 0 || r.owner[from] == i || was.since[from] >= at || slices.Contains(was.pending, was.since[from]) || slices.Contains(dead, r.members[i-1]) {
+		if i == 0 || r.owner[from] == i || was.since[from] >= at || slices.Contains(dead, r.members[i-1]) {
 			return
 		}
 		r.remember(m, r.members[i-1], run.Range{From: from, To: to, Since: was.since[from], Until: at})
