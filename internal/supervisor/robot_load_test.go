@@ -18,12 +18,14 @@ type executed struct {
 	id      string
 	plan    *scenario.Plan
 	streams map[string]*schedule.Stream
+	tied    *int64 // T0 by its own clock, for as long as it executes the run
 	applied uint64
 	seq     uint64
 	second  int64
 	totals  wire.Totals
 
 	handOverTo, heard, covered time.Duration
+	passed                     wire.Assignment
 	resumed                    time.Duration // when it could fire again after it could not
 	idle                       bool          // its lease is over, or it was frozen
 	ended                      bool          // it has closed its books
@@ -50,7 +52,7 @@ func (x *executed) status(s wire.WorkerState, ended bool) {
 
 func (x *executed) now() time.Duration {
 	x.mu.Lock()
-	tied, told := x.t0, x.wanted.T0
+	tied, told := x.tied, x.wanted.T0
 	x.mu.Unlock()
 	switch {
 	case tied != nil:
@@ -64,15 +66,19 @@ func (x *executed) now() time.Duration {
 // hear notes up to where a hand-over was heard of, and what had been executed by then.
 func (x *executed) hear(a wire.Assignment) {
 	if to := a.HandOver(); to > x.handOverTo {
-		x.handOverTo, x.heard = to, x.covered
+		x.handOverTo = to
+		if !a.Corrects(x.passed) {
+			x.heard = x.covered
+		}
 	}
+	x.passed = a
 }
 
 // begun reports whether the load has begun here.
 func (x *executed) begun() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.t0 != nil
+	return x.tied != nil
 }
 
 // begin ties run time for good.
@@ -86,8 +92,8 @@ func (x *executed) begin() {
 	own := x.fleet.own(*told)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.t0 == nil {
-		x.t0 = &own
+	if x.tied == nil {
+		x.t0, x.tied = &own, &own
 		x.second = max(0, (x.fleet.clock()-own)/int64(time.Second))
 		x.open = metric.NewSecond(x.second)
 	}
