@@ -198,7 +198,7 @@ func (x *executed) fire(a wire.Assignment) {
 				break
 			}
 			stream.Next()
-			if due < x.resumed-lateBound {
+			if due < x.resumed-lateBound || x.fleet.strict && due < now-lateBound {
 				x.giveUp(p)
 				continue
 			}

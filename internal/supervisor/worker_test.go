@@ -74,6 +74,7 @@ type robots struct {
 	leads   func() bool  // whether the leader that they are attached to still leads
 	epoch   int64        // of the newest leader
 	broken  liberties
+	strict  bool // what is late is given up
 	books   arrivals
 }
 
