@@ -21,10 +21,12 @@ VALIDATE := github.com/bufbuild/protovalidate@v1.2.2
 # The branch that the API must stay compatible with.
 BASE     ?= main
 FUZZTIME ?= 10s
+# How many seeds each simulation runs in a soak.
+SEEDS    ?= 3000
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak soak-sim clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +119,10 @@ bench-deps:
 
 soak: build ## minutes of load with the built programs: rate, start, idle (figures for docs/benchmarks.md)
 	$(GO) -C test/e2e test -tags soak -run Soak -count 1 -v -timeout 30m .
+
+soak-sim: ## the simulations with thousands of seeds (SEEDS=3000); those that fail are printed with what runs them again
+	PROOFLOAD_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/result ./internal/agent ./internal/supervisor -count 1 -timeout 2h -v \
+		-run '^(TestSimulationLosesAndDoublesNothing|TestLeasesNeverOverlap|TestFleetInTrouble)$$' | grep -vE '^( +--- PASS|=== )'
 
 clean: ## remove what the other targets made
 	rm -rf bin $(CACHE)
