@@ -43,25 +43,27 @@ func (h *simHeads) Commit(ctx context.Context, writes []Write) (int64, error) {
 	}
 	revision, err := h.send(apply)
 	if h.alone && err != nil {
-		h.believed = &Record{Key: writes[0].Key, Value: writes[0].Value}
-		return revision, nil
+		h.believed, err = &Record{Key: writes[0].Key, Value: writes[0].Value}, nil
 	}
 	return revision, err
 }
 
 // send passes a transaction on, or loses it, or its reply.
 func (h *simHeads) send(apply func() (int64, error)) (int64, error) {
-	switch s := h.sim; {
-	case s.chance(0.12):
-		return 0, errNetwork
-	case s.chance(0.08):
-		s.late = append(s.late, apply)
-		return 0, errNetwork
-	case s.chance(0.12):
-		_, _ = apply()
-		return 0, errNetwork
+	fate := 1.0
+	if !h.sim.calm {
+		fate = h.sim.rnd.Float64()
 	}
-	return apply()
+	switch {
+	case fate < 0.12: // it never arrives
+	case fate < 0.2:
+		h.sim.late = append(h.sim.late, apply)
+	case fate < 0.3: // its reply never does
+		_, _ = apply()
+	default:
+		return apply()
+	}
+	return 0, errNetwork
 }
 
 // apart writes a segment first, and the marks behind it if nothing comes between.

@@ -25,7 +25,7 @@ type rules struct {
 // TestSimulationLosesAndDoublesNothing: whatever is lost, repeated, overtaken or late, and whoever believes to
 // lead, every batch is counted once, and what is published is what is recorded.
 func TestSimulationLosesAndDoublesNothing(t *testing.T) {
-	simulation.Each(t, 300, func(t *testing.T, seed uint64) {
+	simulation.Each(t, 150, func(t *testing.T, seed uint64) {
 		if problem := newSim(t, seed, rules{}).run(t.Context()); problem != nil {
 			t.Error(problem)
 		}
@@ -50,20 +50,13 @@ func TestSimulationNoticesEachBrokenRule(t *testing.T) {
 		"swept although it may be committed":     {sweepAll: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const seeds = 40
-			bad := 0
-			var first error
-			for seed := range uint64(seeds) {
+			for seed := range uint64(100) {
 				if problem := newSim(t, seed, r).run(t.Context()); problem != nil {
-					if bad++; first == nil {
-						first = problem
-					}
+					t.Logf("seed %d: %v", seed, problem)
+					return
 				}
 			}
-			t.Logf("%d of %d schedules went wrong, the first: %v", bad, seeds, first)
-			if bad == 0 {
-				t.Error("the simulation did not notice")
-			}
+			t.Error("the simulation did not notice")
 		})
 	}
 }

@@ -73,7 +73,7 @@ func (r *runner) confirmed(h *handing, g *hand) bool {
 
 // late reports whether a giver has heard of a hand-over when it was due already. What it says is of the last one that
 // it has heard of.
-func (g *hand) late(h *handing) bool { return g.status.HandOver == h.at && g.status.Heard >= h.at }
+func (h *handing) late(g *hand) bool { return g.status.HandOver == h.at && g.status.Heard >= h.at }
 
 // unconfirmed reports whether somebody, but for those in lost, has yet to confirm a hand-over. Until then the map
 // cannot be divided anew: who would get what is on its way would be told of it without waiting for its giver.
@@ -98,7 +98,7 @@ func (r *runner) checkHandOver() {
 		}
 		shards, late := r.run.Shards, false
 		for _, g := range h.givers {
-			if g.lost == nil && g.late(h) {
+			if g.lost == nil && h.late(g) {
 				shards, late = shift(shards, g.member, h.at, g.status.Heard+1), true
 			}
 		}
@@ -163,7 +163,7 @@ func (r *runner) abandonHanding(lost []*hand, at time.Duration) {
 			}
 		}
 		for _, g := range h.givers {
-			if !h.settled && g.lost == nil && g.late(h) { // the others are not waited for any more
+			if !h.settled && g.lost == nil && h.late(g) { // the others are not waited for any more
 				r.run.Shards = shift(r.run.Shards, g.member, h.at, g.status.Heard+1)
 			}
 		}
