@@ -19,7 +19,7 @@ type executed struct {
 	plan    *scenario.Plan
 	streams map[string]*schedule.Stream
 	tied    *int64 // T0 by its own clock, for as long as it executes the run
-	applied uint64
+	applied order
 	seq     uint64
 	second  int64
 	totals  wire.Totals
@@ -30,6 +30,12 @@ type executed struct {
 	idle                       bool          // its lease is over, or it was frozen
 	ended                      bool          // it has closed its books
 	open                       metric.Second
+}
+
+// order identifies an assignment: each leader counts anew.
+type order struct {
+	epoch    int64
+	revision uint64
 }
 
 func (x *executed) status(s wire.WorkerState, ended bool) {
@@ -52,12 +58,12 @@ func (x *executed) status(s wire.WorkerState, ended bool) {
 
 func (x *executed) now() time.Duration {
 	x.mu.Lock()
-	tied, told := x.tied, x.wanted.T0
+	tied, told, epoch := x.tied, x.wanted.T0, x.wanted.Epoch
 	x.mu.Unlock()
 	switch {
 	case tied != nil:
 		return time.Duration(x.fleet.clock() - *tied)
-	case told != nil:
+	case told != nil && epoch == x.fleet.newest(): // else it is on the clock of another leader
 		return time.Duration(x.fleet.clock() - x.fleet.own(*told))
 	}
 	return -time.Hour
@@ -181,7 +187,7 @@ func (x *executed) fire(a wire.Assignment) {
 			stream = schedule.NewStream(x.plan.Seed, p)
 			x.streams[p.Name] = stream
 		}
-		if x.applied != a.Revision || fresh {
+		if x.applied != (order{a.Epoch, a.Revision}) || fresh {
 			var ranges []schedule.Range
 			for _, r := range a.Ranges {
 				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
@@ -207,7 +213,7 @@ func (x *executed) fire(a wire.Assignment) {
 			x.fleet.fired(x, p.Name, arrival.Index())
 		}
 	}
-	x.applied = a.Revision
+	x.applied = order{a.Epoch, a.Revision}
 	x.covered = now
 	x.advance(now)
 }

@@ -343,6 +343,7 @@ func (f *robots) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
 	if w == nil || w.incarnation != to.Incarnation {
 		return
 	}
+	a.Epoch = f.newest()
 	w.mu.Lock()
 	w.assigned, w.grant = &a, lease
 	there := w.session || w.away
