@@ -21,6 +21,8 @@ VALIDATE := github.com/bufbuild/protovalidate@v1.2.2
 # The branch that the API must stay compatible with.
 BASE     ?= main
 FUZZTIME ?= 10s
+# How many seeds each simulation runs in a soak.
+SEEDS    ?= 3000
 BENCH    ?= .
 # Seeds of the cluster tests, and how long etcd's majority or the store is away in them.
 FROM     ?= 1
@@ -28,7 +30,7 @@ TO       ?=
 OUTAGE   ?= 8s
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak soak-sim cluster-test soak-failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +135,10 @@ cluster-test: ## a whole cluster while parts of it are killed, frozen and cut of
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
 	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)
+
+soak-sim: ## the simulations with thousands of seeds (SEEDS=3000); those that fail are printed with what runs them again
+	PROOFLOAD_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/result ./internal/agent ./internal/supervisor -count 1 -timeout 2h -v \
+		-run '^(TestSimulationLosesAndDoublesNothing|TestLeasesNeverOverlap|TestFleetInTrouble)$$' | grep -vE '^( +--- PASS|=== )'
 
 clean: ## remove what the other targets made
 	rm -rf bin $(CACHE)

@@ -26,7 +26,7 @@ const (
 // path that is its own or leads to it. It may import packages of lower layers. Packages of the same
 // layer import each other only when one is nested in the other.
 var layers = [][]string{
-	{"internal/scenario", "internal/run", "internal/metric", "internal/clock"},
+	{"internal/scenario", "internal/run", "internal/metric", "internal/clock", "internal/simulation"}, // the last one for tests alone
 	{"internal/judge"},
 	{"internal/load/schedule"}, // arithmetic that every part of load and the report stand on
 	{"internal/load/httpload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each

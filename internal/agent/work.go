@@ -42,8 +42,9 @@ type work struct {
 	closing    bool // no task may begin any more
 	totals     wire.Totals
 	lastStatus wire.Status
-	handOverTo time.Duration // run time up to which hand-overs were heard of
-	heard      time.Duration // run time through which the load was executed when the last was heard of
+	passed     wire.Assignment // the last one that the engine was given
+	handOverTo time.Duration   // run time up to which hand-overs were heard of
+	heard      time.Duration   // run time through which the load was executed when the last was heard of
 	last       lease
 	ready      chan struct{} // closed when the engine is prepared or cannot be
 	executed   chan struct{} // closed when the load has ended and the books are closed
@@ -165,8 +166,12 @@ func (w *work) applyLocked() {
 	}
 	executed := w.engine.Apply(state)
 	if to := a.HandOver(); to > w.handOverTo {
-		w.handOverTo, w.heard = to, executed
+		w.handOverTo = to
+		if !a.Corrects(w.passed) { // what was handed over and only moved was executed up to when it was heard of first
+			w.heard = executed
+		}
 	}
+	w.passed = a
 	w.leaseLocked()
 }
 

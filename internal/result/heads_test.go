@@ -28,7 +28,8 @@ type cluster struct {
 	revision int64
 	leader   int64 // epoch whose writes count
 	records  map[string]Record
-	lax      bool // compare nothing: a rule broken on purpose
+	unfenced bool // whoever writes is taken for the leader: a rule broken on purpose
+	blind    bool // revisions are not compared: another one
 }
 
 func newCluster() *cluster { return &cluster{revision: 1, records: map[string]Record{}} }
@@ -75,11 +76,11 @@ func (c *cluster) apply(epoch int64, writes []Write) (int64, error) {
 	if len(writes) > maxWrites {
 		return 0, ErrRefused
 	}
-	if c.leader != epoch && !c.lax {
+	if c.leader != epoch && !c.unfenced {
 		return 0, ErrFenced
 	}
 	for _, w := range writes {
-		if !c.lax && w.IfRevision != AnyRevision && c.records[w.Key].Revision != w.IfRevision {
+		if !c.blind && w.IfRevision != AnyRevision && c.records[w.Key].Revision != w.IfRevision {
 			return 0, ErrConflict
 		}
 	}

@@ -250,6 +250,9 @@ func (r *runner) checkCrew() {
 		}
 		return
 	}
+	if r.run.State != run.Stopping && r.unconfirmed(lost) {
+		return
+	}
 	now := r.now()
 	for _, h := range lost {
 		h.lost = &now

@@ -106,8 +106,8 @@ func (r *runner) instruct(h *hand, goal wire.Goal, secrets map[string]string) {
 	switch {
 	case h.lost != nil, r.handedOver(h):
 		goal = wire.GoalStop // and it closes its books, so that what it did is told to the end
-	case h.recruit && goal == wire.GoalRun:
-		goal = wire.GoalPrepare
+	case goal == wire.GoalRun && (h.recruit || !slices.Contains(r.stored.Owed, h.member)):
+		goal = wire.GoalPrepare // until it is recorded that it has a part
 	}
 	h.revision++
 	r.m.fleet.Assign(h.member, r.assignment(h, goal, secrets), r.plan.Grace)

@@ -49,12 +49,8 @@ func (r *runner) moveShards(shards run.ShardMap, at time.Duration, reason string
 func (r *runner) givers(shards run.ShardMap, at time.Duration) []*handing {
 	h := &handing{at: at}
 	for _, o := range shards.Owners {
-		hand := r.life(o.Member)
-		if hand == nil || hand.lost != nil || hand.left != nil {
-			continue
-		}
-		if slices.ContainsFunc(o.Ranges, func(g run.Range) bool { return g.Until == at }) {
-			h.givers = append(h.givers, hand)
+		if r.executes(o.Member) && gives(o.Ranges, at) {
+			h.givers = append(h.givers, r.life(o.Member))
 		}
 	}
 	if len(h.givers) == 0 {
@@ -63,9 +59,39 @@ func (r *runner) givers(shards run.ShardMap, at time.Duration) []*handing {
 	return []*handing{h}
 }
 
+// executes reports whether a life of a worker is with the run, neither lost nor dismissed.
+func (r *runner) executes(m run.Member) bool {
+	h := r.life(m)
+	return h != nil && h.lost == nil && h.left == nil
+}
+
+// gives reports whether one of the ranges is handed over at a time.
+func gives(ranges []run.Range, at time.Duration) bool {
+	return slices.ContainsFunc(ranges, func(g run.Range) bool { return g.Until == at })
+}
+
 // withheld reports whether a range is being handed to its owner, and may not be told to it yet.
 func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
+}
+
+// confirmed reports whether a giver has said that it knows; one that got back what it was to give needs not.
+func (r *runner) confirmed(h *handing, g *hand) bool {
+	return over(g) || g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
+}
+
+// late reports whether a giver has heard of a hand-over when it was due already. What it says is of the last one that
+// it has heard of.
+func (h *handing) late(g *hand) bool { return g.status.HandOver == h.at && g.status.Heard >= h.at }
+
+// unconfirmed reports whether somebody, but for those in lost, has yet to confirm a hand-over. Until then the map
+// cannot be divided anew: who would get what is on its way would be told of it without waiting for its giver.
+func (r *runner) unconfirmed(lost []*hand) bool {
+	return slices.ContainsFunc(r.handings, func(h *handing) bool {
+		return !h.settled && slices.ContainsFunc(h.givers, func(g *hand) bool {
+			return g.lost == nil && !slices.Contains(lost, g) && !r.confirmed(h, g)
+		})
+	})
 }
 
 // checkHandOver gives the takers what all givers have confirmed. What a giver heard of too late is the
@@ -76,17 +102,19 @@ func (r *runner) checkHandOver() {
 	}
 	r.handings = slices.DeleteFunc(slices.Clone(r.handings), func(h *handing) bool { return h.settled })
 	for _, h := range r.handings {
-		if slices.ContainsFunc(h.givers, func(g *hand) bool { return !over(g) && g.status.HandOver < h.at }) {
+		if slices.ContainsFunc(h.givers, func(g *hand) bool { return !r.confirmed(h, g) }) {
 			continue
 		}
 		shards, late := r.run.Shards, false
 		for _, g := range h.givers {
-			heard := g.status.Heard
-			if over(g) { // it says nothing more: what it executed its batches tell
-				heard = r.reached[sourceOf(g.member)]
-			}
-			if g.lost == nil && heard >= h.at {
-				shards, late = shift(shards, g.member, h.at, heard+1), true
+			switch {
+			case g.lost != nil:
+			case over(g): // it says nothing more: what it executed its batches tell
+				if heard := r.reached[sourceOf(g.member)]; heard >= h.at {
+					shards, late = shift(shards, g.member, h.at, heard+1), true
+				}
+			case h.late(g):
+				shards, late = shift(shards, g.member, h.at, g.status.Heard+1), true
 			}
 		}
 		if h.settled = true; late {
@@ -106,21 +134,30 @@ func (r *runner) checkHandOver() {
 // over reports whether nothing more is heard of a worker.
 func over(h *hand) bool { return h.lost != nil || h.left != nil || h.gone }
 
-// resumeHanding goes on with the hand-over that an earlier term may not have completed: it is the last one, and
-// nobody has been given anything of it. Takers are given theirs all at once, so that one of them who says that
-// it has his proves that it was completed; and nobody who may still be a giver is awaited for longer than it may
-// be silent.
+// resumeHanding goes on with hand-overs that an earlier term may not have completed: the last one of each giver.
+// What a giver says of when it heard is about that one. Takers are given theirs all at once, so that one of
+// them who says that it has his proves that it was completed; and nobody who may still be a giver is awaited for
+// longer than it may be silent.
 func (r *runner) resumeHanding() {
-	last := r.lastHandOver()
-	if last == 0 || last < r.now()-r.patience()-handPending {
-		return
-	}
-	for _, h := range r.executing() {
-		if h.here && h.status.Granted >= last {
-			return
+	for _, o := range r.run.Shards.Owners {
+		var last time.Duration
+		for _, g := range o.Ranges {
+			last = max(last, g.Until)
 		}
+		if last == 0 || !r.executes(o.Member) || last < r.now()-r.patience()-handPending || r.granted(last) {
+			continue
+		}
+		i := slices.IndexFunc(r.handings, func(h *handing) bool { return h.at == last })
+		if i < 0 {
+			i, r.handings = len(r.handings), append(r.handings, &handing{at: last})
+		}
+		r.handings[i].givers = append(r.handings[i].givers, r.life(o.Member))
 	}
-	r.handings = r.givers(r.run.Shards, last)
+}
+
+// granted reports whether a taker says that it has what was handed over at a time.
+func (r *runner) granted(at time.Duration) bool {
+	return slices.ContainsFunc(r.executing(), func(h *hand) bool { return h.here && h.status.Granted >= at })
 }
 
 // lastHandOver is the run time of the newest hand-over; 0: there was none lately.
@@ -148,6 +185,11 @@ func (r *runner) abandonHanding(lost []*hand, at time.Duration) {
 		for _, g := range lost {
 			if slices.Contains(h.givers, g) {
 				r.run.Shards = bereave(r.run.Shards, g.member, h.at, at)
+			}
+		}
+		for _, g := range h.givers {
+			if !h.settled && g.lost == nil && h.late(g) { // the others are not waited for any more
+				r.run.Shards = shift(r.run.Shards, g.member, h.at, g.status.Heard+1)
 			}
 		}
 	}

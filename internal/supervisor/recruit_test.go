@@ -49,6 +49,27 @@ func TestWorkerHandsOver(t *testing.T) {
 	})
 }
 
+// TestWorkerLeavesWhileAnotherJoins: what it has not handed over yet it goes on with, and it closes its books.
+func TestWorkerLeavesWhileAnotherJoins(t *testing.T) {
+	for at := 4 * time.Second; at < 5*time.Second; at += 100 * time.Millisecond { // it is looked for those that join once a second
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			bubble(t, counted, func(r *rig) {
+				r.fleet.join("a", 10)
+				b := r.fleet.join("b", 11)
+				r.create("r1", 0)
+				r.load("r1", at)
+				b.leave()
+				r.fleet.join("c", 12)
+				rec, d := r.ended2("r1")
+				whole(t, rec, d)
+				if w := d.Integrity.Workers; len(w) != 3 || w[1].Samples > 320 {
+					t.Errorf("workers %+v", w)
+				}
+			})
+		})
+	}
+}
+
 // TestLastWorkerLeaves: nobody can take over, so it goes on.
 func TestLastWorkerLeaves(t *testing.T) {
 	bubble(t, counted, func(r *rig) {

@@ -71,6 +71,7 @@ type rig struct {
 	calls    []run.CallbackKind
 	callback Callback // called too, if set
 	process  string   // of the next terms, in which their workers live
+	zombies  []func() // end leaders that were deposed and may not know it
 }
 
 type syncBuffer struct {
@@ -140,6 +141,21 @@ func (r *rig) succeed(epoch int64, after time.Duration) {
 	r.fleet.reattach()
 }
 
+// usurp is succeed with an earlier leader that does not know that it is one: its next write, which tells it so,
+// hangs for longer than the other takes to be elected.
+func (r *rig) usurp(epoch int64, after time.Duration) {
+	r.t.Helper()
+	r.term.end()
+	r.term.mu.Lock()
+	r.term.slow = after + 1500*time.Millisecond
+	r.term.mu.Unlock()
+	cancel, ended := r.cancel, r.ended
+	r.zombies = append(r.zombies, func() { cancel(); <-ended })
+	time.Sleep(after)
+	r.elect(epoch)
+	r.fleet.reattach()
+}
+
 func (r *rig) elect(epoch int64) {
 	r.t.Helper()
 	ahead := 37 * time.Second * time.Duration(epoch-1)
@@ -166,7 +182,8 @@ func (r *rig) elect(epoch int64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.ended = cancel, make(chan error, 1)
 	ready := make(chan struct{})
-	manager, f, ended := r.manager, r.fleet, r.ended
+	manager, f, ended := r.manager, &office{robots: r.fleet, epoch: epoch}, r.ended
+	r.fleet.follow(epoch, r.term)
 	go func() { ended <- manager.Run(ctx, f, func() { close(ready) }) }()
 	<-ready
 	r.fleet.lead(r.manager)
@@ -176,6 +193,10 @@ func (r *rig) elect(epoch int64) {
 func (r *rig) resign() {
 	r.cancel()
 	<-r.ended
+	for _, end := range r.zombies {
+		end()
+	}
+	r.zombies = nil
 	r.fleet.stop()
 }
 
@@ -228,18 +249,24 @@ func (r *rig) ended2(id string) (run.Run, *report.Document) {
 // report reads a report, which must keep what reports promise.
 func (r *rig) report(id string) *report.Document {
 	r.t.Helper()
+	d, err := r.reported(id)
+	if err != nil {
+		r.t.Fatalf("report of %s: %v", id, err)
+	}
+	return d
+}
+
+// reported reads a report and checks that it keeps what reports promise.
+func (r *rig) reported(id string) (*report.Document, error) {
 	data, err := r.manager.opts.Repository.Report(r.t.Context(), id, "json")
 	if err != nil {
-		r.t.Fatal(err)
+		return nil, err
 	}
 	var d report.Document
 	if err := json.Unmarshal(data, &d); err != nil {
-		r.t.Fatal(err)
+		return nil, err
 	}
-	if err := d.Check(); err != nil {
-		r.t.Errorf("report of %s: %v", id, err)
-	}
-	return &d
+	return &d, d.Check()
 }
 
 func (r *rig) command(id string, ev run.Event) (run.Run, error) {

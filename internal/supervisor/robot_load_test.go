@@ -18,13 +18,24 @@ type executed struct {
 	id      string
 	plan    *scenario.Plan
 	streams map[string]*schedule.Stream
-	applied uint64
+	tied    *int64 // T0 by its own clock, for as long as it executes the run
+	applied order
 	seq     uint64
 	second  int64
 	totals  wire.Totals
 
 	handOverTo, heard, covered time.Duration
+	passed                     wire.Assignment
+	resumed                    time.Duration // when it could fire again after it could not
+	idle                       bool          // its lease is over, or it was frozen
+	ended                      bool          // it has closed its books
 	open                       metric.Second
+}
+
+// order identifies an assignment: each leader counts anew.
+type order struct {
+	epoch    int64
+	revision uint64
 }
 
 func (x *executed) status(s wire.WorkerState, ended bool) {
@@ -36,20 +47,44 @@ func (x *executed) status(s wire.WorkerState, ended bool) {
 	x.mu.Lock()
 	x.robot.status = &st
 	x.mu.Unlock()
-	x.fleet.boss().Received(x.info(), st)
+	if x.fleet.broken.stopForgotten {
+		st.Stop = wire.Stop{}
+	}
+	if x.fleet.broken.handOverAtStamp {
+		st.Heard = 0
+	}
+	x.tell(st)
 }
 
 func (x *executed) now() time.Duration {
 	x.mu.Lock()
-	tied, told := x.t0, x.wanted.T0
+	tied, told, epoch := x.tied, x.wanted.T0, x.wanted.Epoch
 	x.mu.Unlock()
 	switch {
 	case tied != nil:
 		return time.Duration(x.fleet.clock() - *tied)
-	case told != nil:
+	case told != nil && epoch == x.fleet.newest(): // else it is on the clock of another leader
 		return time.Duration(x.fleet.clock() - x.fleet.own(*told))
 	}
 	return -time.Hour
+}
+
+// hear notes up to where a hand-over was heard of, and what had been executed by then.
+func (x *executed) hear(a wire.Assignment) {
+	if to := a.HandOver(); to > x.handOverTo {
+		x.handOverTo = to
+		if !a.Corrects(x.passed) {
+			x.heard = x.covered
+		}
+	}
+	x.passed = a
+}
+
+// begun reports whether the load has begun here.
+func (x *executed) begun() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.tied != nil
 }
 
 // begin ties run time for good.
@@ -63,8 +98,8 @@ func (x *executed) begin() {
 	own := x.fleet.own(*told)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.t0 == nil {
-		x.t0 = &own
+	if x.tied == nil {
+		x.t0, x.tied = &own, &own
 		x.second = max(0, (x.fleet.clock()-own)/int64(time.Second))
 		x.open = metric.NewSecond(x.second)
 	}
@@ -80,10 +115,14 @@ func (x *executed) phaseEnded(p scenario.Phase) bool {
 // run reports whether the worker still lives at its end.
 func (x *executed) run() bool {
 	x.open = metric.NewSecond(0)
+	defer x.leave()
 	x.status(wire.WorkerReady, false)
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
+		if !x.pulse() {
+			return false
+		}
 		select {
 		case <-x.quit:
 			return false
@@ -94,10 +133,13 @@ func (x *executed) run() bool {
 		case <-ticker.C:
 		}
 		a := x.state()
-		if x.now() >= 0 {
+		if a.Run == "" && x.second > 0 {
+			return true // what it does is cut, and nobody hears of it
+		}
+		if x.now() >= 0 && (x.begun() || a.Goal == wire.GoalRun) {
 			x.begin()
 			x.fire(a)
-			ended := !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
+			ended := !x.idle && !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
 			if a.Goal == wire.GoalStop || ended {
 				time.Sleep(x.drain())
 				x.seal()
@@ -123,8 +165,15 @@ func (x *executed) fire(a wire.Assignment) {
 	timeline := run.NewTimeline(a.History)
 	starts := schedule.Starts(x.plan.Phases, timeline)
 	now := x.now()
-	if to := a.HandOver(); to > x.handOverTo {
-		x.handOverTo, x.heard = to, x.covered
+	x.hear(a)
+	if !x.mayFire(now) {
+		x.idle = true
+		x.advance(now)
+		return
+	}
+	if x.idle {
+		x.advance(now)
+		x.idle, x.resumed = false, now
 	}
 	for i := range x.plan.Phases {
 		p := &x.plan.Phases[i]
@@ -138,7 +187,7 @@ func (x *executed) fire(a wire.Assignment) {
 			stream = schedule.NewStream(x.plan.Seed, p)
 			x.streams[p.Name] = stream
 		}
-		if x.applied != a.Revision || fresh {
+		if x.applied != (order{a.Epoch, a.Revision}) || fresh {
 			var ranges []schedule.Range
 			for _, r := range a.Ranges {
 				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
@@ -155,11 +204,16 @@ func (x *executed) fire(a wire.Assignment) {
 				break
 			}
 			stream.Next()
+			if due < x.resumed-lateBound || x.fleet.strict && due < now-lateBound {
+				x.giveUp(p)
+				continue
+			}
 			x.advance(due)
 			x.arrival(p)
+			x.fleet.fired(x, p.Name, arrival.Index())
 		}
 	}
-	x.applied = a.Revision
+	x.applied = order{a.Epoch, a.Revision}
 	x.covered = now
 	x.advance(now)
 }
@@ -220,8 +274,12 @@ func (x *executed) seal() {
 		b := x.batch(x.seq, x.open)
 		x.mu.Lock()
 		x.unacked = append(x.unacked, b)
+		x.sealed = append(x.sealed, tally{b.Seq, sent(x.open)})
+		if x.fleet.broken.ackEarly && !x.cut {
+			x.unacked = nil
+		}
 		x.mu.Unlock()
-		x.fleet.boss().Received(x.info(), b)
+		x.tell(b)
 	}
 	x.second++
 	x.open = metric.NewSecond(x.second)
@@ -236,7 +294,7 @@ func planned1(s metric.Second) int64 {
 }
 
 func (x *executed) batch(seq uint64, s metric.Second) wire.Sealed {
-	return sealedUntil(x.now()+1, x.id, metric.Source{Worker: x.name, Incarnation: x.incarnation}, seq, s)
+	return sealedUntil(x.covered+1, x.id, metric.Source{Worker: x.name, Incarnation: x.incarnation}, seq, s)
 }
 
 func sealed(runID string, source metric.Source, seq uint64, s metric.Second) wire.Sealed {
@@ -263,6 +321,7 @@ func (x *executed) finish(ended bool) {
 	x.mu.Lock()
 	x.final = &final
 	x.mu.Unlock()
-	x.fleet.boss().Received(x.info(), final)
+	x.tell(final)
+	x.ended = true
 	x.status(wire.WorkerDone, true)
 }

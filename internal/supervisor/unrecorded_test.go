@@ -78,6 +78,20 @@ func TestStopThatWasNotRecorded(t *testing.T) {
 	}
 }
 
+// TestForgottenStopIsNoticed: the test above sees it when workers do not tell what they were told.
+func TestForgottenStopIsNoticed(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.broken.stopForgotten = true
+		a := r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 3500*time.Millisecond)
+		stopUnrecorded(r, a)
+		if rec := r.until("r1", run.Completed, run.Failed); rec.Stop.Kind == run.StopOperator {
+			t.Errorf("stopped by %+v although nobody told", rec.Stop)
+		}
+	})
+}
+
 // TestStopThatWasNotRecordedBeforeTheStart: the workers have nothing to tell but that they were told to stop.
 func TestStopThatWasNotRecordedBeforeTheStart(t *testing.T) {
 	bubble(t, shop, func(r *rig) {

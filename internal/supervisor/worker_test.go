@@ -58,18 +58,25 @@ type robot struct {
 	late     time.Duration  // how long after its end it delivers a second
 	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
+	leased
 }
 
 // robots is a Fleet of robots.
 type robots struct {
-	plan  *scenario.Plan
-	begin time.Time // of the robots' clock
-	wg    sync.WaitGroup
+	plan   *scenario.Plan
+	mortal bool      // no robot begins another life by itself
+	begin  time.Time // of the robots' clock
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	all     map[string]*robot
 	manager *Manager
 	ahead   atomic.Int64 // of the leader's clock, nanoseconds
+	leads   func() bool  // whether the leader that they are attached to still leads
+	epoch   int64        // of the newest leader
+	broken  liberties
+	strict  bool // what is late is given up
+	books   arrivals
 }
 
 // clock is that of the robots.
@@ -83,6 +90,7 @@ func (f *robots) away(ahead time.Duration) {
 	for _, w := range f.all {
 		w.mu.Lock()
 		w.run = "" // whom it belongs to is what the next leader says
+		w.session, w.grant, w.assigned = false, 0, nil
 		w.mu.Unlock()
 	}
 }
@@ -119,15 +127,23 @@ func (f *robots) reattach() {
 // attach introduces a robot that is not away, and delivers again what was not acknowledged.
 func (w *robot) attach() {
 	w.mu.Lock()
-	if w.away {
+	if w.away || w.cut || w.frozen {
 		w.mu.Unlock()
 		return
 	}
+	w.session, w.epoch, w.lastHeard = true, w.fleet.newest(), w.fleet.clock()
+	wanted := w.assigned
 	hello := wire.Hello{Name: w.name, Incarnation: w.incarnation, Status: w.status}
+	for _, life := range w.past {
+		if held := life.held(); len(held) > 0 {
+			hello.Outbox = append(hello.Outbox, wire.OutboxState{Run: held[0].Run, Incarnation: life.incarnation, OldestUnacked: held[0].Seq, NextSeq: held[len(held)-1].Seq + 1})
+		}
+	}
 	if w.wanted.Run != "" {
 		hello.Outbox = []wire.OutboxState{{Run: w.wanted.Run, Incarnation: w.incarnation, OldestUnacked: w.acked + 1, NextSeq: w.acked + uint64(len(w.unacked)) + 1}}
 	}
 	w.mu.Unlock()
+	w.resume(wanted)
 	boss := w.fleet.boss()
 	for _, m := range boss.Attached(w.info(), hello) {
 		w.drop(m)
@@ -135,6 +151,9 @@ func (w *robot) attach() {
 	w.mu.Lock()
 	unacked, final, results := slices.Clone(w.unacked), w.final, slices.Clone(w.results)
 	w.mu.Unlock()
+	for _, life := range w.past {
+		unacked = append(life.held(), unacked...)
+	}
 	for _, b := range unacked {
 		boss.Received(w.info(), b)
 	}
@@ -148,6 +167,9 @@ func (w *robot) attach() {
 
 // drop forgets what is committed.
 func (w *robot) drop(m wire.Mark) {
+	for _, life := range w.past {
+		life.drop(m)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.Incarnation == w.incarnation {
@@ -157,7 +179,7 @@ func (w *robot) drop(m wire.Mark) {
 }
 
 // Adopt implements Fleet.
-func (f *robots) Adopt(m run.Member, _, runID string, _ time.Duration) {
+func (f *robots) Adopt(m run.Member, _, runID string, lease time.Duration) {
 	w := f.get(m.Worker)
 	if w == nil {
 		return
@@ -166,6 +188,7 @@ func (f *robots) Adopt(m run.Member, _, runID string, _ time.Duration) {
 	defer w.mu.Unlock()
 	if w.incarnation == m.Incarnation {
 		w.run = runID
+		w.adopted(lease)
 	}
 	if w.away {
 		w.heard = w.fleet.clock() // what it was silent counts from now on
@@ -181,6 +204,9 @@ func (f *robots) get(name string) *robot {
 // join starts a worker, which attaches.
 func (f *robots) join(name string, incarnation int64, outbox ...wire.OutboxState) *robot {
 	w := f.enter(name, incarnation)
+	w.mu.Lock()
+	w.session, w.epoch, w.lastHeard = true, f.newest(), f.clock()
+	w.mu.Unlock()
 	f.boss().Attached(w.info(), wire.Hello{Name: name, Outbox: outbox})
 	return w
 }
@@ -200,7 +226,13 @@ func (w *robot) die(goodbye bool) {
 	w.mu.Lock()
 	w.away, w.heard = true, w.fleet.clock()
 	w.mu.Unlock()
-	close(w.quit)
+	w.mu.Lock()
+	select {
+	case <-w.quit: // it has begun another life
+	default:
+		close(w.quit)
+	}
+	w.mu.Unlock()
 	w.fleet.boss().Detached(w.info(), "stream ended", goodbye)
 }
 
@@ -221,9 +253,11 @@ func (f *robots) stop() {
 func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away && !w.cut, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
+	} else if w.cut || w.frozen || !w.session {
+		i.Silent = w.silence()
 	}
 	if w.t0 != nil {
 		i.Clock, i.Offset, i.Bound = &fleet.RunClock{Run: w.wanted.Run, T0: *w.t0}, w.fleet.offset(), max(i.Bound, 1)
@@ -267,6 +301,7 @@ func (f *robots) Release(runID string) {
 		w.mu.Lock()
 		if w.run == runID {
 			w.run, w.wanted, w.acked, w.closed = "", wire.Assignment{}, 0, false
+			w.grant, w.assigned = 0, nil
 			w.unacked, w.status, w.final, w.t0, w.results = nil, nil, nil, nil, nil
 		}
 		w.mu.Unlock()
@@ -283,7 +318,7 @@ func (f *robots) Renew(who run.Member) {
 // Retire implements Fleet: the robot begins another life.
 func (f *robots) Retire(who run.Member) {
 	old := f.get(who.Worker)
-	if old == nil || old.incarnation != who.Incarnation {
+	if old == nil || old.incarnation != who.Incarnation || f.mortal {
 		return
 	}
 	f.wg.Go(func() {
@@ -305,9 +340,9 @@ func (f *robots) Dismiss(who run.Member) {
 		return
 	}
 	w.mu.Lock()
-	w.run, w.wanted = "", wire.Assignment{}
+	w.run, w.grant, w.assigned = "", 0, &wire.Assignment{}
 	w.mu.Unlock()
-	w.poke()
+	w.deliver(func() { w.obey(wire.Assignment{}) })
 }
 
 // leave has a worker hand over what it has.
@@ -328,20 +363,18 @@ func (f *robots) Worker(name string) (fleet.Worker, bool) {
 }
 
 // Assign implements Fleet.
-func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
-	if w := f.get(to.Worker); w != nil && w.incarnation == to.Incarnation {
-		w.mu.Lock()
-		if w.deafened {
-			w.mu.Unlock()
-			return
-		}
-		w.wanted = a
-		if a.T0 != nil && w.lead == nil {
-			lead := time.Duration(f.own(*a.T0) - f.clock())
-			w.lead = &lead
-		}
-		w.mu.Unlock()
-		w.poke()
+func (f *robots) Assign(to run.Member, a wire.Assignment, lease time.Duration) {
+	w := f.get(to.Worker)
+	if w == nil || w.incarnation != to.Incarnation {
+		return
+	}
+	a.Epoch = f.newest()
+	w.mu.Lock()
+	w.assigned, w.grant = &a, lease
+	there := w.session || w.away
+	w.mu.Unlock()
+	if there {
+		w.deliver(func() { w.obey(a) })
 	}
 }
 
@@ -349,7 +382,7 @@ func (f *robots) Assign(to run.Member, a wire.Assignment, _ time.Duration) {
 func (f *robots) Ack(name string, marks []wire.Mark) {
 	if w := f.get(name); w != nil {
 		for _, m := range marks {
-			w.drop(m)
+			w.deliver(func() { w.drop(m) })
 		}
 	}
 }
@@ -402,9 +435,9 @@ func (w *robot) state() wire.Assignment {
 	return w.wanted
 }
 
-// live does what assignments say, one run after the other.
+// live does what assignments say, one run after the other. What comes for one that is done is answered.
 func (w *robot) live() {
-	done := ""
+	var x *executed
 	for {
 		select {
 		case <-w.quit:
@@ -412,16 +445,19 @@ func (w *robot) live() {
 		case <-w.wake:
 		}
 		a := w.state()
-		if a.Run == "" || a.Run == done {
+		if x != nil && a.Run == x.id && x.ended {
+			x.hear(a)
+			x.status(wire.WorkerDone, true)
+		}
+		if a.Run == "" || x != nil && a.Run == x.id {
 			continue
 		}
-		done = a.Run
+		x = &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
 		time.Sleep(10 * time.Millisecond) // it prepares
 		if w.failure != "" {
 			w.fleet.boss().Received(w.info(), wire.Status{Run: a.Run, Revision: a.Revision, State: wire.WorkerFailed, Error: w.failure})
 			continue
 		}
-		x := &executed{robot: w, id: a.Run, plan: w.fleet.plan, streams: map[string]*schedule.Stream{}}
 		if !x.run() {
 			return
 		}

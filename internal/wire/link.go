@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"proofload/internal/run"
@@ -72,6 +73,20 @@ func (a Assignment) Granted() time.Duration {
 		last = max(last, r.Since)
 	}
 	return last
+}
+
+// Corrects reports whether the last hand-over that the assignment tells of is one that the assignment before told
+// of with another time: it was heard of late, and moved to when it was.
+func (a Assignment) Corrects(before Assignment) bool {
+	to := a.HandOver()
+	for _, r := range a.Ranges {
+		if r.Until == to && !slices.ContainsFunc(before.Ranges, func(b ShardRange) bool {
+			return b.From == r.From && b.To == r.To && b.Since == r.Since && b.Until != 0
+		}) {
+			return false
+		}
+	}
+	return to > 0
 }
 
 // WorkerState is how far a worker is with a run; it only grows within a run, so that of two
