@@ -66,9 +66,10 @@ func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
 }
 
-// confirmed reports whether a giver has said that it knows; one that got back what it was to give needs not.
+// confirmed reports whether a giver has said that it knows. One that got back what it was to give needs not, and one
+// that has told all that it did has nothing more to say.
 func (r *runner) confirmed(h *handing, g *hand) bool {
-	return g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
+	return g.status.HandOver >= h.at || g.left != nil || r.through(g) || !gives(r.run.Shards.Ranges(g.member), h.at)
 }
 
 // late reports whether a giver has heard of a hand-over when it was due already. What it says is of the last one that
