@@ -75,9 +75,10 @@ func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
 }
 
-// confirmed reports whether a giver has said that it knows; one that got back what it was to give needs not.
+// confirmed reports whether a giver has said that it knows. One that got back what it was to give needs not, and one
+// that has told all that it did has nothing more to say.
 func (r *runner) confirmed(h *handing, g *hand) bool {
-	return over(g) || g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
+	return over(g) || r.through(g) || g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
 }
 
 // late reports whether a giver has heard of a hand-over when it was due already. What it says is of the last one that
@@ -171,11 +172,17 @@ func (r *runner) lastHandOver() time.Duration {
 	return last
 }
 
-// calm reports whether no hand-over is under way or was just now: an engine knows one stretch of time for
-// each position, and may get back what it gave only once that is over.
+// calm reports whether nothing is on its way to an owner or was handed over just now: an engine knows one stretch of
+// time for each position, and may get back what it gave only once that is over. What somebody was told to begin with
+// soon is on its way, too: to give it to another then would need no hand-over by the map, and it may hear of that late.
 func (r *runner) calm() bool {
-	last := r.lastHandOver()
-	return len(r.handings) == 0 && (last == 0 || r.now() > last+handSettled)
+	now, last := r.now(), r.lastHandOver()
+	for _, o := range r.run.Shards.Owners {
+		if slices.ContainsFunc(o.Ranges, func(g run.Range) bool { return g.Since > now }) {
+			return false
+		}
+	}
+	return len(r.handings) == 0 && (last == 0 || now > last+handSettled)
 }
 
 // abandonHanding leaves lost workers out of hand-overs. What they were to give away they may have fired until

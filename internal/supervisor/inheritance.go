@@ -79,11 +79,18 @@ func (r *runner) regain() {
 		t0 := int64(at.Mid())
 		r.t0, r.told0 = &t0, &t0
 		r.resumeLoad()
-	case present > 0 && !begun:
+	case present > 0 && !begun && !r.underLoad():
 		r.startAnew()
 	default:
 		r.giveUpLoad()
 	}
+}
+
+// underLoad reports whether the load had begun in an earlier term by what is recorded or was sent: those who have come
+// back may have joined just before, and know nothing of it.
+func (r *runner) underLoad() bool {
+	c := r.facts.Clock
+	return r.covered > 0 || len(r.ledger.Sources()) > 0 || c != nil && c.Run > 2*r.m.opts.CommitEvery
 }
 
 // resumeLoad tells the workers to go on, by the run time that they told. A command that was recorded
