@@ -28,7 +28,7 @@ TO       ?=
 OUTAGE   ?= 8s
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps soak images cluster-test soak-failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,29 @@ cross: ## build both binaries for every supported platform, keeping none
 		echo "build $$platform"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
 			$(GO) build $(PARALLEL) -trimpath -o "$$out" $(COMMANDS:%=./cmd/%); \
+	done
+
+# Programs for the engine's machine, built here and copied into images FROM scratch: nothing is pulled, and
+# no program runs while an image is built. Those of others are what the test modules pin.
+IMAGES    := coordinator worker etcd s3 target
+IMAGE_DIR := $(CACHE)/images
+TAG       ?= latest
+DOCKER    ?= docker
+
+images: ## images for docker-compose.yml, FROM scratch, nothing pulled (TAG=latest)
+	@rm -rf $(IMAGE_DIR); mkdir -p $(IMAGES:%=$(IMAGE_DIR)/%/bin) $(IMAGES:%=$(IMAGE_DIR)/%/data)
+	@mkdir -p $(IMAGE_DIR)/s3/data/buckets/results $(IMAGE_DIR)/s3/data/meta
+	@arch=$$($(DOCKER) version --format '{{.Server.Arch}}'); \
+	build() { CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) -C $$1 build $(PARALLEL) -trimpath -ldflags "$$4" -o $(CURDIR)/$(IMAGE_DIR)/$$2/bin/ $$3; }; \
+	build . coordinator ./cmd/coordinator '$(LDFLAGS)'; \
+	build . worker ./cmd/worker '$(LDFLAGS)'; \
+	build test/e2e etcd go.etcd.io/etcd/server/v3 '-s -w'; mv $(IMAGE_DIR)/etcd/bin/server $(IMAGE_DIR)/etcd/bin/etcd; \
+	build test/e2e etcd go.etcd.io/etcd/etcdctl/v3 '-s -w'; \
+	build test/stores s3 github.com/versity/versitygw/cmd/versitygw '-s -w'; \
+	build test/e2e target ./cluster/target '-s -w'
+	@for image in $(IMAGES); do \
+		$(DOCKER) build --quiet --file deploy/images/$$image.Dockerfile --tag proofload/$$image:$(TAG) $(IMAGE_DIR)/$$image >/dev/null; \
+		$(DOCKER) image inspect --format "proofload/$$image:$(TAG) {{.Size}} bytes" proofload/$$image:$(TAG); \
 	done
 
 generate: proto-deps ## regenerate the proto code and everything under a go:generate line
