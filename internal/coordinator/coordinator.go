@@ -171,7 +171,7 @@ func (c *Coordinator) openServers(context.Context) error {
 	c.api.Always(bystander{c})
 	c.grpc = grpc.NewServer(append(append(fleet.ServerOptions(),
 		grpc.Creds(creds),
-		grpc.ChainUnaryInterceptor(c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
+		grpc.ChainUnaryInterceptor(c.frank, c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
 	), c.opts.Server...)...)
 	c.workers.Register(c.grpc)
 	c.api.Register(c.grpc)

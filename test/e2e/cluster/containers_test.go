@@ -136,7 +136,10 @@ func (c contained) problems(t *testing.T) (out []string) {
 			out = append(out, fmt.Sprintf("%s: %v", coordinatorService(i), err))
 			continue
 		}
-		line := fmt.Sprintf("%s: leader %s", coordinatorService(i), s.GetLeader().GetName())
+		line := fmt.Sprintf("%s: leader %s of", coordinatorService(i), s.GetLeader().GetName())
+		for _, one := range s.GetCoordinators() {
+			line += " " + one.GetName()
+		}
 		if s.GetCaretakerSince() != nil {
 			line += ", caretaker"
 		}
