@@ -165,13 +165,16 @@ func (c *Coordinator) openServers(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.relay = relay.New(relay.Options{Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger})
+	c.relay = relay.New(relay.Options{
+		Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger,
+		Problem: func(ctx context.Context) string { _, problem := c.candidates(ctx); return problem },
+	})
 	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
 	c.api.Always(bystander{c})
 	c.grpc = grpc.NewServer(append(append(fleet.ServerOptions(),
 		grpc.Creds(creds),
-		grpc.ChainUnaryInterceptor(c.frank, c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
+		grpc.ChainUnaryInterceptor(c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
 	), c.opts.Server...)...)
 	c.workers.Register(c.grpc)
 	c.api.Register(c.grpc)

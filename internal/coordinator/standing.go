@@ -158,7 +158,5 @@ func (c *Coordinator) candidates(ctx context.Context) (all []wire.Leader, proble
 			all[i].Epoch = 0
 		}
 	}
-	return all, fmt.Sprintf("%s: %v; nothing can be committed through it", noEtcd(c.opts.Name), err)
+	return all, fmt.Sprintf("etcd does not answer coordinator %s: %v; nothing can be committed through it", c.opts.Name, err)
 }
-
-func noEtcd(name string) string { return "etcd does not answer coordinator " + name }
