@@ -24,13 +24,15 @@ FUZZTIME ?= 10s
 # How many seeds each simulation runs in a soak.
 SEEDS    ?= 3000
 BENCH    ?= .
-# Seeds of the cluster tests, and how long etcd's majority or the store is away in them.
+# Seeds of the cluster tests, and how long etcd's majority or the store is away in them. ENGINE=none: processes
+# also where there is a container engine.
+ENGINE   ?=
 FROM     ?= 1
 TO       ?=
-OUTAGE   ?= 8s
+OUTAGE   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak soak-sim cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak soak-sim images cluster-test soak-failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +47,28 @@ cross: ## build both binaries for every supported platform, keeping none
 		echo "build $$platform"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
 			$(GO) build $(PARALLEL) -trimpath -o "$$out" $(COMMANDS:%=./cmd/%); \
+	done
+
+# Programs for the engine's machine, built here and copied into images FROM scratch: nothing is pulled, and
+# no program runs while an image is built. Those of others are what the test modules pin.
+IMAGES    := coordinator worker etcd s3 target
+IMAGE_DIR := $(CACHE)/images
+TAG       ?= latest
+
+images: ## images for docker-compose.yml, FROM scratch, nothing pulled (TAG=latest)
+	@rm -rf $(IMAGE_DIR); mkdir -p $(IMAGES:%=$(IMAGE_DIR)/%/bin) $(IMAGES:%=$(IMAGE_DIR)/%/data)
+	@mkdir -p $(IMAGE_DIR)/s3/data/buckets/results $(IMAGE_DIR)/s3/data/meta
+	@arch=$$(docker version --format '{{.Server.Arch}}'); \
+	build() { CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) -C $$1 build $(PARALLEL) -trimpath -ldflags "$$4" -o $(CURDIR)/$(IMAGE_DIR)/$$2/bin/ $$3; }; \
+	build . coordinator ./cmd/coordinator '$(LDFLAGS)'; \
+	build . worker ./cmd/worker '$(LDFLAGS)'; \
+	build test/e2e etcd go.etcd.io/etcd/server/v3 '-s -w'; mv $(IMAGE_DIR)/etcd/bin/server $(IMAGE_DIR)/etcd/bin/etcd; \
+	build test/e2e etcd go.etcd.io/etcd/etcdctl/v3 '-s -w'; \
+	build test/stores s3 github.com/versity/versitygw/cmd/versitygw '-s -w'; \
+	build test/e2e target ./cluster/target '-s -w'
+	@for image in $(IMAGES); do \
+		docker build --quiet --file deploy/images/$$image.Dockerfile --tag proofload/$$image:$(TAG) $(IMAGE_DIR)/$$image >/dev/null; \
+		docker image inspect --format "proofload/$$image:$(TAG) {{.Size}} bytes" proofload/$$image:$(TAG); \
 	done
 
 generate: proto-deps ## regenerate the proto code and everything under a go:generate line
@@ -127,11 +151,19 @@ bench-fleet: build ## what a coordinator needs for 1,000 workers, and how long i
 soak: build ## minutes of load with the built programs: rate, start, idle (figures for docs/benchmarks.md)
 	$(GO) -C test/e2e test -tags soak -run Soak -count 1 -v -timeout 30m .
 
-# etcd, coordinators and workers run as processes on loopback.
 CLUSTER := $(GO) -C test/e2e test -tags soak -count 1 -v -timeout 0
 
-cluster-test: ## a whole cluster while parts of it are killed, frozen and cut off (FROM=1 TO=2 OUTAGE=8s)
-	$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(OUTAGE)
+# docker-compose.yml in containers where an engine and Compose are there, and otherwise etcd, coordinators and
+# workers as processes on loopback.
+cluster-test: ## a whole cluster while parts of it are killed, frozen and cut off (FROM=1 TO=1 OUTAGE=30s ENGINE=none)
+	@if [ "$(ENGINE)" != none ] && docker version >/dev/null 2>&1 && { docker compose version || docker-compose version; } >/dev/null 2>&1; then \
+		echo 'cluster-test: in containers'; \
+		$(MAKE) --no-print-directory images TAG=cluster-test; \
+		$(CLUSTER) -run '^TestContainers$$' ./cluster -images cluster-test -from $(FROM) -to $(or $(TO),1) -outage $(or $(OUTAGE),30s); \
+	else \
+		echo 'cluster-test: no container engine with Compose is asked for or there: as processes on loopback'; \
+		$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(or $(OUTAGE),8s); \
+	fi
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
 	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)

@@ -4,6 +4,9 @@ package main
 import (
 	"os"
 
+	// Authorities to trust where the system has none, as in an image FROM scratch.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
 	"proofload/internal/cli"
 	"proofload/internal/result/blob/cloud"
 )

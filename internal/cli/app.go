@@ -49,6 +49,9 @@ func Coordinator(args []string, stdout, stderr io.Writer) int {
 
 // Worker runs the worker command and returns its exit code.
 func Worker(args []string, stdout, stderr io.Writer) int {
+	if os.Getpid() == 1 { // of a container, whose end would end the guard
+		return first(args, stderr)
+	}
 	a := &app{stdout: stdout, stderr: stderr, getenv: os.LookupEnv}
 	return a.execute(a.workerCommand(), args)
 }

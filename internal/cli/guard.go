@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
@@ -40,4 +42,17 @@ func (a *app) guard(log hclog.Logger) worker.Program {
 		return worker.Program{}
 	}
 	return worker.Program{Path: path, Args: []string{os.Args[0], "guard", "--log-level", a.logLevel, "--log-format", a.logFormat}}
+}
+
+// first runs a worker as the child of this process, which is the first one of a container.
+func first(args []string, stderr io.Writer) int {
+	code := run.ExitInternal
+	path, err := os.Executable()
+	if err == nil {
+		code, err = guard.First(path, append([]string{os.Args[0]}, args...))
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "worker:", err)
+	}
+	return code
 }

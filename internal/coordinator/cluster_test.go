@@ -234,6 +234,13 @@ func TestStatusOfAnyCoordinator(t *testing.T) {
 			t.Errorf("without etcd %s says %v, %v", n.opts.Name, st, err)
 		}
 	}
+	// What a follower passes on it does not keep to itself: the leader does not know that it has no etcd either.
+	st, err := ask(t.Context(), t, second.Address(), insecure.NewCredentials())
+	for _, name := range []string{"c1", "c2"} {
+		if text := strings.Join(st.GetProblems(), "\n"); err != nil || strings.Count(text, "etcd does not answer coordinator "+name) != 1 {
+			t.Errorf("without etcd c2 passes on %q, %v; want that %s has none", text, err, name)
+		}
+	}
 }
 
 // TestFollowOnlyForward proves that what is known of a leader is never replaced by an earlier one, which a

@@ -165,7 +165,10 @@ func (c *Coordinator) openServers(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.relay = relay.New(relay.Options{Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger})
+	c.relay = relay.New(relay.Options{
+		Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger,
+		Problem: func(ctx context.Context) string { _, problem := c.candidates(ctx); return problem },
+	})
 	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
 	c.api.Always(bystander{c})

@@ -26,7 +26,10 @@ type Options struct {
 	// Credentials are shown to the other coordinators, and decide which of them are trusted.
 	Credentials credentials.TransportCredentials
 	Dial        []grpc.DialOption // further options
-	Logger      hclog.Logger
+	// Problem says what keeps this coordinator from its work, if anything does. It is added to the leader's word
+	// on the cluster when that is passed on; nil: nothing is added.
+	Problem func(context.Context) string
+	Logger  hclog.Logger
 }
 
 // Relay passes calls on to the leader. Its methods may be called concurrently.
@@ -151,12 +154,24 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	resp, err := to.call(ctx, info.FullMethod, req)
 	var away *unreachableError
 	if !errors.As(err, &away) {
+		r.add(ctx, resp)
 		return resp, err
 	}
 	if answeredAlone[info.FullMethod] {
 		return next(context.WithValue(ctx, awayKey{}, away.Error()), req)
 	}
 	return nil, away.status()
+}
+
+// add adds to the leader's word on the cluster what is wrong here: the leader cannot know.
+func (r *Relay) add(ctx context.Context, resp any) {
+	s, ok := resp.(*pb.GetStatusResponse)
+	if !ok || s == nil || r.opts.Problem == nil {
+		return
+	}
+	if problem := r.opts.Problem(ctx); problem != "" {
+		s.Problems = append(s.Problems, problem)
+	}
 }
 
 // Stream is the interceptor of streams.

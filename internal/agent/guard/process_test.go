@@ -28,13 +28,15 @@ import (
 	pb "proofload/proto/proofload/v1"
 )
 
-// TestMain makes this binary three programs: the tests, a worker, and the guard that it starts.
+// TestMain makes this binary four programs: the tests, a worker, the guard that it starts, and process 1 of its container.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "worker":
 		workerMain(os.Args[2])
 	case len(os.Args) > 1 && os.Args[1] == "guard":
 		guardMain()
+	case len(os.Args) > 1 && os.Args[1] == "first":
+		firstMain(os.Args[2:])
 	default:
 		// With the race detector every process sleeps for a second at its end.
 		if err := os.Setenv("GORACE", "atexit_sleep_ms=10 "+os.Getenv("GORACE")); err != nil {

@@ -7,7 +7,11 @@ import (
 	"time"
 )
 
-var outage = flag.Duration("outage", 8*time.Second, "how long etcd's majority, the store, or what the leader is cut off from, is away")
+var (
+	outage = flag.Duration("outage", 8*time.Second, "how long etcd's majority, the store, or what the leader is cut off from, is away")
+	from   = flag.Uint64("from", 1, "first seed of a series")
+	to     = flag.Uint64("to", 2, "last seed of a series")
+)
 
 // incident is something that happens to a cluster while a run goes on.
 type incident struct {

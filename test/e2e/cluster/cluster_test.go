@@ -33,6 +33,7 @@ type cluster struct {
 	workers      []*process
 	front        *front
 	heads        *clientv3.Client
+	target       func(*testing.T) *target // starts one that the workers reach
 
 	// What leads to etcd, by coordinator, and from the workers to each coordinator; nil: they are
 	// connected directly.
@@ -56,7 +57,7 @@ func startCabled(t *testing.T) *cluster {
 func start(t *testing.T, cabled bool) *cluster {
 	t.Helper()
 	dir := logDirectory(t)
-	c := &cluster{dir: dir, store: filepath.Join(dir, "store")}
+	c := &cluster{target: startTarget, dir: dir, store: filepath.Join(dir, "store")}
 	t.Cleanup(func() { c.showLogs(t) })
 	endpoints := c.startEtcd(t)
 	addresses := freeAddresses(t, coordinators)
@@ -130,17 +131,23 @@ func (c *cluster) startEtcd(t *testing.T) (endpoints []string) {
 		}))
 		c.etcd[i].start(t)
 	}
-	client, err := clientv3.New(clientv3.Config{Endpoints: urls, Logger: zap.NewNop()})
+	c.heads = newHeads(t, urls)
+	return endpoints
+}
+
+// newHeads returns a client of etcd that is not the product's, once etcd answers.
+func newHeads(t *testing.T, endpoints []string) *clientv3.Client {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	c.heads = client
 	until(t, "answer of etcd", func() bool {
 		_, err := client.Get(t.Context(), "any")
 		return err == nil
 	})
-	return endpoints
+	return client
 }
 
 // awaitFree waits until somebody leads and all workers are free.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"proofload/test/e2e/cluster/counter"
 )
 
 // TestTargetNotices shows that what the other tests rely on sees every kind of harm: arrivals that never
@@ -54,11 +56,12 @@ func TestTargetNotices(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := &target{first: make(chan struct{}), clock: startMetronome(t), came: map[int][]time.Time{}}
+				arrivals := counter.New()
+				g := &target{clock: startMetronome(t), look: arrivals.Look}
 				t0 := time.Now()
 				for n := range planned {
 					for _, at := range want.arrive(n) {
-						g.note(fmt.Sprintf("/%d", n), t0.Add(at))
+						arrivals.Note(fmt.Sprintf("/%d", n), t0.Add(at))
 					}
 				}
 				plan := planned

@@ -65,11 +65,7 @@ func (f *front) call(t *testing.T, what string, fn func(context.Context, grpc.Cl
 // is asked passes the question on, or answers itself when it reaches no leader.
 func (f *front) status(ctx context.Context) (int, *pb.GetStatusResponse) {
 	for i := range f.conns {
-		var s *pb.GetStatusResponse
-		err := f.one(ctx, i, func(ctx context.Context, c grpc.ClientConnInterface) (err error) {
-			s, err = pb.NewFleetServiceClient(c).GetStatus(ctx, &pb.GetStatusRequest{})
-			return err
-		})
+		s, err := f.ask(ctx, i)
 		var leader int
 		if _, perr := fmt.Sscanf(s.GetLeader().GetName(), "c%d", &leader); err == nil && perr == nil && s.GetCaretakerSince() == nil {
 			if leader--; f.reaches(ctx, leader) {
@@ -78,6 +74,15 @@ func (f *front) status(ctx context.Context) (int, *pb.GetStatusResponse) {
 		}
 	}
 	return -1, nil
+}
+
+// ask returns what one coordinator says of the cluster.
+func (f *front) ask(ctx context.Context, i int) (s *pb.GetStatusResponse, err error) {
+	err = f.one(ctx, i, func(ctx context.Context, c grpc.ClientConnInterface) (err error) {
+		s, err = pb.NewFleetServiceClient(c).GetStatus(ctx, &pb.GetStatusRequest{})
+		return err
+	})
+	return s, err
 }
 
 // reaches tells whether a coordinator answers at its own address.

@@ -3,15 +3,9 @@
 package cluster
 
 import (
-	"flag"
 	"fmt"
 	"testing"
 	"time"
-)
-
-var (
-	from = flag.Uint64("from", 1, "first seed")
-	to   = flag.Uint64("to", 2, "last seed")
 )
 
 // TestIncidents shows of everything that can happen to a cluster what TestFailover shows of a little,

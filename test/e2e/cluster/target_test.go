@@ -1,50 +1,39 @@
 package cluster
 
 import (
-	"net/http"
 	"net/http/httptest"
-	"strconv"
-	"strings"
-	"sync"
+	"net/url"
 	"testing"
 	"time"
+
+	"proofload/test/e2e/cluster/counter"
 )
 
-// target is a server that knows nothing of the product. Each arrival asks for a path that is its
-// number, and the target notes when each number came.
+// target is a server that knows nothing of the product and notes when each arrival came.
 type target struct {
-	*httptest.Server
-	first chan struct{} // closed by the first arrival
+	URL   string
+	under string // path below which arrivals come
+	first <-chan struct{}
 	clock *metronome
-
-	mu      sync.Mutex
-	came    map[int][]time.Time
-	strange int // requests for other paths
+	look  func(func(counter.Seen))
 }
 
+// startTarget starts a target in this process.
 func startTarget(t *testing.T) *target {
 	t.Helper()
-	g := &target{first: make(chan struct{}), clock: startMetronome(t), came: map[int][]time.Time{}}
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.note(r.URL.Path, time.Now())
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	t.Cleanup(g.Close)
-	return g
+	arrivals := counter.New()
+	server := httptest.NewServer(arrivals)
+	t.Cleanup(server.Close)
+	return &target{URL: server.URL, first: arrivals.First(), clock: startMetronome(t), look: arrivals.Look}
 }
 
-func (g *target) note(path string, at time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n, err := strconv.Atoi(strings.TrimPrefix(path, "/"))
+// host returns the host of the target's address.
+func (g *target) host() string {
+	u, err := url.Parse(g.URL)
 	if err != nil {
-		g.strange++
-		return
+		return err.Error() // which no scenario takes
 	}
-	if len(g.came) == 0 {
-		close(g.first)
-	}
-	g.came[n] = append(g.came[n], at)
+	return u.Hostname()
 }
 
 // count is what the target saw of a plan of uniform arrivals.
@@ -74,12 +63,16 @@ func due(n, rate int) time.Duration { return time.Duration(n) * time.Second / ti
 
 // count compares what came with a plan of so many arrivals at a constant rate. The start of the plan is
 // taken from the arrivals themselves: none comes before its instant, and some come at it.
-func (g *target) count(planned, rate int) count {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (g *target) count(planned, rate int) (c count) {
+	g.look(func(seen counter.Seen) { c = compare(seen, planned, rate) })
+	c.stall = g.clock.worst()
+	return c
+}
+
+func compare(seen counter.Seen, planned, rate int) count {
 	var t0 time.Time
-	c := count{strange: g.strange, stall: g.clock.worst(), worst: 1}
-	for n, times := range g.came {
+	c := count{strange: seen.Strange, worst: 1}
+	for n, times := range seen.Came {
 		c.received += int64(len(times))
 		if n < 0 || n >= planned {
 			c.strange += len(times)
@@ -91,7 +84,7 @@ func (g *target) count(planned, rate int) count {
 	}
 	punctual := make([]int, (planned+rate-1)/rate)
 	for n := range planned {
-		times := g.came[n]
+		times := seen.Came[n]
 		if len(times) == 0 {
 			c.missing = append(c.missing, n)
 			continue

@@ -52,7 +52,7 @@ func (p plan) arrivals() []byte {
 
 // scenario writes the run down. What the machine can do is not what is tested here: the bounds on the
 // generator are wide, and an arrival may be sent late rather than not at all.
-func (p plan) scenario(target string) string {
+func (p plan) scenario(g *target) string {
 	completeness, counted := "100%", fmt.Sprintf("\n  - name: every arrival\n    check: count(requests) == %d", p.planned())
 	if p.lossy {
 		completeness, counted = "1%", ""
@@ -61,7 +61,7 @@ func (p plan) scenario(target string) string {
 name: cluster
 seed: %d
 target: %s
-allow_targets: [127.0.0.1]
+allow_targets: [%s]
 workers: {min: %d}
 coordinator_loss: {grace: %s}
 validity: {schedule_lag_p99: 60s, worker_cpu: 100%%, sent: 1%%, completeness: %s}
@@ -70,7 +70,7 @@ data:
 flows:
   f:
     - step: s
-      http: {method: GET, path: '/${data.arrival.id}'}
+      http: {method: GET, path: '%s/${data.arrival.id}'}
 phases:
   - name: steady
     flow: f
@@ -80,7 +80,7 @@ phases:
 criteria:
   - name: none fails
     check: error_ratio(requests) == 0%%%s
-`, p.seed, target, workers, p.grace, completeness, p.rate, p.length, counted)
+`, p.seed, g.URL, g.host(), workers, p.grace, completeness, g.under, p.rate, p.length, counted)
 }
 
 // trial is one run while things happen to the cluster.
@@ -99,7 +99,7 @@ type trial struct {
 // begin starts the run and returns when its first arrival has come.
 func begin(t *testing.T, c *cluster, p plan) *trial {
 	t.Helper()
-	tr := &trial{cluster: c, plan: p, draws: p.draws(), target: startTarget(t)}
+	tr := &trial{cluster: c, plan: p, draws: p.draws(), target: c.target(t)}
 	data := p.arrivals()
 	sum := sha256.Sum256(data)
 	digest := hex.EncodeToString(sum[:])
@@ -115,7 +115,7 @@ func begin(t *testing.T, c *cluster, p plan) *trial {
 		return err
 	})
 	request := &pb.CreateRunRequest{RequestId: uuid.NewString(), Source: &pb.ScenarioSource{
-		FileName: "cluster.yaml", Scenario: []byte(p.scenario(tr.target.URL)), Files: map[string]string{"arrivals.csv": digest},
+		FileName: "cluster.yaml", Scenario: []byte(p.scenario(tr.target)), Files: map[string]string{"arrivals.csv": digest},
 	}}
 	c.front.call(t, "create run", func(ctx context.Context, conn grpc.ClientConnInterface) error {
 		resp, err := pb.NewRunServiceClient(conn).CreateRun(ctx, request)

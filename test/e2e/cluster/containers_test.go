@@ -1,0 +1,250 @@
+package cluster
+
+import (
+	"flag"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var images = flag.String("images", "", "tag of the images with which TestContainers brings up docker-compose.yml; empty: it is skipped")
+
+// contained is a cluster in containers.
+type contained struct {
+	*cluster
+	*compose
+}
+
+// startContained brings docker-compose.yml up.
+func startContained(t *testing.T) contained {
+	t.Helper()
+	if *images == "" {
+		t.Skip("no images given; `make cluster-test` builds them and runs this test")
+	}
+	if _, err := output(exec.Command("docker", "version", "--format", "{{.Server.Version}}")); err != nil {
+		t.Skipf("no container engine answers: %v", err)
+	}
+	if composeCommand() == nil {
+		t.Skip("neither `docker compose` nor `docker-compose` is there")
+	}
+	d := newCompose(t)
+	c := contained{&cluster{target: d.witness}, d}
+	if _, err := d.call("up", "--detach"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.logs(t)
+		}
+	})
+	c.heads = newHeads(t, []string{d.address("E1_PORT"), d.address("E2_PORT"), d.address("E3_PORT")})
+	c.front = newFront(t, []string{d.address("C1_PORT"), d.address("C2_PORT"), d.address("C3_PORT")})
+	c.awaitFree(t)
+	return c
+}
+
+// TestContainers shows with docker-compose.yml what TestIncidents shows with processes, and what needs
+// networks, containers and a store that are none of this process's.
+func TestContainers(t *testing.T) {
+	c := startContained(t)
+	for _, one := range []struct {
+		name string
+		do   func(*testing.T, contained, plan)
+	}{
+		{"leader killed", containerKilled},
+		{"leader cut off from etcd", networksCut{2, []string{"etcd"}}.do},
+		{"leader cut off from workers", networksCut{1, []string{"workers"}}.do},
+		{"leader cut off from workers and coordinators", networksCut{2, []string{"workers", "api"}}.do},
+		{"leader cut off from etcd and workers", networksCut{2, []string{"etcd", "workers"}}.do},
+		{"etcd member stopped", memberStopped},
+		{"gateway of the store paused", gatewayPaused},
+		{"worker killed in its container", workerKilledInside},
+		{"host of a worker gone", hostGone},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			for seed := *from; seed <= *to; seed++ {
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					c.awaitFree(t)
+					one.do(t, c, contain(seed))
+				})
+			}
+		})
+	}
+}
+
+// contain is a run that is longer than an outage, whose grace is longer, too.
+func contain(seed uint64) plan { return long(seed) }
+
+func coordinatorService(i int) string { return fmt.Sprintf("c%d", i+1) }
+
+// containerKilled kills the leader's container at a random instant.
+func containerKilled(t *testing.T, c contained, p plan) {
+	t.Helper()
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, p.length)
+	leader := coordinatorService(c.leader(t))
+	tr.await(at)
+	c.do(t, "kill", leader)
+	killed, epoch := time.Now(), tr.commits.last().epoch
+	tr.note = fmt.Sprintf("container of the leader %s killed at %.2f s", leader, at.Seconds())
+	tr.report(t)
+	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	c.do(t, "start", leader)
+	o := tr.end(t)
+	o.unharmed(t, 2)
+	o.soon(t)
+}
+
+// networksCut takes the leader's container out of networks for a while. leaders is how many must have led then.
+type networksCut struct {
+	leaders  int
+	networks []string
+}
+
+func (n networksCut) do(t *testing.T, c contained, p plan) {
+	t.Helper()
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	leader := coordinatorService(c.leader(t))
+	tr.await(at)
+	began, epoch := time.Now(), tr.commits.last().epoch
+	c.cut(t, leader, n.networks...)
+	tr.await(at + *outage/2)
+	problems := c.problems(t)
+	tr.await(at + *outage)
+	c.mend(t, leader)
+	tr.note = fmt.Sprintf("leader %s cut off from %s at %.2f s for %.1f s, status %q", leader, strings.Join(n.networks, " and "), at.Seconds(), time.Since(began).Seconds(), problems)
+	tr.report(t)
+	if n.leaders > 1 {
+		tr.next, _ = tr.commits.samplesAfter(began, epoch)
+	}
+	o := tr.end(t)
+	o.unharmed(t, n.leaders)
+	o.soon(t)
+}
+
+// problems returns what each coordinator says is wrong.
+func (c contained) problems(t *testing.T) (out []string) {
+	t.Helper()
+	for i := range c.front.conns {
+		s, err := c.front.ask(t.Context(), i)
+		if err != nil {
+			out = append(out, fmt.Sprintf("%s: %v", coordinatorService(i), err))
+			continue
+		}
+		line := fmt.Sprintf("%s: leader %s of", coordinatorService(i), s.GetLeader().GetName())
+		for _, one := range s.GetCoordinators() {
+			line += " " + one.GetName()
+		}
+		if s.GetCaretakerSince() != nil {
+			line += ", caretaker"
+		}
+		out = append(out, strings.Join(append([]string{line}, s.GetProblems()...), ", "))
+	}
+	return out
+}
+
+// memberStopped stops one member of etcd, which the other two do without.
+func memberStopped(t *testing.T, c contained, p plan) {
+	t.Helper()
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	member := fmt.Sprintf("e%d", 1+tr.draws.IntN(members))
+	tr.await(at)
+	c.do(t, "stop", member)
+	tr.await(at + *outage/2)
+	tr.note = fmt.Sprintf("etcd %s stopped at %.2f s, status %q", member, at.Seconds(), c.problems(t))
+	tr.await(at + *outage)
+	c.do(t, "start", member)
+	tr.end(t).unharmed(t, 1)
+}
+
+// gatewayPaused pauses the S3 server: nobody refuses anything, nobody answers.
+func gatewayPaused(t *testing.T, c contained, p plan) {
+	t.Helper()
+	const away = 30 * time.Second
+	p.length = max(p.length, away+12*time.Second)
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	tr.await(at)
+	c.do(t, "pause", "s3")
+	began, before := time.Now(), tr.commits.last()
+	until(t, "word in the status that nothing is committed", func() bool {
+		_, s := c.front.status(t.Context())
+		return told(s, tr.id)
+	})
+	noticed := time.Since(began)
+	tr.await(at + away)
+	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
+		t.Errorf("samples were committed without a store: %+v, then %+v", before, after)
+	}
+	c.do(t, "unpause", "s3")
+	tr.note = fmt.Sprintf("S3 gateway paused at %.2f s for %.1f s, status told it after %.1f s", at.Seconds(), time.Since(began).Seconds(), noticed.Seconds())
+	tr.end(t).unharmed(t, 1)
+}
+
+// workerKilledInside kills the worker's process, as a kernel that is out of memory does. Process 1 of the container
+// lives on until the guard has told of the death, and so the part of the worker moves at once.
+func workerKilledInside(t *testing.T, c contained, p plan) {
+	t.Helper()
+	p.lossy = true
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	worker := fmt.Sprintf("w%d", 1+tr.draws.IntN(workers))
+	pid := c.process(t, worker)
+	tr.await(at)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Skipf("the process of a container cannot be killed from here: %v", err)
+	}
+	tr.note = fmt.Sprintf("worker %s killed in its container at %.2f s", worker, at.Seconds())
+	o := tr.end(t)
+	o.hurt(t, worker, at)
+	// The lease is a minute: without an obituary, and without the restart of the container, it would be lost.
+	if most, lost := 3*p.rate/workers, len(o.count.missing); lost > most {
+		t.Errorf("%d arrivals never came, want %d at most: nobody told of the death", lost, most)
+	}
+}
+
+// process returns the number of a worker's process on this machine: the one with the worker's arguments that has
+// no child of the same arguments, since process 1 of the container has the same.
+func (c contained) process(t *testing.T, service string) int {
+	t.Helper()
+	rows := strings.Split(c.engine(t, "top", c.container(t, service), "-eo", "pid,args"), "\n")
+	found := 0
+	for _, row := range rows {
+		var pid int
+		if _, err := fmt.Sscan(row, &pid); err == nil && strings.Contains(row, "--join=") {
+			found = max(found, pid)
+		}
+	}
+	if found == 0 {
+		t.Fatalf("no process of %s among %q", service, rows)
+	}
+	return found
+}
+
+// hostGone cuts a worker off from everything and kills its container with its guard: nobody can tell of it,
+// and its part is not given to others before its lease cannot be alive.
+func hostGone(t *testing.T, c contained, p plan) {
+	t.Helper()
+	p.lossy, p.length = true, p.grace+30*time.Second
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	worker := fmt.Sprintf("w%d", 1+tr.draws.IntN(workers))
+	tr.await(at)
+	c.cut(t, worker, slices.DeleteFunc(c.networks(t, worker), func(n string) bool { return n == "load" })...)
+	c.do(t, "kill", worker)
+	c.cut(t, worker, "load")
+	tr.note = fmt.Sprintf("host of worker %s gone at %.2f s", worker, at.Seconds())
+	o := tr.end(t)
+	c.mend(t, worker)
+	c.do(t, "start", worker)
+	o.hurt(t, worker, at)
+	if least := int((p.grace - 2*time.Second).Seconds()) * p.rate / workers; len(o.count.missing) < least {
+		t.Errorf("%d arrivals never came, want %d at least: others had its part before its lease was over", len(o.count.missing), least)
+	}
+}
