@@ -69,15 +69,12 @@ func TestContainers(t *testing.T) {
 			for seed := *from; seed <= *to; seed++ {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					c.awaitFree(t)
-					one.do(t, c, contain(seed))
+					one.do(t, c, long(seed))
 				})
 			}
 		})
 	}
 }
-
-// contain is a run that is longer than an outage, whose grace is longer, too.
-func contain(seed uint64) plan { return long(seed) }
 
 func coordinatorService(i int) string { return fmt.Sprintf("c%d", i+1) }
 
@@ -209,8 +206,8 @@ func workerKilledInside(t *testing.T, c contained, p plan) {
 	}
 }
 
-// process returns the number of a worker's process on this machine: the one with the worker's arguments that has
-// no child of the same arguments, since process 1 of the container has the same.
+// process returns the number of a worker's process on this machine. Process 1 of the container has the same
+// arguments, and the lower number.
 func (c contained) process(t *testing.T, service string) int {
 	t.Helper()
 	rows := strings.Split(c.engine(t, "top", c.container(t, service), "-eo", "pid,args"), "\n")
