@@ -183,6 +183,7 @@ func (r *runner) inHand() {
 		return
 	}
 	r.takeOver = nil
+	r.facts.Leaders = slices.Clone(r.facts.Leaders) // a commit may be writing the present one
 	last := &r.facts.Leaders[len(r.facts.Leaders)-1]
 	last.At = max(0, r.now()-time.Duration(r.m.opts.Clock()-t.since))
 	r.dirty = true

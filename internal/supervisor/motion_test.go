@@ -351,7 +351,7 @@ func (m *motion) explain() {
 // TestFleetInTrouble: whatever happens to workers, links, leaders and the store, no arrival is fired twice, what
 // was sent is reported but for what gaps tell of, and every planned arrival is in one of the books.
 func TestFleetInTrouble(t *testing.T) {
-	simulation.Each(t, 100, func(t *testing.T, seed uint64) {
+	simulation.Each(t, 30, func(t *testing.T, seed uint64) {
 		if problem := motionOf(t, seed, liberties{}); problem != nil {
 			t.Error(problem)
 		}
@@ -374,7 +374,7 @@ func TestFleetInTroubleNoticesEachBrokenRule(t *testing.T) {
 		"outbox let go before the commit":    {ackEarly: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(300) {
+			for seed := range uint64(300) { // most are noticed within ten
 				if problem := motionOf(t, seed, broken); problem != nil {
 					t.Logf("seed %d: %.200s", seed, problem)
 					return

@@ -84,10 +84,8 @@ func (f *robots) clock() int64 { return int64(time.Since(f.begin)) }
 
 // away ends a term, and says how far the clock of the next leader is ahead of the robots'.
 func (f *robots) away(ahead time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.ahead.Store(int64(ahead))
-	for _, w := range f.all {
+	for _, w := range f.everybody() {
 		w.mu.Lock()
 		w.run = "" // whom it belongs to is what the next leader says
 		w.session, w.grant, w.assigned = false, 0, nil
@@ -265,12 +263,17 @@ func (w *robot) info() fleet.Worker {
 	return i
 }
 
-// Reserve implements Fleet.
-func (f *robots) Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string) {
+// everybody is all robots, in no order. The fleet's lock is never held while a robot's is taken.
+func (f *robots) everybody() []*robot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.all))
+}
+
+// Reserve implements Fleet.
+func (f *robots) Reserve(runID string, match map[string]string, least int) (taken []fleet.Worker, why string) {
 	var free []*robot
-	for _, w := range f.all {
+	for _, w := range f.everybody() {
 		if i := w.info(); i.Connected && !i.Draining && i.Run == "" && i.Matches(match) {
 			free = append(free, w)
 		}
@@ -295,9 +298,7 @@ func (f *robots) Reserve(runID string, match map[string]string, least int) (take
 
 // Release implements Fleet.
 func (f *robots) Release(runID string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, w := range f.all {
+	for _, w := range f.everybody() {
 		w.mu.Lock()
 		if w.run == runID {
 			w.run, w.wanted, w.acked, w.closed = "", wire.Assignment{}, 0, false
