@@ -266,6 +266,9 @@ func (r *runner) checkCrew() {
 	if owners := slices.DeleteFunc(slices.Clone(lost), func(h *hand) bool { return h.recruit }); len(owners) > 0 {
 		r.replace(owners)
 	}
+	if r.run.State == run.Running || r.run.State == run.Paused {
+		r.checkPhases() // those who are left may have told all, and be gone: nobody else says that it is over
+	}
 }
 
 // scheduled reports whether the schedules of all phases are over.

@@ -75,10 +75,9 @@ func (r *runner) withheld(g run.Range) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool { return h.at == g.Since })
 }
 
-// confirmed reports whether a giver has said that it knows. One that got back what it was to give needs not, and one
-// that has told all that it did has nothing more to say.
+// confirmed reports whether a giver has said that it knows. One that got back what it was to give needs not.
 func (r *runner) confirmed(h *handing, g *hand) bool {
-	return over(g) || r.through(g) || g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
+	return over(g) || g.status.HandOver >= h.at || !gives(r.run.Shards.Ranges(g.member), h.at)
 }
 
 // late reports whether a giver has heard of a hand-over when it was due already. What it says is of the last one that
@@ -90,7 +89,9 @@ func (h *handing) late(g *hand) bool { return g.status.HandOver == h.at && g.sta
 func (r *runner) unconfirmed(lost []*hand) bool {
 	return slices.ContainsFunc(r.handings, func(h *handing) bool {
 		return !h.settled && slices.ContainsFunc(h.givers, func(g *hand) bool {
-			return g.lost == nil && !slices.Contains(lost, g) && !r.confirmed(h, g)
+			// One that has told all that it did has executed its part to the end of the schedule: it gives nothing, and
+			// keeps nobody waiting.
+			return g.lost == nil && !r.through(g) && !slices.Contains(lost, g) && !r.confirmed(h, g)
 		})
 	})
 }

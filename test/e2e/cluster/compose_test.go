@@ -108,7 +108,7 @@ func (d *compose) do(t *testing.T, action, service string) {
 func (d *compose) networks(t *testing.T, service string) (out []string) {
 	t.Helper()
 	all := d.engine(t, "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", d.container(t, service))
-	for _, name := range strings.Fields(all) {
+	for name := range strings.FieldsSeq(all) {
 		out = append(out, strings.TrimPrefix(name, d.project+"_"))
 	}
 	return out

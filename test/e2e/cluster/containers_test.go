@@ -133,14 +133,15 @@ func (c contained) problems(t *testing.T) (out []string) {
 			out = append(out, fmt.Sprintf("%s: %v", coordinatorService(i), err))
 			continue
 		}
-		line := fmt.Sprintf("%s: leader %s of", coordinatorService(i), s.GetLeader().GetName())
+		var line strings.Builder
+		line.WriteString(fmt.Sprintf("%s: leader %s of", coordinatorService(i), s.GetLeader().GetName()))
 		for _, one := range s.GetCoordinators() {
-			line += " " + one.GetName()
+			line.WriteString(" " + one.GetName())
 		}
 		if s.GetCaretakerSince() != nil {
-			line += ", caretaker"
+			line.WriteString(", caretaker")
 		}
-		out = append(out, strings.Join(append([]string{line}, s.GetProblems()...), ", "))
+		out = append(out, strings.Join(append([]string{line.String()}, s.GetProblems()...), ", "))
 	}
 	return out
 }
