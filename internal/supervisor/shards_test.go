@@ -79,12 +79,11 @@ func TestReassign(t *testing.T) {
 		at := time.Second
 		for range rapid.IntRange(1, 12).Draw(t, "changes") {
 			var dead []run.Member
-			leaver := -1
 			switch kind := rapid.IntRange(0, 2).Draw(t, "kind"); {
 			case kind == 0 && len(waiting) > 0:
 				here, waiting = append(here, waiting[0]), waiting[1:]
 			case len(here) > 1:
-				leaver = rapid.IntRange(0, len(here)-1).Draw(t, "who")
+				leaver := rapid.IntRange(0, len(here)-1).Draw(t, "who")
 				if kind == 1 {
 					dead = append(dead, here[leaver].member)
 				}

@@ -134,7 +134,7 @@ func (c contained) problems(t *testing.T) (out []string) {
 			continue
 		}
 		var line strings.Builder
-		line.WriteString(fmt.Sprintf("%s: leader %s of", coordinatorService(i), s.GetLeader().GetName()))
+		fmt.Fprintf(&line, "%s: leader %s of", coordinatorService(i), s.GetLeader().GetName())
 		for _, one := range s.GetCoordinators() {
 			line.WriteString(" " + one.GetName())
 		}
