@@ -28,7 +28,8 @@ const (
 var layers = [][]string{
 	{"internal/scenario", "internal/run", "internal/metric", "internal/clock", "internal/simulation"}, // the last one for tests alone
 	{"internal/judge"},
-	{"internal/load/schedule"}, // arithmetic that every part of load and the report stand on
+	{"internal/load/schedule"},  // arithmetic that every part of load and the report stand on
+	{"internal/load/transport"}, // what all protocols have in common
 	{"internal/load/httpload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each
 	{"internal/load/flow"}, // an iteration uses all of them
 	{"internal/load", "internal/fault"},

@@ -43,6 +43,7 @@ type column struct {
 
 type outcome struct {
 	status int
+	code   string
 	kind   string
 	unsent bool
 }
@@ -241,7 +242,7 @@ func (r *runner) Began(step string, at time.Duration) {
 func (r *runner) Request(q *flow.Report) {
 	r.failure.add(q.Kind)
 	c := r.column(q.Step)
-	o := outcome{q.Status, q.Kind, q.Unsent()}
+	o := outcome{q.Status, q.Code, q.Kind, q.Unsent()}
 	if o != c.last || c.outcomes == nil {
 		c.last, c.lastTimes = o, c.times(r.engine.acc, o)
 	}
@@ -316,6 +317,9 @@ func (c *column) times(acc *metric.Accumulator, o outcome) times {
 	}
 	if o.status != 0 {
 		labels = labels.With("status", strconv.Itoa(o.status))
+	}
+	if o.code != "" {
+		labels = labels.With("code", o.code)
 	}
 	if o.unsent {
 		t := times{response: acc.Hist(metric.Key{Metric: metric.Unsent, Labels: labels})}

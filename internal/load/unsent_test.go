@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"proofload/internal/load/flow"
-	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -22,7 +22,7 @@ func TestUnsentRequests(t *testing.T) {
 	}{
 		{"a variable that is absent", scenario.Field{Name: "x", Value: "${vars.nothing}"}, 0, flow.KindTemplate, func(int64) int64 { return 0 }},
 		{"in the second step", scenario.Field{Name: "x", Value: "${vars.nothing}"}, 1, flow.KindTemplate, func(n int64) int64 { return n }},
-		{"not expressible", scenario.Field{Name: "x", Value: "a\nb"}, 0, string(httpload.KindRequest), func(int64) int64 { return 0 }},
+		{"not expressible", scenario.Field{Name: "x", Value: "a\nb"}, 0, string(transport.KindRequest), func(int64) int64 { return 0 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := newCountingServer(t)

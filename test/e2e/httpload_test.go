@@ -24,6 +24,7 @@ import (
 	"github.com/mccutchen/go-httpbin/v2/httpbin"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 // bin is a go-httpbin server with a client to it, and counts the requests and connections that the
@@ -255,8 +256,8 @@ func TestHTTPTimeout(t *testing.T) {
 		for _, path := range []string{"/delay/30", "/drip?duration=30s&delay=0s&numbytes=30"} {
 			var resp httpload.Response
 			err := b.Do(t.Context(), &httpload.Request{Method: "GET", Path: path, Timeout: 100 * time.Millisecond}, &resp)
-			var e *httpload.Error
-			if !asError(err, &e) || e.Kind != httpload.KindTimeout {
+			var e *transport.Error
+			if !asError(err, &e) || e.Kind != transport.KindTimeout {
 				t.Errorf("%s: %v, want a timeout", path, err)
 			}
 			if resp := b.get(t, "/get"); resp.Status != 200 || resp.Reused {
@@ -266,8 +267,8 @@ func TestHTTPTimeout(t *testing.T) {
 	})
 }
 
-func asError(err error, target **httpload.Error) bool {
-	e, ok := errors.AsType[*httpload.Error](err)
+func asError(err error, target **transport.Error) bool {
+	e, ok := errors.AsType[*transport.Error](err)
 	*target = e
 	return ok
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
-	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario/expression"
 )
 
@@ -17,10 +19,14 @@ const (
 	KindTemplate = "template" // a template could not be evaluated, so that nothing was sent
 )
 
+// codeOK is the code of gRPC for success.
+const codeOK = "OK"
+
 // Report is what came of one request. Times are durations; Ended is an instant of the Clock.
 type Report struct {
 	Step      *Step
-	Status    int    // 0: there was no complete response
+	Status    int    // of HTTP; 0: there was no complete response
+	Code      string // of gRPC; empty: there was no complete response
 	Kind      string // of the error; empty: success
 	Response  time.Duration
 	Service   time.Duration
@@ -36,7 +42,7 @@ type Report struct {
 // Unsent reports whether there was no request: nothing was written, and not because the target could
 // not be reached.
 func (r *Report) Unsent() bool {
-	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == string(httpload.KindRequest))
+	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == string(transport.KindRequest))
 }
 
 // Sink is told what happens in an iteration, by the goroutine that executes it.
@@ -65,7 +71,10 @@ type attempted struct {
 func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, error) {
 	s := a.step
 	a.report = Report{Step: s, Retried: a.retried}
-	if err := it.build(s); err != nil {
+	it.exchange = exchange{}
+	x := &it.exchange
+	it.values.Response = nil
+	if err := s.operation.build(it); err != nil {
 		a.final = true
 		a.report.Kind = KindTemplate
 		now := it.Clock.Now()
@@ -74,20 +83,24 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	}
 	now, wall := it.Clock.Now(), time.Now()
 	it.Sink.Began(s.Name, now)
-	err := s.client.Do(ctx, &it.req, &it.resp)
+	err := s.operation.do(ctx, it, x)
 	sent, ended := now, it.Clock.Now()
-	// The client's instants are nearer to the wire than ours.
-	if a.report.Sent = !it.resp.Sent.IsZero(); a.report.Sent {
-		sent = now + it.resp.Sent.Sub(wall)
+	// The protocol's instants are nearer to the wire than ours.
+	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
+		sent = now + x.sent.Sub(wall)
 	}
-	if !it.resp.End.IsZero() {
-		ended = now + it.resp.End.Sub(wall)
+	if !x.ended.IsZero() {
+		ended = now + x.ended.Sub(wall)
 	}
 	if err != nil {
 		a.fail(err)
-	} else {
-		a.report.Status = it.resp.Status
-		a.report.Kind, err = it.judge(s, max(ended-sent, 0))
+	}
+	if x.completed {
+		a.report.Status, a.report.Code = x.response.Status, x.response.Code
+		if err == nil {
+			x.response.Duration = max(ended-sent, 0)
+			a.report.Kind, err = it.judge(s)
+		}
 	}
 	it.report(a, sent, ended)
 	if err == nil {
@@ -100,34 +113,32 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 
 // fail fills in the kind of an error of the client.
 func (a *attempted) fail(err error) {
-	e, ok := errors.AsType[*httpload.Error](err)
+	e, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		a.report.Kind, a.report.Generator = "internal", true
 		return
 	}
-	a.report.Kind, a.report.Generator = string(e.Kind), httpload.IsGenerator(e.Kind)
-	a.final = e.Kind == httpload.KindRequest
+	a.report.Kind, a.report.Generator = string(e.Kind), transport.IsGenerator(e.Kind)
+	a.final = e.Kind == transport.KindRequest
 }
 
 // report fills in what is known of the response and tells the sink.
 func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
 	r := &a.report
 	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
-	if r.Kind != KindTemplate {
-		r.Connect, r.BytesIn, r.BytesOut = it.resp.Connect, it.resp.BytesIn, it.resp.BytesOut
-	}
+	r.Connect, r.BytesIn, r.BytesOut = it.exchange.connect, it.exchange.in, it.exchange.out
 	it.Sink.Request(r)
 }
 
 // judge checks the response, saves from it and takes its measures; the error says what did not hold.
 // Variables are changed only if all went well.
-func (it *Iteration) judge(s *Step, service time.Duration) (kind string, err error) {
-	it.response = expression.Response{
-		Status: it.resp.Status, Body: it.resp.Body, Size: it.resp.BodySize, Headers: it, Duration: service, Truncated: it.resp.Truncated,
-	}
-	it.values.Response = &it.response
-	if s.implyStatus && it.resp.Status >= 400 {
-		return KindCheck, fmt.Errorf("status %d", it.resp.Status)
+func (it *Iteration) judge(s *Step) (kind string, err error) {
+	r := &it.exchange.response
+	it.values.Response = r
+	if s.implied {
+		if err := implied(r); err != nil {
+			return KindCheck, err
+		}
 	}
 	for _, e := range s.expect {
 		ok, err := e.Bool(&it.values)
@@ -135,13 +146,32 @@ func (it *Iteration) judge(s *Step, service time.Duration) (kind string, err err
 			return KindCheck, fmt.Errorf("expect %s: %w", e.Source(), err)
 		}
 		if !ok {
-			return KindCheck, fmt.Errorf("expect %s: it does not hold; status %d", e.Source(), it.resp.Status)
+			return KindCheck, fmt.Errorf("expect %s: it does not hold%s", e.Source(), outcomeOf(r))
 		}
 	}
 	if err := it.extract(s); err != nil {
 		return KindExtract, err
 	}
 	return "", nil
+}
+
+// implied is what a response has to be when no expression reads its status or code.
+func implied(r *expression.Response) error {
+	if r.Status >= 400 || r.Code != "" && r.Code != codeOK {
+		return errors.New(strings.TrimPrefix(outcomeOf(r), "; "))
+	}
+	return nil
+}
+
+// outcomeOf says with which status or code a response came.
+func outcomeOf(r *expression.Response) string {
+	switch {
+	case r.Code != "":
+		return "; code " + r.Code
+	case r.Status != 0:
+		return "; status " + strconv.Itoa(r.Status)
+	}
+	return ""
 }
 
 // extract evaluates saves and measures.

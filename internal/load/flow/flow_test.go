@@ -13,6 +13,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 )
 
@@ -198,14 +199,14 @@ func TestReportUnsent(t *testing.T) {
 		want   bool
 	}{
 		{"answered", Report{Sent: true, Status: 200}, false},
-		{"refused by the target", Report{Kind: string(httpload.KindConnect)}, false},
-		{"no name", Report{Kind: string(httpload.KindDNS)}, false},
-		{"no answer", Report{Sent: true, Kind: string(httpload.KindTimeout)}, false},
-		{"cut while it was out", Report{Sent: true, Generator: true, Kind: string(httpload.KindCancelled)}, false},
-		{"cut before", Report{Generator: true, Kind: string(httpload.KindCancelled)}, true},
-		{"no port", Report{Generator: true, Kind: string(httpload.KindNoPorts)}, true},
+		{"refused by the target", Report{Kind: string(transport.KindConnect)}, false},
+		{"no name", Report{Kind: string(transport.KindDNS)}, false},
+		{"no answer", Report{Sent: true, Kind: string(transport.KindTimeout)}, false},
+		{"cut while it was out", Report{Sent: true, Generator: true, Kind: string(transport.KindCancelled)}, false},
+		{"cut before", Report{Generator: true, Kind: string(transport.KindCancelled)}, true},
+		{"no port", Report{Generator: true, Kind: string(transport.KindNoPorts)}, true},
 		{"no template", Report{Kind: KindTemplate}, true},
-		{"not HTTP", Report{Kind: string(httpload.KindRequest)}, true},
+		{"not HTTP", Report{Kind: string(transport.KindRequest)}, true},
 	} {
 		if got := tt.report.Unsent(); got != tt.want {
 			t.Errorf("%s: unsent %v", tt.name, got)
@@ -323,7 +324,7 @@ func TestCompileErrors(t *testing.T) {
 		"expect ":                func(s *scenario.Step) { s.Expect = []string{"1 +"} },
 		"there is no data set":   func(s *scenario.Step) { s.HTTP.Path = "/${data.none.x}" },
 		"there is no target":     func(s *scenario.Step) { s.Target = "else" },
-		"neither http nor think": func(s *scenario.Step) { s.HTTP = nil },
+		"of no kind": func(s *scenario.Step) { s.HTTP = nil },
 	} {
 		step := get("s", "/")
 		change(&step)

@@ -32,7 +32,7 @@ type Iteration struct {
 	values   expression.Values
 	user     expression.UserValues
 	vars     map[string]any
-	response expression.Response
+	exchange exchange
 	req      httpload.Request
 	resp     httpload.Response
 	timer    *time.Timer
@@ -164,7 +164,7 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
-	it.response, it.req.Body = expression.Response{}, nil
+	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
 	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {

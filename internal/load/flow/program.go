@@ -50,14 +50,14 @@ func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	}
 	var err error
 	for _, name := range slices.Sorted(maps.Keys(plan.Flows)) {
-		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, opts.Clients); err != nil {
+		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, opts); err != nil {
 			return nil, err
 		}
 	}
-	if p.setup, err = p.flow("setup", plan.Setup, opts.Clients); err != nil {
+	if p.setup, err = p.flow("setup", plan.Setup, opts); err != nil {
 		return nil, err
 	}
-	if p.teardown, err = p.flow("teardown", plan.Teardown, opts.Clients); err != nil {
+	if p.teardown, err = p.flow("teardown", plan.Teardown, opts); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -72,10 +72,10 @@ func (p *Program) Setup() *Flow { return p.setup }
 // Teardown returns the steps that run once at the end.
 func (p *Program) Teardown() *Flow { return p.teardown }
 
-func (p *Program) flow(name string, steps []scenario.Step, clients map[string]*httpload.Client) (*Flow, error) {
+func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{client: clients[steps[i].Target]}
+		c := compiler{opts: opts}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)

@@ -3,36 +3,26 @@ package flow
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"time"
+	"slices"
 
-	"proofload/internal/load/httpload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
 )
 
 // Step is one compiled step. It is immutable.
 type Step struct {
-	Name    string
-	Index   int // within its flow
-	think   *scenario.Distribution
-	client  *httpload.Client
-	method  string
-	path    text
-	query   []pair
-	headers []pair
-	body    *text
-	json    *document
+	Name      string
+	Index     int // within its flow
+	think     *scenario.Distribution
+	operation operation // nil: the step thinks
 
-	timeout     time.Duration
-	expect      []*expression.Program
-	implyStatus bool
-	save        []named
-	measure     []named
-	measures    []string
-	proceed     bool // go on with the flow when the step has failed
-	retry       scenario.Retry
-	discard     bool // nothing reads the body
+	expect   []*expression.Program
+	implied  bool // the success that the protocol knows of is expected, too
+	save     []named
+	measure  []named
+	measures []string
+	proceed  bool // go on with the flow when the step has failed
+	retry    scenario.Retry
 }
 
 // Measures returns the names of the step's measures, in the order in which they are reported. It must
@@ -44,34 +34,10 @@ type named struct {
 	program *expression.Program
 }
 
-// pair is a header, or a query parameter whose name is escaped.
-type pair struct {
-	name  string
-	value text
-}
-
-// text is a template, or what it always yields.
-type text struct {
-	template *expression.Template
-	constant string
-}
-
 // compiler compiles one step and collects what it reads.
 type compiler struct {
-	client *httpload.Client
-	refs   []expression.Ref
-}
-
-func (c *compiler) text(src string) (text, error) {
-	t, err := expression.CompileTemplate(src, expression.Everywhere())
-	if err != nil {
-		return text{}, err
-	}
-	if constant, ok := t.Const(); ok {
-		return text{constant: constant}, nil
-	}
-	c.refs = append(c.refs, t.References()...)
-	return text{template: t}, nil
+	opts Options
+	refs []expression.Ref
 }
 
 func (c *compiler) expr(src string) (*expression.Program, error) {
@@ -85,90 +51,24 @@ func (c *compiler) expr(src string) (*expression.Program, error) {
 
 func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 	s := &Step{Name: in.Name, Index: index, think: in.Think}
-	switch {
-	case in.Think != nil:
+	if in.Think != nil {
 		return s, nil
-	case in.HTTP == nil:
-		return nil, errors.New("it is neither http nor think")
-	case c.client == nil:
-		return nil, fmt.Errorf("there is no target %q", in.Target)
 	}
-	s.client, s.method, s.timeout, s.implyStatus, s.proceed = c.client, in.HTTP.Method, in.Timeout, in.ImplyStatus, in.Continue
+	s.implied, s.proceed = in.ImplyStatus, in.Continue
 	if in.Retry != nil {
 		s.retry = *in.Retry
 	}
-	if err := c.request(s, in.HTTP); err != nil {
+	if err := c.response(s, in); err != nil {
 		return nil, err
 	}
-	return s, c.response(s, in)
-}
-
-// request compiles what is sent.
-func (c *compiler) request(s *Step, h *scenario.HTTP) error {
 	var err error
-	if s.path, err = c.text(h.Path); err != nil {
-		return fmt.Errorf("path: %w", err)
-	}
-	if s.query, err = c.pairs(h.Query, queryEscape); err != nil {
-		return fmt.Errorf("query: %w", err)
-	}
-	s.foldURL()
-	if s.headers, err = c.pairs(h.Headers, strings.Clone); err != nil {
-		return fmt.Errorf("headers: %w", err)
-	}
 	switch {
-	case h.Body != nil:
-		body, err := c.text(*h.Body)
-		if err != nil {
-			return fmt.Errorf("body: %w", err)
-		}
-		s.body = &body
-	case h.HasJSON:
-		if s.json, err = c.document(h.JSON); err != nil {
-			return fmt.Errorf("json: %w", err)
-		}
-		if !hasHeader(h.Headers, "Content-Type") {
-			s.headers = append(s.headers, pair{"Content-Type", text{constant: "application/json"}})
-		}
+	case in.HTTP != nil:
+		s.operation, err = c.http(in)
+	default:
+		err = errors.New("it is of no kind that is known")
 	}
-	return nil
-}
-
-func hasHeader(headers []scenario.Field, name string) bool {
-	for _, h := range headers {
-		if strings.EqualFold(h.Name, name) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *compiler) pairs(fields []scenario.Field, name func(string) string) ([]pair, error) {
-	var out []pair
-	for _, f := range fields {
-		value, err := c.text(f.Value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
-		out = append(out, pair{name(f.Name), value})
-	}
-	return out, nil
-}
-
-// foldURL makes path and query one constant when nothing in them changes.
-func (s *Step) foldURL() {
-	if s.path.template != nil {
-		return
-	}
-	target := appendTarget(nil, []byte(s.path.constant))
-	for i, q := range s.query {
-		if q.value.template != nil {
-			s.path.constant, s.query = string(target), s.query[i:]
-			return
-		}
-		target = appendParameter(target, q.name, []byte(q.value.constant))
-	}
-	s.path.constant, s.query = string(target), nil
+	return s, err
 }
 
 // response compiles what is done with the response.
@@ -194,11 +94,10 @@ func (c *compiler) response(s *Step, in *scenario.Step) error {
 		}
 		s.measure, s.measures = append(s.measure, named{x.Name, e}), append(s.measures, x.Name)
 	}
-	s.discard = true
-	for _, ref := range c.refs {
-		if ref.Root == expression.JSON || ref.Root == expression.Body {
-			s.discard = false
-		}
-	}
 	return nil
+}
+
+// reads reports whether something that was compiled so far reads one of the roots.
+func (c *compiler) reads(roots ...expression.Root) bool {
+	return slices.ContainsFunc(c.refs, func(r expression.Ref) bool { return slices.Contains(roots, r.Root) })
 }

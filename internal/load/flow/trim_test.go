@@ -28,7 +28,7 @@ func TestTrim(t *testing.T) {
 			t.Fatal(err)
 		}
 		it.Trim()
-		if n := cap(it.resp.Body) + cap(it.body) + cap(it.scratch) + len(it.req.Body); n > 3*keptSize || it.response.Body != nil {
+		if n := cap(it.resp.Body) + cap(it.body) + cap(it.scratch) + len(it.req.Body); n > 3*keptSize || it.exchange.response.Body != nil {
 			t.Errorf("%d bytes are kept", n)
 		}
 	}

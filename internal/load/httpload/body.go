@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"proofload/internal/load/transport"
 )
 
 const (
@@ -36,7 +38,7 @@ type body struct {
 	maxTrailer int
 }
 
-func (b *body) read(m *message) *Error {
+func (b *body) read(m *message) *transport.Error {
 	switch m.framing {
 	case fixed:
 		if m.length > b.max {
@@ -52,13 +54,13 @@ func (b *body) read(m *message) *Error {
 	}
 }
 
-func (b *body) tooLarge() *Error {
-	return &Error{Kind: KindBody, Op: opBody, Err: fmt.Errorf("larger than %d bytes", b.max)}
+func (b *body) tooLarge() *transport.Error {
+	return &transport.Error{Kind: transport.KindBody, Op: opBody, Err: fmt.Errorf("larger than %d bytes", b.max)}
 }
 
-func (b *body) fail(err error) *Error {
+func (b *body) fail(err error) *transport.Error {
 	failure := b.conn.fail(opBody, err)
-	if failure.Kind == KindClosed {
+	if failure.Kind == transport.KindClosed {
 		failure.Err = fmt.Errorf("connection closed after %d bytes of the body: %w", b.resp.BodySize, io.ErrUnexpectedEOF)
 	}
 	return failure
@@ -78,7 +80,7 @@ func (b *body) buffered(n int64) int64 {
 }
 
 // readExactly reads n bytes.
-func (b *body) readExactly(n int64) *Error {
+func (b *body) readExactly(n int64) *transport.Error {
 	for n -= b.buffered(n); n > 0; {
 		got, err := b.readSome(n)
 		if err != nil {
@@ -90,7 +92,7 @@ func (b *body) readExactly(n int64) *Error {
 }
 
 // readAll reads until the server closes the connection.
-func (b *body) readAll() *Error {
+func (b *body) readAll() *transport.Error {
 	b.buffered(int64(b.conn.w - b.conn.r))
 	for b.resp.BodySize <= b.max {
 		_, err := b.readSome(b.max + 1 - b.resp.BodySize)
@@ -123,7 +125,7 @@ func (b *body) readSome(n int64) (int64, error) {
 }
 
 // readChunks reads chunks and the trailer.
-func (b *body) readChunks() *Error {
+func (b *body) readChunks() *transport.Error {
 	for {
 		size, failure := b.chunkSize()
 		if failure != nil {
@@ -149,7 +151,7 @@ func (b *body) readChunks() *Error {
 }
 
 // chunkSize reads the line before a chunk. Extensions are allowed and ignored.
-func (b *body) chunkSize() (int64, *Error) {
+func (b *body) chunkSize() (int64, *transport.Error) {
 	line, failure := b.line(maxChunkLine, errChunkLine)
 	if failure != nil {
 		return 0, failure
@@ -180,7 +182,7 @@ func (b *body) chunkSize() (int64, *Error) {
 }
 
 // readTrailer reads and checks the fields behind the last chunk; they are not kept.
-func (b *body) readTrailer() *Error {
+func (b *body) readTrailer() *transport.Error {
 	left := b.maxTrailer
 	for range maxFields + 1 {
 		line, failure := b.line(left, errTrailer)
@@ -201,7 +203,7 @@ func (b *body) readTrailer() *Error {
 // line reads up to CR LF, which are not part of the result. A lone line feed is refused here:
 // intermediaries disagree about it, and so where a chunk ends would be a guess. The line with its
 // end has at most limit bytes, otherwise tooLong is the error.
-func (b *body) line(limit int, tooLong error) ([]byte, *Error) {
+func (b *body) line(limit int, tooLong error) ([]byte, *transport.Error) {
 	c, from := b.conn, 0
 	for {
 		p := c.buf[c.r:c.w]

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 )
 
@@ -40,7 +41,7 @@ type Options struct {
 	MaxIdle int
 	// IdleTimeout is how long an idle connection may be reused.
 	IdleTimeout time.Duration
-	// MaxBody is the size in bytes from which a body is refused with KindBody.
+	// MaxBody is the size in bytes from which a body is refused with transport.KindBody.
 	MaxBody int64
 	// KeepBody is the number of bytes of a body that are kept in Response.Body; the rest is read,
 	// counted and dropped.
@@ -193,7 +194,7 @@ type call struct {
 }
 
 // Do sends req and reads the response into resp. A nil error means a complete, valid response of
-// any status; otherwise the error is an *Error. Do returns when the response is complete, at the
+// any status; otherwise the error is an *transport.Error. Do returns when the response is complete, at the
 // timeout, or soon after ctx has ended. To stay free of allocations it leaves its watch over ctx
 // with the connection: use one context for many requests rather than one for each, and
 // Request.Timeout rather than context.WithTimeout.
@@ -207,7 +208,7 @@ func (c *Client) Do(ctx context.Context, req *Request, resp *Response) error {
 	return nil
 }
 
-func (c *Client) do(ctx context.Context, k *call) *Error {
+func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	own, failure := k.req.check()
 	if failure != nil {
 		return failure
@@ -224,7 +225,7 @@ func (c *Client) do(ctx context.Context, k *call) *Error {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return newError(opRequest, err, KindCancelled)
+			return transport.NewError(opRequest, err, transport.KindCancelled)
 		}
 		cn, failure := c.conn(ctx, k, now)
 		if failure != nil {
@@ -238,7 +239,7 @@ func (c *Client) do(ctx context.Context, k *call) *Error {
 }
 
 // conn takes an idle connection or opens one, and puts it under the watch of ctx.
-func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *Error) {
+func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *transport.Error) {
 	for cn := c.pool.get(now); cn != nil; cn = c.pool.get(now) {
 		if cn.watch(ctx) {
 			k.resp.Reused, k.resp.Connect = true, 0
@@ -248,7 +249,7 @@ func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *Erro
 		cn.close()
 	}
 	if c.pool.isClosed() {
-		return nil, &Error{Kind: KindCancelled, Op: opRequest, Err: net.ErrClosed}
+		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
 	}
 	k.resp.Reused = false
 	return c.dial(ctx, k)
@@ -256,7 +257,7 @@ func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *Erro
 
 // roundTrip sends the request over cn and reads the response. again says that an idle connection
 // turned out to be dead before anything was written.
-func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *Error) {
+func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *transport.Error) {
 	k.resp.BytesOut, cn.in = 0, 0
 	large := len(k.req.Body) > inlineBody
 	cn.out = c.appendHead(cn.out[:0], k.req, k.own)
@@ -289,8 +290,8 @@ func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *Error) {
 
 // rescue looks for a response after a request could not be written as a whole: a server that
 // refuses a request early, and closes, has answered all the same.
-func (c *Client) rescue(cn *conn, k *call, unsent *Error) *Error {
-	if unsent.Op != opWrite || unsent.Kind != KindReset || k.resp.BytesOut == 0 {
+func (c *Client) rescue(cn *conn, k *call, unsent *transport.Error) *transport.Error {
+	if unsent.Op != opWrite || unsent.Kind != transport.KindReset || k.resp.BytesOut == 0 {
 		return unsent
 	}
 	if _, failure := c.readResponse(cn, k); failure != nil {
@@ -301,7 +302,7 @@ func (c *Client) rescue(cn *conn, k *call, unsent *Error) *Error {
 }
 
 // readResponse reads the final head and its body, and says whether the connection can be kept.
-func (c *Client) readResponse(cn *conn, k *call) (keepAlive bool, failure *Error) {
+func (c *Client) readResponse(cn *conn, k *call) (keepAlive bool, failure *transport.Error) {
 	m, failure := cn.readHead(k.resp, c.opts.MaxHeader)
 	if failure != nil {
 		return false, failure
@@ -334,7 +335,7 @@ func (c *Client) release(cn *conn, k *call, keep bool) {
 }
 
 // Close closes the idle connections. Requests in flight go on, and their connections are closed
-// when they have ended; later requests fail with KindCancelled.
+// when they have ended; later requests fail with transport.KindCancelled.
 func (c *Client) Close() error {
 	c.pool.drain(true)
 	return nil

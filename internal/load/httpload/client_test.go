@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 func TestWellFormedResponse(t *testing.T) {
@@ -185,9 +186,9 @@ func TestRequestRefused(t *testing.T) {
 	for name, req := range cases {
 		t.Run(name, func(t *testing.T) {
 			var resp httpload.Response
-			e := wantKind(t, c.Do(t.Context(), &req, &resp), httpload.KindRequest)
-			if !resp.Sent.IsZero() || httpload.IsGenerator(e.Kind) {
-				t.Errorf("sent %v, generator %v", resp.Sent, httpload.IsGenerator(e.Kind))
+			e := wantKind(t, c.Do(t.Context(), &req, &resp), transport.KindRequest)
+			if !resp.Sent.IsZero() || transport.IsGenerator(e.Kind) {
+				t.Errorf("sent %v, generator %v", resp.Sent, transport.IsGenerator(e.Kind))
 			}
 			if strings.Contains(e.Error(), "c: d") {
 				t.Errorf("error repeats a value: %v", e)
@@ -362,18 +363,18 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func TestErrnoKinds(t *testing.T) {
-	cases := map[syscall.Errno]httpload.Kind{
-		syscall.EMFILE:        httpload.KindTooManyFiles,
-		syscall.ENFILE:        httpload.KindTooManyFiles,
-		syscall.EADDRNOTAVAIL: httpload.KindNoPorts,
-		syscall.ENOBUFS:       httpload.KindNoBuffers,
-		syscall.ECONNREFUSED:  httpload.KindConnect,
-		syscall.ENETUNREACH:   httpload.KindConnect,
-		syscall.EHOSTUNREACH:  httpload.KindConnect,
-		syscall.ECONNRESET:    httpload.KindReset,
-		syscall.ETIMEDOUT:     httpload.KindTimeout,
+	cases := map[syscall.Errno]transport.Kind{
+		syscall.EMFILE:        transport.KindTooManyFiles,
+		syscall.ENFILE:        transport.KindTooManyFiles,
+		syscall.EADDRNOTAVAIL: transport.KindNoPorts,
+		syscall.ENOBUFS:       transport.KindNoBuffers,
+		syscall.ECONNREFUSED:  transport.KindConnect,
+		syscall.ENETUNREACH:   transport.KindConnect,
+		syscall.EHOSTUNREACH:  transport.KindConnect,
+		syscall.ECONNRESET:    transport.KindReset,
+		syscall.ETIMEDOUT:     transport.KindTimeout,
 	}
-	generator := map[httpload.Kind]bool{httpload.KindTooManyFiles: true, httpload.KindNoPorts: true, httpload.KindNoBuffers: true}
+	generator := map[transport.Kind]bool{transport.KindTooManyFiles: true, transport.KindNoPorts: true, transport.KindNoBuffers: true}
 	for errno, kind := range cases {
 		c := newClient(t, "http://127.0.0.1:1", func(o *httpload.Options) {
 			o.Dial = func(context.Context, string, string) (net.Conn, error) {
@@ -382,8 +383,8 @@ func TestErrnoKinds(t *testing.T) {
 		})
 		var resp httpload.Response
 		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), kind)
-		if httpload.IsGenerator(e.Kind) != generator[kind] || !errors.Is(e, errno) {
-			t.Errorf("%v: generator %v, error %v", errno, httpload.IsGenerator(e.Kind), e)
+		if transport.IsGenerator(e.Kind) != generator[kind] || !errors.Is(e, errno) {
+			t.Errorf("%v: generator %v, error %v", errno, transport.IsGenerator(e.Kind), e)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 const (
@@ -60,7 +62,7 @@ type conn struct {
 }
 
 // dial opens a connection, TLS included.
-func (c *Client) dial(ctx context.Context, k *call) (*conn, *Error) {
+func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	start := time.Now()
@@ -88,18 +90,18 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *Error) {
 
 // dialError tells the end of the caller's context from the request's timeout; the errors of the
 // dialer and of the handshake do not always do so.
-func dialError(ctx, dialCtx context.Context, op string, err error) *Error {
-	fallback := KindConnect
+func dialError(ctx, dialCtx context.Context, op string, err error) *transport.Error {
+	fallback := transport.KindConnect
 	if op == opHandshake {
-		fallback = KindTLS
+		fallback = transport.KindTLS
 	}
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return &Error{Kind: KindCancelled, Op: op, Err: err}
+		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
 	case dialCtx.Err() != nil:
-		return &Error{Kind: KindTimeout, Op: op, Err: err}
+		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
 	}
-	return newError(op, err, fallback)
+	return transport.NewError(op, err, fallback)
 }
 
 // rawOf returns the access to a socket that probing needs. Other connections, such as pipes, are
@@ -211,15 +213,15 @@ func (c *conn) early(err error) bool {
 }
 
 // fail turns an error of reading or writing into the request's error.
-func (c *conn) fail(op string, err error) *Error {
+func (c *conn) fail(op string, err error) *transport.Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.ended() && time.Now().Before(c.limit) {
-		return &Error{Kind: KindCancelled, Op: op, Err: context.Canceled}
+		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
 	}
-	fallback := KindReset
+	fallback := transport.KindReset
 	if c.secure {
-		fallback = KindTLS
+		fallback = transport.KindTLS
 	}
-	return newError(op, err, fallback)
+	return transport.NewError(op, err, fallback)
 }
 
 // write writes all of p and counts what was written.

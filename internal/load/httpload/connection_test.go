@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 // TestIdleCloseIsNotSent shows that a connection which the server closed while it was idle costs
@@ -70,9 +71,9 @@ func TestCloseAfterRequestIsReported(t *testing.T) {
 			if err := c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp); err != nil {
 				t.Fatal(err)
 			}
-			kind := httpload.KindClosed
+			kind := transport.KindClosed
 			if how == "reset" {
-				kind = httpload.KindReset
+				kind = transport.KindReset
 			}
 			wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), kind)
 			if !resp.Reused || resp.Sent.IsZero() || requests.Load() != 2 {
@@ -135,12 +136,12 @@ func TestCancel(t *testing.T) {
 			}
 			var wg sync.WaitGroup
 			wg.Go(func() { <-reached; cancel() })
-			e := wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp), httpload.KindCancelled)
+			e := wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp), transport.KindCancelled)
 			wg.Wait()
-			if !httpload.IsGenerator(e.Kind) || resp.Sent.IsZero() {
-				t.Errorf("generator %v, sent %v", httpload.IsGenerator(e.Kind), resp.Sent)
+			if !transport.IsGenerator(e.Kind) || resp.Sent.IsZero() {
+				t.Errorf("generator %v, sent %v", transport.IsGenerator(e.Kind), resp.Sent)
 			}
-			wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET"}, &resp), httpload.KindCancelled)
+			wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET"}, &resp), transport.KindCancelled)
 			if !resp.Sent.IsZero() {
 				t.Error("a request was sent under a context that had ended")
 			}
@@ -178,7 +179,7 @@ func TestDeadlineOfContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	var resp httpload.Response
-	wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp), httpload.KindTimeout)
+	wantKind(t, c.Do(ctx, &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp), transport.KindTimeout)
 }
 
 // TestDeadlineMoves lets a request with a long timeout follow one with a short one, and the other
@@ -205,7 +206,7 @@ func TestDeadlineMoves(t *testing.T) {
 			t.Fatalf("request %d: %v", i, err)
 		}
 	}
-	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: short}, &resp), httpload.KindTimeout)
+	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: short}, &resp), transport.KindTimeout)
 	if took := resp.End.Sub(resp.Sent); took < short-time.Millisecond || !resp.Reused || dials.Load() != 1 {
 		t.Errorf("gave up after %v, reused %v, %d dials", took, resp.Reused, dials.Load())
 	}
@@ -342,7 +343,7 @@ func TestCancelledBetweenWatchAndDeadline(t *testing.T) {
 			})
 			var resp httpload.Response
 			begin := time.Now()
-			wantKind(t, c.Do(ctx, &httpload.Request{Method: "POST", Body: body, Timeout: 10 * time.Second}, &resp), httpload.KindCancelled)
+			wantKind(t, c.Do(ctx, &httpload.Request{Method: "POST", Body: body, Timeout: 10 * time.Second}, &resp), transport.KindCancelled)
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}

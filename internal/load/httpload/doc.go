@@ -7,7 +7,7 @@
 //     the operating system is never sent a second time, so what Do counts is what an independent
 //     server counts.
 //   - A response is a success only if its framing was complete and valid. Everything else is an
-//     *Error with a Kind.
+//     *transport.Error with a Kind.
 //   - A request over a connection that is kept alive allocates nothing, starts no goroutine and
 //     costs one write, one read and one probe of the connection.
 //   - Everything that a target can send is bounded: head, number of fields, informational

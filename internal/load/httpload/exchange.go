@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 // exchangeStep is how far an exchange on a raw socket has come.
@@ -21,7 +23,7 @@ const (
 // send writes c.out. With wait set, on a plain socket that was used before, it also waits for and
 // reads the first bytes of the response. c.stale is set if the connection was found dead and nothing was written; then
 // the error, if any, is of no interest.
-func (c *conn) send(resp *Response, wait bool) *Error {
+func (c *conn) send(resp *Response, wait bool) *transport.Error {
 	c.stale, c.ioErr, c.wrote = false, nil, 0
 	resp.Sent = time.Now()
 	c.arm(resp.Sent)
@@ -41,11 +43,11 @@ func (c *conn) send(resp *Response, wait bool) *Error {
 // unsent makes the error of a write that did not succeed. A reused connection that took nothing at
 // all was dead before, and the request can go out elsewhere. With TLS, taking nothing means that
 // not even the first record went out whole, so that the server could not decode any of it.
-func (c *conn) unsent(err error, resp *Response) *Error {
+func (c *conn) unsent(err error, resp *Response) *transport.Error {
 	failure := c.fail(opWrite, err)
 	if resp.BytesOut == 0 {
 		resp.Sent = time.Time{}
-		c.stale = c.used && (failure.Kind == KindReset || failure.Kind == KindClosed)
+		c.stale = c.used && (failure.Kind == transport.KindReset || failure.Kind == transport.KindClosed)
 	}
 	return failure
 }
@@ -55,7 +57,7 @@ func (c *conn) unsent(err error, resp *Response) *Error {
 // probe finds what came before that, and so the answer cannot be missed while the goroutine goes to
 // sleep right after the write. Without the probe it could: the poller tells of each arrival once,
 // and bytes that a server sends unasked on a new connection may have been told already.
-func (c *conn) sendRaw(resp *Response) *Error {
+func (c *conn) sendRaw(resp *Response) *transport.Error {
 	c.step = stepProbe
 	c.r, c.w = 0, 0
 	err := c.raw.Read(c.onReady)

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 // script is a connection that swallows what is written and says data, step bytes at a time, and
@@ -109,16 +110,16 @@ func FuzzResponse(f *testing.F) {
 		got, err := ours(t, method, data, 1+int(step))
 		want, body, wantErr := theirs(method, data)
 		if err != nil {
-			var e *httpload.Error
+			var e *transport.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v has no kind", err)
 			}
 			switch e.Kind {
-			case httpload.KindProtocol, httpload.KindClosed, httpload.KindBody:
+			case transport.KindProtocol, transport.KindClosed, transport.KindBody:
 			default:
 				t.Fatalf("kind %s for what a server said", e.Kind)
 			}
-			if wantErr == nil && e.Kind == httpload.KindClosed {
+			if wantErr == nil && e.Kind == transport.KindClosed {
 				t.Fatalf("we miss the end of %q: %v", data, err)
 			}
 			return
@@ -201,8 +202,8 @@ func FuzzRequest(f *testing.F) {
 		var resp httpload.Response
 		err = c.Do(t.Context(), &req, &resp)
 		if err != nil {
-			var e *httpload.Error
-			if !errors.As(err, &e) || e.Kind != httpload.KindRequest || wire.out.Len() > 0 {
+			var e *transport.Error
+			if !errors.As(err, &e) || e.Kind != transport.KindRequest || wire.out.Len() > 0 {
 				t.Fatalf("%v, %d bytes written", err, wire.out.Len())
 			}
 			return

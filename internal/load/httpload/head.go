@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 const (
@@ -60,7 +62,7 @@ var (
 )
 
 // readHead reads heads until the final one, which is left in resp.
-func (c *conn) readHead(resp *Response, limit int) (message, *Error) {
+func (c *conn) readHead(resp *Response, limit int) (message, *transport.Error) {
 	for range maxInformational + 1 {
 		p := headParser{resp: resp, length: -1}
 		if failure := c.parseHead(&p, limit); failure != nil {
@@ -79,7 +81,7 @@ func (c *conn) readHead(resp *Response, limit int) (message, *Error) {
 }
 
 // parseHead reads the status line and the fields up to the empty line.
-func (c *conn) parseHead(p *headParser, limit int) *Error {
+func (c *conn) parseHead(p *headParser, limit int) *transport.Error {
 	p.resp.fields = p.resp.fields[:0]
 	at, first := 0, true
 	for {
@@ -111,7 +113,7 @@ func (c *conn) parseHead(p *headParser, limit int) *Error {
 // findLine returns the offset from c.r of the line feed that ends the line beginning at offset at,
 // reading on until it is there. With first set it looks at what comes before the line is complete,
 // so that a server that speaks something else, and then waits, is recognised at once.
-func (c *conn) findLine(at, limit int, first bool) (int, *Error) {
+func (c *conn) findLine(at, limit int, first bool) (int, *transport.Error) {
 	from := at
 	for {
 		if c.w-c.r > from {
@@ -128,7 +130,7 @@ func (c *conn) findLine(at, limit int, first bool) (int, *Error) {
 		}
 		if err := c.fill(limit); err != nil {
 			failure := c.fail(opHead, err)
-			if failure.Kind == KindClosed && c.r == c.w {
+			if failure.Kind == transport.KindClosed && c.r == c.w {
 				failure.Err = errEmpty
 			}
 			return 0, failure
@@ -269,7 +271,7 @@ func announced(value []byte) time.Duration {
 
 // message decides how the body ends (RFC 9112, 6.3) and whether the connection stays. With both a
 // transfer coding and a length the coding counts, and the connection is not trusted further.
-func (p *headParser) message() (message, *Error) {
+func (p *headParser) message() (message, *transport.Error) {
 	m := message{keepAlive: !p.closing && (p.minor != '0' || p.keeping)}
 	switch {
 	case p.encoded && p.minor == '0':

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 // rawServer runs handle for each connection, and counts them.
@@ -104,15 +105,15 @@ func TestMisbehavingServer(t *testing.T) {
 	cases := []struct {
 		name   string
 		handle func(*net.TCPConn)
-		kind   httpload.Kind
+		kind   transport.Kind
 		op     string
 		status int
 	}{
-		{"resets at once", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)); reset(c) }, httpload.KindReset, "read response", 0},
-		{"closes without a word", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)) }, httpload.KindClosed, "read response", 0},
-		{"never answers", hang, httpload.KindTimeout, "read response", 0},
-		{"never ends the head", answer(ok200, false), httpload.KindTimeout, "read response", 0},
-		{"closes in the head", answer(ok200+"A: ", true), httpload.KindClosed, "read response", 0},
+		{"resets at once", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)); reset(c) }, transport.KindReset, "read response", 0},
+		{"closes without a word", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)) }, transport.KindClosed, "read response", 0},
+		{"never answers", hang, transport.KindTimeout, "read response", 0},
+		{"never ends the head", answer(ok200, false), transport.KindTimeout, "read response", 0},
+		{"closes in the head", answer(ok200+"A: ", true), transport.KindClosed, "read response", 0},
 		{"drips for ever", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200+"\r\n")
@@ -122,28 +123,28 @@ func TestMisbehavingServer(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond)
 			}
-		}, httpload.KindTimeout, "read body", 200},
-		{"banner of another protocol, then silence", func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x"); hang(c) }, httpload.KindProtocol, "read response", 0},
-		{"garbage line", answer("garbage\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"http 2", answer("HTTP/2.0 200 OK\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"status of two digits", answer("HTTP/1.1 20 OK\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"status of four digits", answer("HTTP/1.1 2000\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"empty line first", answer("\r\n"+ok200+"\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"nul in a value", answer(ok200+"A: b\x00c\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"carriage return in a value", answer(ok200+"A: b\rc\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"blank before the colon", answer(ok200+"A : b\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"field without a colon", answer(ok200+"nothing\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"folded field", answer(ok200+"A: b\r\n c\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"two lengths that differ", answer(ok200+"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", false), httpload.KindProtocol, "read response", 0},
-		{"list of lengths that differ", answer(ok200+"Content-Length: 1, 2\r\n\r\nx", false), httpload.KindProtocol, "read response", 0},
-		{"list of lengths with a hole", answer(ok200+"Content-Length: 1,\r\n\r\nx", false), httpload.KindProtocol, "read response", 0},
-		{"negative length", answer(ok200+"Content-Length: -1\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"length with a sign", answer(ok200+"Content-Length: +1\r\n\r\nx", false), httpload.KindProtocol, "read response", 0},
-		{"length beyond any number", answer(ok200+"Content-Length: 99999999999999999999\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"unknown transfer coding", answer(ok200+"Transfer-Encoding: gzip, chunked\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"chunks in http 1.0", answer("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false), httpload.KindProtocol, "read response", 200},
-		{"switches protocols", answer("HTTP/1.1 101 Switching\r\n\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"early hints for ever", answer(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100), false), httpload.KindProtocol, "read response", 0},
+		}, transport.KindTimeout, "read body", 200},
+		{"banner of another protocol, then silence", func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x"); hang(c) }, transport.KindProtocol, "read response", 0},
+		{"garbage line", answer("garbage\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"http 2", answer("HTTP/2.0 200 OK\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"status of two digits", answer("HTTP/1.1 20 OK\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"status of four digits", answer("HTTP/1.1 2000\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"empty line first", answer("\r\n"+ok200+"\r\n", false), transport.KindProtocol, "read response", 0},
+		{"nul in a value", answer(ok200+"A: b\x00c\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"carriage return in a value", answer(ok200+"A: b\rc\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"blank before the colon", answer(ok200+"A : b\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"field without a colon", answer(ok200+"nothing\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"folded field", answer(ok200+"A: b\r\n c\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"two lengths that differ", answer(ok200+"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", false), transport.KindProtocol, "read response", 0},
+		{"list of lengths that differ", answer(ok200+"Content-Length: 1, 2\r\n\r\nx", false), transport.KindProtocol, "read response", 0},
+		{"list of lengths with a hole", answer(ok200+"Content-Length: 1,\r\n\r\nx", false), transport.KindProtocol, "read response", 0},
+		{"negative length", answer(ok200+"Content-Length: -1\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"length with a sign", answer(ok200+"Content-Length: +1\r\n\r\nx", false), transport.KindProtocol, "read response", 0},
+		{"length beyond any number", answer(ok200+"Content-Length: 99999999999999999999\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"unknown transfer coding", answer(ok200+"Transfer-Encoding: gzip, chunked\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"chunks in http 1.0", answer("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false), transport.KindProtocol, "read response", 200},
+		{"switches protocols", answer("HTTP/1.1 101 Switching\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"early hints for ever", answer(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100), false), transport.KindProtocol, "read response", 0},
 		{"endless head", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200)
@@ -152,16 +153,16 @@ func TestMisbehavingServer(t *testing.T) {
 					return
 				}
 			}
-		}, httpload.KindProtocol, "read response", 0},
-		{"too many fields", answer(ok200+strings.Repeat("A:b\r\n", 1001)+"\r\n", false), httpload.KindProtocol, "read response", 0},
-		{"body shorter than its length", answer(ok200+"Content-Length: 10\r\n\r\nhello", true), httpload.KindClosed, "read body", 200},
+		}, transport.KindProtocol, "read response", 0},
+		{"too many fields", answer(ok200+strings.Repeat("A:b\r\n", 1001)+"\r\n", false), transport.KindProtocol, "read response", 0},
+		{"body shorter than its length", answer(ok200+"Content-Length: 10\r\n\r\nhello", true), transport.KindClosed, "read body", 200},
 		{"reset in the body", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200+"Content-Length: 10\r\n\r\nhello")
 			time.Sleep(5 * time.Millisecond)
 			reset(c)
-		}, httpload.KindReset, "read body", 200},
-		{"length larger than allowed", answer(ok200+"Content-Length: 1000000\r\n\r\nhello", false), httpload.KindBody, "read body", 200},
+		}, transport.KindReset, "read body", 200},
+		{"length larger than allowed", answer(ok200+"Content-Length: 1000000\r\n\r\nhello", false), transport.KindBody, "read body", 200},
 		{"endless body", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200+"\r\n")
@@ -170,7 +171,7 @@ func TestMisbehavingServer(t *testing.T) {
 					return
 				}
 			}
-		}, httpload.KindBody, "read body", 200},
+		}, transport.KindBody, "read body", 200},
 		{"endless chunks", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200+"Transfer-Encoding: chunked\r\n\r\n")
@@ -179,26 +180,26 @@ func TestMisbehavingServer(t *testing.T) {
 					return
 				}
 			}
-		}, httpload.KindBody, "read body", 200},
-		{"chunk larger than allowed", answer(chunks("fffffff\r\n"), false), httpload.KindBody, "read body", 200},
-		{"chunk size is no number", answer(chunks("x\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"chunk size is negative", answer(chunks("-1\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"chunk size is empty", answer(chunks("\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"chunk size overflows", answer(chunks("ffffffffffffffff1\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"chunk line ends in a line feed only", answer(chunks("1\nx\r\n0\r\n\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"chunk longer than its size", answer(chunks("1\r\nxy\r\n0\r\n\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"endless chunk extension", answer(chunks("1;"+strings.Repeat("x", 10000)), false), httpload.KindProtocol, "read body", 200},
-		{"closes between chunks", answer(chunks("1\r\nx\r\n"), true), httpload.KindClosed, "read body", 200},
-		{"closes before the trailer ends", answer(chunks("0\r\nA: b\r\n"), true), httpload.KindClosed, "read body", 200},
-		{"bad trailer", answer(chunks("0\r\nA b\r\n\r\n"), false), httpload.KindProtocol, "read body", 200},
-		{"endless trailer", answer(chunks("0\r\n"+strings.Repeat("A: "+endless+"\r\n", 200)), false), httpload.KindProtocol, "read body", 200},
+		}, transport.KindBody, "read body", 200},
+		{"chunk larger than allowed", answer(chunks("fffffff\r\n"), false), transport.KindBody, "read body", 200},
+		{"chunk size is no number", answer(chunks("x\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"chunk size is negative", answer(chunks("-1\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"chunk size is empty", answer(chunks("\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"chunk size overflows", answer(chunks("ffffffffffffffff1\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"chunk line ends in a line feed only", answer(chunks("1\nx\r\n0\r\n\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"chunk longer than its size", answer(chunks("1\r\nxy\r\n0\r\n\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"endless chunk extension", answer(chunks("1;"+strings.Repeat("x", 10000)), false), transport.KindProtocol, "read body", 200},
+		{"closes between chunks", answer(chunks("1\r\nx\r\n"), true), transport.KindClosed, "read body", 200},
+		{"closes before the trailer ends", answer(chunks("0\r\nA: b\r\n"), true), transport.KindClosed, "read body", 200},
+		{"bad trailer", answer(chunks("0\r\nA b\r\n\r\n"), false), transport.KindProtocol, "read body", 200},
+		{"endless trailer", answer(chunks("0\r\n"+strings.Repeat("A: "+endless+"\r\n", 200)), false), transport.KindProtocol, "read body", 200},
 	}
 	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serveRaw(t, tt.handle)
 			c := newClient(t, s.url(), func(o *httpload.Options) { o.MaxBody = 100_000; o.MaxHeader = 16 << 10 })
 			req := httpload.Request{Method: "GET", Path: "/", Timeout: 30 * time.Second}
-			if tt.kind == httpload.KindTimeout {
+			if tt.kind == transport.KindTimeout {
 				req.Timeout = 20 * time.Millisecond
 			}
 			var resp httpload.Response
@@ -224,9 +225,9 @@ func TestMisbehavingServer(t *testing.T) {
 
 func chunks(s string) string { return ok200 + "Transfer-Encoding: chunked\r\n\r\n" + s }
 
-func wantKind(t *testing.T, err error, kind httpload.Kind) *httpload.Error {
+func wantKind(t *testing.T, err error, kind transport.Kind) *transport.Error {
 	t.Helper()
-	var e *httpload.Error
+	var e *transport.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("error = %v, want kind %s", err, kind)
 	}
@@ -244,7 +245,7 @@ func TestRefused(t *testing.T) {
 	_ = l.Close()
 	c := newClient(t, "http://"+l.Addr().String())
 	var resp httpload.Response
-	e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindConnect)
+	e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindConnect)
 	if e.Op != "dial" || !resp.Sent.IsZero() || resp.BytesOut != 0 || resp.End.IsZero() {
 		t.Errorf("op %q, sent %v, out %d, end %v", e.Op, resp.Sent, resp.BytesOut, resp.End)
 	}
@@ -254,5 +255,5 @@ func TestUnknownName(t *testing.T) {
 	c := newClient(t, "http://no-such-name.invalid")
 	var resp httpload.Response
 	err := c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp)
-	wantKind(t, err, httpload.KindDNS)
+	wantKind(t, err, transport.KindDNS)
 }

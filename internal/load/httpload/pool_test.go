@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 func TestPoolKeepsAtMost(t *testing.T) {
@@ -57,7 +58,7 @@ func TestClosedClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	var resp httpload.Response
-	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindCancelled)
+	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindCancelled)
 }
 
 // TestManyGoroutines checks under load that each goroutine gets its own answer, that the server

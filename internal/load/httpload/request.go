@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 // Header is one field of a request, sent as it stands.
@@ -73,13 +75,13 @@ type traits struct {
 	host, agent, length, close bool
 }
 
-func requestError(format string, args ...any) *Error {
-	return &Error{Kind: KindRequest, Op: opRequest, Err: fmt.Errorf(format, args...)}
+func requestError(format string, args ...any) *transport.Error {
+	return &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: fmt.Errorf(format, args...)}
 }
 
 // check refuses what cannot be written as one HTTP request. Values are not repeated in the error:
 // they may be secrets.
-func (r *Request) check() (traits, *Error) {
+func (r *Request) check() (traits, *transport.Error) {
 	var t traits
 	if r.Method == "" || !allIn(r.Method, inToken) || r.Method == "CONNECT" {
 		return t, requestError("method %q cannot be sent", r.Method)
@@ -98,7 +100,7 @@ func (r *Request) check() (traits, *Error) {
 	return t, nil
 }
 
-func (r *Request) checkHeader(h *Header, t *traits) *Error {
+func (r *Request) checkHeader(h *Header, t *traits) *transport.Error {
 	if h.Name == "" || !allIn(h.Name, inToken) {
 		return requestError("header name %q is not a token", h.Name)
 	}

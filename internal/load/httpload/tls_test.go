@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
@@ -50,7 +51,7 @@ func TestTLS(t *testing.T) {
 	t.Run("not trusted", func(t *testing.T) {
 		c := newClient(t, s.URL)
 		var resp httpload.Response
-		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindTLS)
+		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
 		if e.Op != "tls handshake" || !resp.Sent.IsZero() {
 			t.Errorf("op %q, sent %v", e.Op, resp.Sent)
 		}
@@ -58,19 +59,19 @@ func TestTLS(t *testing.T) {
 	t.Run("wrong name", func(t *testing.T) {
 		c := newClient(t, s.URL, func(o *httpload.Options) { o.TLS = &tls.Config{RootCAs: roots, ServerName: "other.test"} })
 		var resp httpload.Response
-		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindTLS)
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
 	})
 	t.Run("server speaks plain text", func(t *testing.T) {
 		plain := serveRaw(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, ok200+"\r\n"); hang(c) })
 		c := newClient(t, strings.Replace(plain.url(), "http:", "https:", 1))
 		var resp httpload.Response
-		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindTLS)
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
 	})
 	t.Run("handshake hangs", func(t *testing.T) {
 		plain := serveRaw(t, hang)
 		c := newClient(t, strings.Replace(plain.url(), "http:", "https:", 1))
 		var resp httpload.Response
-		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: 20 * time.Millisecond}, &resp), httpload.KindTimeout)
+		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: 20 * time.Millisecond}, &resp), transport.KindTimeout)
 		if e.Op != "tls handshake" {
 			t.Errorf("op %q", e.Op)
 		}
@@ -83,7 +84,7 @@ func TestTLS(t *testing.T) {
 		defer strict.Close()
 		c := newClient(t, strict.URL, func(o *httpload.Options) { o.TLS = &tls.Config{RootCAs: roots} })
 		var resp httpload.Response
-		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), httpload.KindTLS)
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
 	})
 }
 
@@ -120,7 +121,7 @@ func TestTLSTruncated(t *testing.T) {
 	if err := c.Do(t.Context(), &httpload.Request{Method: "GET", Path: "/whole"}, &resp); err != nil || string(resp.Body) != "all of it" {
 		t.Errorf("%q, %v", resp.Body, err)
 	}
-	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Path: "/cut"}, &resp), httpload.KindClosed)
+	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Path: "/cut"}, &resp), transport.KindClosed)
 }
 
 // TestTLSCancelAndTimeout: both interrupt a request over TLS, small or large.
@@ -133,11 +134,11 @@ func TestTLSCancelAndTimeout(t *testing.T) {
 		c := newClient(t, s.URL, trusted)
 		var resp httpload.Response
 		req := httpload.Request{Method: "POST", Body: make([]byte, size), Timeout: 200 * time.Millisecond}
-		wantKind(t, c.Do(t.Context(), &req, &resp), httpload.KindTimeout)
+		wantKind(t, c.Do(t.Context(), &req, &resp), transport.KindTimeout)
 		ctx, cancel := context.WithCancel(t.Context())
 		req.Timeout = time.Minute
 		timer := time.AfterFunc(200*time.Millisecond, cancel)
-		wantKind(t, c.Do(ctx, &req, &resp), httpload.KindCancelled)
+		wantKind(t, c.Do(ctx, &req, &resp), transport.KindCancelled)
 		timer.Stop()
 		cancel()
 	}

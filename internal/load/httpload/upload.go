@@ -3,6 +3,8 @@ package httpload
 import (
 	"sync"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 // lingering is how long a request body that the server has answered early may still be going out
@@ -12,7 +14,7 @@ const lingering = 50 * time.Millisecond
 // exchangeLarge sends a large body while it reads: a server may answer before it has read the
 // body, or never read it, and must not block us. The connection is not kept if the body did not go
 // out whole.
-func (c *Client) exchangeLarge(cn *conn, k *call) (keep bool, failure *Error) {
+func (c *Client) exchangeLarge(cn *conn, k *call) (keep bool, failure *transport.Error) {
 	cn.extend() // from here on both directions have the exact deadline
 	w := upload{conn: cn, body: k.req.Body}
 	w.wg.Go(w.run)

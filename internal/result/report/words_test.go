@@ -5,16 +5,16 @@ import (
 	"testing"
 
 	"proofload/internal/load/flow"
-	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
 )
 
 // TestKindsHaveWords: each kind of error that a request can have is told in words, and no other is.
 func TestKindsHaveWords(t *testing.T) {
 	produced := map[string]bool{flow.KindCheck: true, flow.KindExtract: true, flow.KindTemplate: true, "internal": true}
-	for _, kind := range []httpload.Kind{
-		httpload.KindDNS, httpload.KindConnect, httpload.KindReset, httpload.KindTimeout, httpload.KindTLS, httpload.KindProtocol,
-		httpload.KindClosed, httpload.KindBody, httpload.KindRequest, httpload.KindTooManyFiles, httpload.KindNoPorts,
-		httpload.KindNoBuffers, httpload.KindCancelled,
+	for _, kind := range []transport.Kind{
+		transport.KindDNS, transport.KindConnect, transport.KindReset, transport.KindTimeout, transport.KindTLS, transport.KindProtocol,
+		transport.KindClosed, transport.KindBody, transport.KindRequest, transport.KindTooManyFiles, transport.KindNoPorts,
+		transport.KindNoBuffers, transport.KindCancelled,
 	} {
 		produced[string(kind)] = true
 	}

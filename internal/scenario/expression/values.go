@@ -37,7 +37,8 @@ type HeaderReader interface {
 // Response is what expressions can read of a response. It is not safe for concurrent use, because
 // it keeps the decoded body.
 type Response struct {
-	Status   int
+	Status   int    // of HTTP; 0: none
+	Code     string // of gRPC; empty: none
 	Body     []byte
 	Size     int64 // of the body in bytes, also of what Body does not have
 	Headers  HeaderReader

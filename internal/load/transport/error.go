@@ -1,0 +1,137 @@
+// Package transport is what all protocols of the load engine have in common on their way to a target: the
+// kinds of errors, so that the same failure has the same name whatever was spoken.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"proofload/internal/metric"
+)
+
+// Kind says what went wrong with a request, in one word. It is the value of the label error in
+// every result; the names are public and do not change.
+type Kind string
+
+// Failures of the target or of the way to it.
+const (
+	KindDNS      Kind = "dns"      // the name could not be resolved
+	KindConnect  Kind = "connect"  // the connection was refused, or the host could not be reached
+	KindReset    Kind = "reset"    // the peer reset the connection
+	KindTimeout  Kind = "timeout"  // not complete within the request's timeout
+	KindTLS      Kind = "tls"      // no trusted TLS session: certificate, version, alert
+	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
+	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
+	KindBody     Kind = "body"     // the body is larger than allowed
+)
+
+// KindRequest is a fault of the scenario: the request cannot be expressed in its protocol, for instance
+// because a template put a line break into a header. Nothing was sent.
+const KindRequest Kind = "request"
+
+// Causes that lie with the generator: they say nothing about the target.
+const (
+	KindTooManyFiles Kind = "too_many_files" // this process or machine is out of file descriptors
+	KindNoPorts      Kind = "no_ports"       // no local port is left for this target
+	KindNoBuffers    Kind = "no_buffers"     // the kernel is out of memory for sockets
+	KindCancelled    Kind = "cancelled"      // the caller's context ended, or the client was closed
+)
+
+// IsGenerator reports whether kind is a cause that lies with the load generator.
+func IsGenerator(kind Kind) bool { return metric.OriginOf(string(kind)) == metric.OriginGenerator }
+
+// Error is what the client of a protocol returns for a request that failed. Op says what was being done, in
+// words for a reader: "dial", "tls handshake", "read response".
+type Error struct {
+	Kind Kind
+	Op   string
+	Err  error
+}
+
+// Error renders the operation, the kind and the cause.
+func (e *Error) Error() string { return e.Op + ": " + string(e.Kind) + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// NewError classifies an error of the network: of a dial, a handshake, a read or a write. fallback is the kind
+// of one that is not known.
+func NewError(op string, err error, fallback Kind) *Error {
+	return &Error{Kind: Classify(err, fallback), Op: op, Err: err}
+}
+
+// errnoKinds is the meaning of the errors that the operating system gives.
+var errnoKinds = map[syscall.Errno]Kind{
+	syscall.EMFILE:        KindTooManyFiles,
+	syscall.ENFILE:        KindTooManyFiles,
+	syscall.EADDRNOTAVAIL: KindNoPorts,
+	syscall.ENOBUFS:       KindNoBuffers,
+	syscall.ENOMEM:        KindNoBuffers,
+	syscall.ECONNREFUSED:  KindConnect,
+	syscall.EHOSTUNREACH:  KindConnect,
+	syscall.ENETUNREACH:   KindConnect,
+	syscall.EHOSTDOWN:     KindConnect,
+	syscall.ENETDOWN:      KindConnect,
+	syscall.EACCES:        KindConnect,
+	syscall.EPERM:         KindConnect,
+	syscall.ECONNRESET:    KindReset,
+	syscall.EPIPE:         KindReset,
+	syscall.ECONNABORTED:  KindReset,
+	syscall.ETIMEDOUT:     KindTimeout,
+}
+
+// Classify finds the kind of an error that a dial, a handshake, a read or a write returned.
+func Classify(err error, fallback Kind) Kind {
+	var (
+		errno syscall.Errno
+		dns   *net.DNSError
+		op    *net.OpError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return KindCancelled
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return KindTimeout
+	case errors.As(err, &dns):
+		return classifyDNS(dns)
+	case errors.As(err, &errno):
+		if kind, ok := errnoKinds[errno]; ok {
+			return kind
+		}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return KindClosed
+	case isTLS(err):
+		return KindTLS
+	case errors.As(err, &op) && op.Timeout():
+		return KindTimeout
+	}
+	return fallback
+}
+
+// classifyDNS tells a lookup that failed because of the name from one that failed because this
+// machine could not ask. The resolver passes on the text of such a cause, but not the error.
+func classifyDNS(err *net.DNSError) Kind {
+	if strings.Contains(err.Err, syscall.EMFILE.Error()) || strings.Contains(err.Err, syscall.ENFILE.Error()) {
+		return KindTooManyFiles
+	}
+	return KindDNS
+}
+
+// isTLS recognises what crypto/tls returns for alerts, in both directions, and for certificates.
+func isTLS(err error) bool {
+	var (
+		op     *net.OpError
+		record tls.RecordHeaderError
+		cert   *tls.CertificateVerificationError
+	)
+	if errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error") {
+		return true
+	}
+	return errors.As(err, &record) || errors.As(err, &cert)
+}
