@@ -321,10 +321,10 @@ func TestCompileErrors(t *testing.T) {
 		"json: a.b: ": func(s *scenario.Step) {
 			s.HTTP.HasJSON, s.HTTP.JSON = true, map[string]any{"a": map[string]any{"b": "${1 +}"}}
 		},
-		"expect ":                func(s *scenario.Step) { s.Expect = []string{"1 +"} },
-		"there is no data set":   func(s *scenario.Step) { s.HTTP.Path = "/${data.none.x}" },
-		"there is no target":     func(s *scenario.Step) { s.Target = "else" },
-		"of no kind": func(s *scenario.Step) { s.HTTP = nil },
+		"expect ":              func(s *scenario.Step) { s.Expect = []string{"1 +"} },
+		"there is no data set": func(s *scenario.Step) { s.HTTP.Path = "/${data.none.x}" },
+		"there is no target":   func(s *scenario.Step) { s.Target = "else" },
+		"of no kind":           func(s *scenario.Step) { s.HTTP = nil },
 	} {
 		step := get("s", "/")
 		change(&step)
