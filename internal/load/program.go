@@ -13,6 +13,7 @@ import (
 	"proofload/internal/load/flow"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -35,6 +36,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -56,13 +58,14 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	sockets map[string]*wsload.Client
 	mocks   map[string]*mock.Server
 }
 
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, sockets: map[string]*wsload.Client{}, mocks: map[string]*mock.Server{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -102,7 +105,9 @@ func (p *flows) open(ctx context.Context) error {
 		feeds[name] = set
 	}
 	var err error
-	p.program, err = flow.Compile(plan, flow.Options{Clients: p.clients, Feeds: feeds, Secrets: p.engine.opts.Secrets})
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: p.clients, WebSockets: p.sockets, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+	})
 	return err
 }
 
@@ -118,6 +123,12 @@ func (p *flows) target(name string, t scenario.Target) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
+	}
+	if u.Scheme == "ws" || u.Scheme == "wss" {
+		if p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u}); err != nil {
+			return fmt.Errorf("target %s: %w", name, err)
+		}
+		return nil
 	}
 	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
 	if err != nil {
@@ -200,6 +211,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -266,6 +278,9 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
 }
 

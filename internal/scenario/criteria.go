@@ -143,6 +143,13 @@ func (s Step) Mentions(text string) bool {
 		}
 		look(fmt.Sprint(s.HTTP.JSON))
 	}
+	if w := s.WebSocket; w != nil {
+		look(w.Path)
+		for _, f := range slices.Concat(w.Headers, w.Query) {
+			look(f.Value)
+		}
+		mentions(w.Script, look)
+	}
 	for _, e := range s.Expect {
 		look(e)
 	}

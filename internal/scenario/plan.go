@@ -64,7 +64,7 @@ const DefaultTarget = "default"
 
 // Target is one system under test.
 type Target struct {
-	// URL is scheme://host[:port][/base]; scheme is http or https. Empty when Mock is set.
+	// URL is scheme://host[:port][/base]; scheme is http, https, ws or wss. Empty when Mock is set.
 	URL string `json:"url,omitempty"`
 	// Mock names the entry of Plan.Mocks that each worker serves on its own loopback for this target.
 	Mock string `json:"mock,omitempty"`
@@ -75,15 +75,18 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP and Think is set.
+// Step is one element of a flow: exactly one of HTTP, WebSocket and Think is set.
 type Step struct {
-	Name   string        `json:"name,omitempty"` // empty for a think step
-	Target string        `json:"target,omitempty"`
-	HTTP   *HTTP         `json:"http,omitempty"`
-	Think  *Distribution `json:"think,omitempty"`
+	Name      string        `json:"name,omitempty"` // empty for a think step
+	Target    string        `json:"target,omitempty"`
+	HTTP      *HTTP         `json:"http,omitempty"`
+	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Think     *Distribution `json:"think,omitempty"`
 
-	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
-	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
+	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of
+	// each expectation that has none of its own.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Expect  []string      `json:"expect,omitempty"` // expressions; all must be true
 	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`
 	Save        []Expression `json:"save,omitempty"`
@@ -103,6 +106,58 @@ type HTTP struct {
 	JSON    any     `json:"json,omitempty"`
 	HasJSON bool    `json:"has_json,omitempty"` // tells a JSON null from no body
 	Body    *string `json:"body,omitempty"`     // template
+}
+
+// WebSocket is one connection and what is said on it.
+type WebSocket struct {
+	Path         string   `json:"path"` // template; joined to the target's base path
+	Headers      []Field  `json:"headers,omitempty"`
+	Query        []Field  `json:"query,omitempty"` // appended to Path, escaped
+	Subprotocols []string `json:"subprotocols,omitempty"`
+	Script       []Action `json:"script,omitempty"`
+	CloseCode    int      `json:"close_code"` // with which the connection is closed in the end
+	CloseReason  string   `json:"close_reason,omitempty"`
+}
+
+// Action is one element of a script: exactly one of Send, Expect and Wait is set.
+type Action struct {
+	Send   *Payload      `json:"send,omitempty"`
+	Expect *Expectation  `json:"expect,omitempty"`
+	Wait   *Distribution `json:"wait,omitempty"`
+}
+
+// Kind says which of them it is: send, expect or wait.
+func (a Action) Kind() string {
+	switch {
+	case a.Send != nil:
+		return "send"
+	case a.Expect != nil:
+		return "expect"
+	}
+	return "wait"
+}
+
+// Payload is what is sent: exactly one of Text, Hex and File is set, or HasJSON.
+type Payload struct {
+	Text *string `json:"text,omitempty"` // template
+	// JSON is a tree like that of HTTP.
+	JSON    any    `json:"json,omitempty"`
+	HasJSON bool   `json:"has_json,omitempty"`
+	Hex     string `json:"hex,omitempty"`    // template; bytes as digits
+	File    string `json:"file,omitempty"`   // the file's name in the scenario
+	Digest  string `json:"digest,omitempty"` // sha256 of the file, hex: its name in the blob store
+}
+
+// Expectation is what has to come: exactly one of Expr, Text, Hex, Pattern, Until and Size is set.
+type Expectation struct {
+	Expr    string        `json:"expr,omitempty"`    // expression over what came
+	Text    *string       `json:"text,omitempty"`    // template; what came is equal
+	Hex     string        `json:"hex,omitempty"`     // template; bytes as digits; what came is equal
+	Pattern string        `json:"pattern,omitempty"` // regular expression that what came matches somewhere
+	Until   *string       `json:"until,omitempty"`   // template; of a stream of bytes: what it ends with
+	Size    int64         `json:"size,omitempty"`    // of a stream of bytes: how many
+	Timeout time.Duration `json:"timeout,omitempty"` // 0: the step's
+	Skip    bool          `json:"skip,omitempty"`    // messages that are not it are passed over
 }
 
 // Field is one header or query parameter, in the order of the file.

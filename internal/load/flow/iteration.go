@@ -9,6 +9,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/schedule"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario/expression"
 )
 
@@ -35,6 +36,8 @@ type Iteration struct {
 	exchange exchange
 	req      httpload.Request
 	resp     httpload.Response
+	opening  wsload.Opening
+	talk     *conversation // nil: it has spoken no script yet
 	timer    *time.Timer
 	saved    []any
 	measured []float64
@@ -166,6 +169,7 @@ func (it *Iteration) Trim() {
 	it.resp.Trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
+	it.talk.trim()
 	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil

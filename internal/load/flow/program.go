@@ -7,6 +7,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
 )
@@ -26,9 +27,12 @@ type Program struct {
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients map[string]*httpload.Client // by target
-	Feeds   map[string]*feed.Set        // by data set
-	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	Clients    map[string]*httpload.Client // by target
+	WebSockets map[string]*wsload.Client   // by target
+	Feeds      map[string]*feed.Set        // by data set
+	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
+	// Files returns the content of a file of the scenario by its digest.
+	Files func(digest string) ([]byte, error)
 }
 
 // Flow is one compiled sequence of steps.

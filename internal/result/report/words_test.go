@@ -14,7 +14,7 @@ func TestKindsHaveWords(t *testing.T) {
 	for _, kind := range []transport.Kind{
 		transport.KindDNS, transport.KindConnect, transport.KindReset, transport.KindTimeout, transport.KindTLS, transport.KindProtocol,
 		transport.KindClosed, transport.KindBody, transport.KindRequest, transport.KindTooManyFiles, transport.KindNoPorts,
-		transport.KindNoBuffers, transport.KindCancelled,
+		transport.KindNoBuffers, transport.KindCancelled, transport.KindHandshake,
 	} {
 		produced[string(kind)] = true
 	}
