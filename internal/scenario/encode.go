@@ -39,8 +39,11 @@ func DecodePlan(data []byte) (*Plan, error) {
 	return p, nil
 }
 
-// FileRef names a file of a plan.
-type FileRef struct{ Name, Digest string }
+// FileRef names a file of a scenario: as the scenario does, and in the blob store, by its SHA-256 in hex.
+type FileRef struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+}
 
 // Files returns the files that the plan needs, each content once.
 func (p *Plan) Files() []FileRef {
@@ -52,8 +55,8 @@ func (p *Plan) Files() []FileRef {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
-		if d := p.Data[name]; d.CSV != "" {
-			add(FileRef{d.CSV, d.Digest})
+		if d := p.Data[name]; d.File() != "" {
+			add(FileRef{d.File(), d.Digest})
 		}
 	}
 	for s := range p.Steps() {

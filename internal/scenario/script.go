@@ -3,7 +3,6 @@ package scenario
 import (
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"path"
 	"reflect"
 	"regexp"
@@ -114,8 +113,12 @@ func (l *loader) payload(f *SendF, scope expression.Scope) *Payload {
 	case f.Hex != nil:
 		out.Hex = l.hex(f.Hex, scope)
 	case f.File != nil:
-		out.File = f.File.Value
-		out.Digest = l.body(*f.File)
+		if ref, data, ok := l.shipped(*f.File); ok {
+			out.File = &ref
+			if len(data) == 0 {
+				l.fail(f.File.At, "file %s is empty", path.Base(ref.Name))
+			}
+		}
 	default:
 		l.checkTree(out.JSON, f.JSON.At, scope)
 	}
@@ -145,23 +148,6 @@ func DecodeHex(text string) ([]byte, error) {
 		return nil, fmt.Errorf("there are no bytes")
 	}
 	return b, nil
-}
-
-// body takes a file that is sent as it is.
-func (l *loader) body(name Text) string {
-	full, ok := relative(l.parser.file, name.Value)
-	if !ok {
-		l.fail(name.At, "file %q must lie beside the scenario or below it", name.Value)
-		return ""
-	}
-	data, err := fs.ReadFile(l.fsys, full)
-	switch {
-	case err != nil:
-		l.fail(name.At, "file %s cannot be read: %s", full, reason(err))
-	case len(data) == 0:
-		l.fail(name.At, "file %s is empty", path.Base(full))
-	}
-	return Digest(data)
 }
 
 func (l *loader) expectation(f *ActionF, scope expression.Scope, over medium) *Expectation {
@@ -211,14 +197,12 @@ func mentions(script []Action, look func(string)) {
 	}
 }
 
-// files returns the files that a step sends.
-func (s *Step) files() []FileRef {
+// scriptFiles returns the files that a script sends.
+func scriptFiles(script []Action) []FileRef {
 	var out []FileRef
-	if s.WebSocket != nil {
-		for _, a := range s.WebSocket.Script {
-			if a.Send != nil && a.Send.File != "" {
-				out = append(out, FileRef{a.Send.File, a.Send.Digest})
-			}
+	for _, a := range script {
+		if a.Send != nil && a.Send.File != nil {
+			out = append(out, *a.Send.File)
 		}
 	}
 	return out

@@ -73,13 +73,13 @@ func (c *compiler) payload(in *scenario.Payload, made *int) (*literal, error) {
 		return c.literalText(*in.Text, made)
 	case in.Hex != "":
 		return c.literalHex(in.Hex, made)
-	case in.File != "":
+	case in.File != nil:
 		if c.opts.Files == nil {
-			return nil, fmt.Errorf("file %s: there are no files", in.File)
+			return nil, fmt.Errorf("file %s: there are no files", in.File.Name)
 		}
-		data, err := c.opts.Files(in.Digest)
+		data, err := c.opts.Files(in.File.Digest)
 		if err != nil {
-			return nil, fmt.Errorf("file %s: %w", in.File, err)
+			return nil, fmt.Errorf("file %s: %w", in.File.Name, err)
 		}
 		return &literal{binary: true, constant: data}, nil
 	}

@@ -28,9 +28,10 @@ const (
 	KindTLS      Kind = "tls"      // no trusted TLS session: certificate, version, alert
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
-	KindBody     Kind = "body"     // the body or message is larger than allowed
 	// KindHandshake is a server that answered and did not agree to a WebSocket; the status says how.
 	KindHandshake Kind = "handshake"
+	KindBody      Kind = "body"   // the body or message is larger than allowed
+	KindLength    Kind = "length" // the body is shorter or longer than its Content-Length
 )
 
 // KindRequest is a fault of the scenario: the request cannot be expressed in its protocol, for instance
