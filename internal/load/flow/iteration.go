@@ -42,6 +42,7 @@ type Iteration struct {
 	scratch   []byte
 	url       []byte
 	body      []byte
+	packed    []byte // the body, compressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
@@ -79,10 +80,19 @@ func (it *Iteration) Cell(set, column string) (any, error) {
 	}
 	v, ok, err := it.program.feeds[i].Cell(it.rows[i], column, it.ID)
 	if err == nil && !ok {
-		return nil, &expression.AbsentError{Path: "data." + set + "." + column}
+		return nil, &dataError{expression.AbsentError{Path: "data." + set + "." + column, Why: "this row does not have it"}}
 	}
 	return v, err
 }
+
+// dataError says that a row lacks what was read of it. It is absent like anything else, and the fault of
+// nobody but the data.
+type dataError struct{ absent expression.AbsentError }
+
+func (e *dataError) Error() string { return e.absent.Error() }
+
+// Unwrap lets expressions that allow absence find it.
+func (e *dataError) Unwrap() error { return &e.absent }
 
 // Header implements expression.HeaderReader.
 func (it *Iteration) Header(name string) (string, bool) {
@@ -168,7 +178,7 @@ func (it *Iteration) Trim() {
 	it.resp.Trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
-	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
+	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil
 		}
