@@ -98,30 +98,31 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
+	x.began = wall
 	it.Sink.Began(s.Name, now)
 	err := s.operation.do(ctx, it, x)
-	sent, ended := now, it.Clock.Now()
+	sent, ended := now, now+x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
 	}
-	if !x.ended.IsZero() {
-		ended = now + x.ended.Sub(wall)
+	if x.ended.IsZero() {
+		ended = it.Clock.Now()
 	}
 	if err != nil {
 		a.fail(err)
 	}
-	if x.completed {
-		a.report.Status, a.report.Code = x.response.Status, x.response.Code
-		if err == nil {
-			x.response.Duration = max(ended-sent, 0)
-			a.report.Kind, err = it.judge(s)
-			a.final = a.report.Kind == KindData
-		}
-	}
 	answered := ended
 	if at := x.answered(); err == nil && !at.IsZero() {
 		answered = min(now+at.Sub(wall), ended)
+	}
+	if x.completed {
+		a.report.Status, a.report.Code = x.response.Status, x.response.Code
+		if err == nil {
+			x.response.Duration = max(answered-sent, 0)
+			a.report.Kind, err = it.judge(s)
+			a.final = a.report.Kind == KindData
+		}
 	}
 	a.report.Ended = ended
 	it.report(a, sent, answered)
