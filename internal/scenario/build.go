@@ -130,25 +130,35 @@ func textOr(t *Text, left string) string {
 	return t.Value
 }
 
-func (l *loader) csv(out *Dataset, name Text) {
+// shipped reads a file that the scenario names and that workers get by its digest. It is false, with a
+// problem noted, when there is none.
+func (l *loader) shipped(name Text) (FileRef, []byte, bool) {
 	full, ok := relative(l.parser.file, name.Value)
 	if !ok {
 		l.fail(name.At, "file %q must lie beside the scenario or below it", name.Value)
-		return
+		return FileRef{}, nil, false
 	}
 	data, err := fs.ReadFile(l.fsys, full)
 	if err != nil {
 		l.fail(name.At, "file %s cannot be read: %s", full, reason(err))
+		return FileRef{}, nil, false
+	}
+	return FileRef{Name: name.Value, Digest: Digest(data)}, data, true
+}
+
+func (l *loader) csv(out *Dataset, name Text) {
+	ref, data, ok := l.shipped(name)
+	if !ok {
 		return
 	}
-	out.CSV, out.Digest = name.Value, Digest(data)
+	out.CSV, out.Digest = ref.Name, ref.Digest
 	header, rows, err := inspectCSV(data)
 	if err != nil {
-		l.fail(name.At, "file %s: %s", path.Base(full), err)
+		l.fail(name.At, "file %s: %s", path.Base(ref.Name), err)
 		return
 	}
 	if rows == 0 {
-		l.fail(name.At, "file %s has a header and no rows", path.Base(full))
+		l.fail(name.At, "file %s has a header and no rows", path.Base(ref.Name))
 	}
 	out.Rows = rows
 	l.columns(name, header)

@@ -38,12 +38,24 @@ func DecodePlan(data []byte) (*Plan, error) {
 	return p, nil
 }
 
-// FileRef names a data file of a plan.
-type FileRef struct{ Name, Digest string }
+// FileRef names a file of a scenario: as the scenario does, and in the blob store, by its SHA-256 in hex.
+type FileRef struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+}
 
-// Files returns the data files that the plan needs.
+// Files returns the files that the plan needs beside itself; one that is named twice may come twice.
 func (p *Plan) Files() []FileRef {
 	var out []FileRef
+	for _, name := range slices.Sorted(maps.Keys(p.Targets)) {
+		if t := p.Targets[name].TLS; t != nil {
+			for _, f := range []*FileRef{t.CA, t.Cert, t.Key} {
+				if f != nil {
+					out = append(out, *f)
+				}
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
 		if d := p.Data[name]; d.CSV != "" {
 			out = append(out, FileRef{d.CSV, d.Digest})

@@ -121,7 +121,7 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]*httpload.Client{"default": client}, Feeds: b.feeds, Secrets: b.secrets})
+	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,13 +23,21 @@ type Program struct {
 	redactor *redactor
 	params   map[string]any
 	env      map[string]string
+	sessions bool
 }
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients map[string]*httpload.Client // by target
+	Clients map[string]HTTPClient // by target
 	Feeds   map[string]*feed.Set        // by data set
 	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+}
+
+// HTTPClient sends the requests of http steps to one target, in one version of HTTP. It may be used by any
+// number of goroutines.
+type HTTPClient interface {
+	Do(ctx context.Context, req *httpload.Request, resp *httpload.Response) error
+	NewSession() httpload.Session
 }
 
 // Flow is one compiled sequence of steps.
@@ -42,7 +51,7 @@ type Flow struct {
 func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
-		params: scenario.TypedParams(plan.Params), env: plan.Env,
+		params: scenario.TypedParams(plan.Params), env: plan.Env, sessions: usesSessions(plan),
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Feeds)) {
 		p.sets[name] = len(p.feeds)
@@ -50,14 +59,14 @@ func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	}
 	var err error
 	for _, name := range slices.Sorted(maps.Keys(plan.Flows)) {
-		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, opts); err != nil {
+		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, plan, opts); err != nil {
 			return nil, err
 		}
 	}
-	if p.setup, err = p.flow("setup", plan.Setup, opts); err != nil {
+	if p.setup, err = p.flow("setup", plan.Setup, plan, opts); err != nil {
 		return nil, err
 	}
-	if p.teardown, err = p.flow("teardown", plan.Teardown, opts); err != nil {
+	if p.teardown, err = p.flow("teardown", plan.Teardown, plan, opts); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -72,10 +81,10 @@ func (p *Program) Setup() *Flow { return p.setup }
 // Teardown returns the steps that run once at the end.
 func (p *Program) Teardown() *Flow { return p.teardown }
 
-func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
+func (p *Program) flow(name string, steps []scenario.Step, plan *scenario.Plan, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{opts: opts}
+		c := compiler{opts: opts, targets: plan.Targets}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)
