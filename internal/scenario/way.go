@@ -13,7 +13,7 @@ import (
 func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 	kind := out.scheme()
 	if f.HTTP != nil {
-		l.version(out, *f.HTTP, kind)
+		l.version(*f.HTTP, kind)
 	}
 	if f.TLS != nil {
 		if !kind.secure {
@@ -26,7 +26,7 @@ func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 }
 
 // version takes the version of HTTP that a target is spoken to with.
-func (l *loader) version(out *Target, f Text, kind scheme) {
+func (l *loader) version(f Text, kind scheme) {
 	switch {
 	case kind.protocol != protocolHTTP:
 		l.fail(f.At, "http is for targets with http:// or https://")

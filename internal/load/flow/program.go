@@ -29,8 +29,8 @@ type Program struct {
 // Options are what a Program needs besides the plan.
 type Options struct {
 	Clients map[string]HTTPClient // by target
-	Feeds   map[string]*feed.Set        // by data set
-	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	Feeds   map[string]*feed.Set  // by data set
+	Secrets map[string]string     // by name; the values are put into requests and nowhere else
 }
 
 // HTTPClient sends the requests of http steps to one target, in one version of HTTP. It may be used by any

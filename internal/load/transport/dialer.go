@@ -292,4 +292,3 @@ func (d *Dialer) Close() error {
 	d.loop.Wait()
 	return nil
 }
-

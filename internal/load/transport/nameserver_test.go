@@ -17,7 +17,7 @@ type nameServer struct {
 
 	mu    sync.Mutex
 	names map[string][]netip.Addr // a name with no address is refused with SERVFAIL
-	conns []net.Conn // of those who ask
+	conns []net.Conn              // of those who ask
 	ended bool
 }
 
