@@ -28,8 +28,8 @@ type Host interface {
 	Load() HostLoad
 }
 
-// Options are what an Engine needs. Plan, Clock and Logger are required; Files is if the plan names
-// files.
+// Options are what an Engine needs. Plan, Clock and Logger are required; Files is if the plan
+// has files.
 type Options struct {
 	Plan   *scenario.Plan
 	Worker string // this worker's name
@@ -61,8 +61,8 @@ func (o *Options) validate() error {
 	if o.Logger == nil {
 		errs = append(errs, errors.New("logger is missing"))
 	}
-	if refs := o.Plan.Files(); len(refs) > 0 && o.Files == nil {
-		errs = append(errs, fmt.Errorf("there are no files, and the plan names %s", refs[0].Name))
+	if files := o.Plan.Files(); len(files) > 0 && o.Files == nil {
+		errs = append(errs, fmt.Errorf("file %s: there are no files", files[0].Name))
 	}
 	for _, p := range o.Plan.Phases {
 		if len(p.Mix) == 0 || (len(p.Rate) > 0) == (len(p.Users) > 0) {

@@ -101,7 +101,7 @@ func (p *flows) open(ctx context.Context) error {
 	feeds := map[string]*feed.Set{}
 	for name, d := range plan.Data {
 		var content []byte
-		if d.CSV != "" {
+		if d.File() != "" {
 			var err error
 			if content, err = p.engine.opts.Files(d.Digest); err != nil {
 				return err
@@ -118,7 +118,7 @@ func (p *flows) open(ctx context.Context) error {
 	for name, c := range p.clients {
 		clients[name] = c
 	}
-	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets})
+	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 )
@@ -44,22 +45,46 @@ type FileRef struct {
 	Digest string `json:"digest"`
 }
 
-// Files returns the files that the plan needs beside itself; one that is named twice may come twice.
+// Files returns the files that the plan needs, each content once.
 func (p *Plan) Files() []FileRef {
 	var out []FileRef
+	seen := map[string]bool{}
+	add := func(f FileRef) {
+		if !seen[f.Digest] {
+			seen[f.Digest], out = true, append(out, f)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
+		if d := p.Data[name]; d.File() != "" {
+			add(FileRef{d.File(), d.Digest})
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Targets)) {
-		if t := p.Targets[name].TLS; t != nil {
-			for _, f := range []*FileRef{t.CA, t.Cert, t.Key} {
-				if f != nil {
-					out = append(out, *f)
+		for _, f := range p.Targets[name].TLS.files() {
+			add(f)
+		}
+	}
+	for s := range p.Steps() {
+		for _, f := range s.files() {
+			add(f)
+		}
+	}
+	return out
+}
+
+// Steps yields every step of the plan: of the flows in the order of their names, of setup and of teardown.
+func (p *Plan) Steps() iter.Seq[*Step] {
+	return func(yield func(*Step) bool) {
+		lists := [][]Step{p.Setup, p.Teardown}
+		for _, name := range slices.Sorted(maps.Keys(p.Flows)) {
+			lists = append(lists, p.Flows[name].Steps)
+		}
+		for _, steps := range lists {
+			for i := range steps {
+				if !yield(&steps[i]) {
+					return
 				}
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
-		if d := p.Data[name]; d.CSV != "" {
-			out = append(out, FileRef{d.CSV, d.Digest})
-		}
-	}
-	return out
 }

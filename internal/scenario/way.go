@@ -60,6 +60,20 @@ func (l *loader) tls(f *TLSF) *TLS {
 	return out
 }
 
+// files returns the files that a target's TLS needs.
+func (t *TLS) files() []FileRef {
+	var out []FileRef
+	if t == nil {
+		return nil
+	}
+	for _, f := range []*FileRef{t.CA, t.Cert, t.Key} {
+		if f != nil {
+			out = append(out, *f)
+		}
+	}
+	return out
+}
+
 // certificate takes a client certificate with its key, which must belong together. A key that is a secret is
 // known only where the coordinator runs.
 func (l *loader) certificate(out *TLS, f *TLSF) {

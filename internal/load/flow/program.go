@@ -29,8 +29,12 @@ type Program struct {
 // Options are what a Program needs besides the plan.
 type Options struct {
 	Clients map[string]HTTPClient // by target
-	Feeds   map[string]*feed.Set  // by data set
-	Secrets map[string]string     // by name; the values are put into requests and nowhere else
+	Feeds   map[string]*feed.Set        // by data set
+	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	// Files returns the content of a file of the scenario by its digest.
+	Files func(digest string) ([]byte, error)
+
+	plan *scenario.Plan
 }
 
 // HTTPClient sends the requests of http steps to one target, in one version of HTTP. It may be used by any
@@ -49,6 +53,7 @@ type Flow struct {
 
 // Compile compiles the flows of a plan.
 func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
+	opts.plan = plan
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
 		params: scenario.TypedParams(plan.Params), env: plan.Env, sessions: usesSessions(plan),
@@ -59,14 +64,14 @@ func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	}
 	var err error
 	for _, name := range slices.Sorted(maps.Keys(plan.Flows)) {
-		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, plan, opts); err != nil {
+		if p.flows[name], err = p.flow(name, plan.Flows[name].Steps, opts); err != nil {
 			return nil, err
 		}
 	}
-	if p.setup, err = p.flow("setup", plan.Setup, plan, opts); err != nil {
+	if p.setup, err = p.flow("setup", plan.Setup, opts); err != nil {
 		return nil, err
 	}
-	if p.teardown, err = p.flow("teardown", plan.Teardown, plan, opts); err != nil {
+	if p.teardown, err = p.flow("teardown", plan.Teardown, opts); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -81,10 +86,10 @@ func (p *Program) Setup() *Flow { return p.setup }
 // Teardown returns the steps that run once at the end.
 func (p *Program) Teardown() *Flow { return p.teardown }
 
-func (p *Program) flow(name string, steps []scenario.Step, plan *scenario.Plan, opts Options) (*Flow, error) {
+func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{opts: opts, targets: plan.Targets}
+		c := compiler{opts: opts}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)

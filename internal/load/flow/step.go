@@ -36,9 +36,8 @@ type named struct {
 
 // compiler compiles one step and collects what it reads.
 type compiler struct {
-	opts    Options
-	targets map[string]scenario.Target
-	refs    []expression.Ref
+	opts Options
+	refs []expression.Ref
 }
 
 func (c *compiler) expr(src string) (*expression.Program, error) {

@@ -242,7 +242,10 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	if k.req.Session != nil {
 		k.pool = &k.req.Session.(*session).pool
 	}
-	now := time.Now()
+	now := k.req.Began
+	if now.IsZero() {
+		now = time.Now()
+	}
 	timeout := k.req.Timeout
 	if timeout <= 0 {
 		timeout = scenario.DefaultTimeout

@@ -26,12 +26,14 @@ type Request struct {
 	// close is honoured. Content-Length must agree with Body; Transfer-Encoding is refused.
 	Headers []Header
 	Body    []byte
-	// Timeout is the time from the call of Do to the last byte of the response, connecting
+	// Timeout is the time from Began to the last byte of the response, connecting
 	// included; 0 is scenario.DefaultTimeout. An earlier deadline of the context counts, too.
 	Timeout time.Duration
 	// Session is of Client.NewSession: the request goes out on a connection of the session's own. nil: on one
 	// of those that all share.
 	Session Session
+	// Began is when the caller began with the request; the zero time stands for the call of Do.
+	Began time.Time
 	// Discard says that the body of the response is read, checked and counted but not kept.
 	Discard bool
 }

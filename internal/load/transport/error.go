@@ -30,6 +30,7 @@ const (
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
 	KindBody     Kind = "body"     // the body is larger than allowed
+	KindLength   Kind = "length"   // the body is shorter or longer than its Content-Length
 
 	KindTLSName      Kind = "tls_name"      // the certificate is for another name
 	KindTLSExpired   Kind = "tls_expired"   // the certificate is not valid any more, or not yet
