@@ -29,8 +29,8 @@ type Program struct {
 // Options are what a Program needs besides the plan.
 type Options struct {
 	Clients map[string]HTTPClient // by target
-	Feeds   map[string]*feed.Set        // by data set
-	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	Feeds   map[string]*feed.Set  // by data set
+	Secrets map[string]string     // by name; the values are put into requests and nowhere else
 	// Files returns the content of a file of the scenario by its digest.
 	Files func(digest string) ([]byte, error)
 
