@@ -14,7 +14,9 @@ func TestKindsHaveWords(t *testing.T) {
 	for _, kind := range []transport.Kind{
 		transport.KindDNS, transport.KindConnect, transport.KindReset, transport.KindTimeout, transport.KindTLS, transport.KindProtocol,
 		transport.KindClosed, transport.KindBody, transport.KindLength, transport.KindRequest, transport.KindTooManyFiles, transport.KindNoPorts,
-		transport.KindNoBuffers, transport.KindCancelled, transport.KindHandshake,
+		transport.KindNoBuffers, transport.KindCancelled,
+		transport.KindResolver, transport.KindTLSName, transport.KindTLSExpired, transport.KindTLSAuthority,
+		transport.KindHandshake, transport.KindNotSpoken, transport.KindStreamReset, transport.KindGoAway,
 	} {
 		produced[string(kind)] = true
 	}
