@@ -10,6 +10,9 @@ const (
 	// handOverWait is how long a worker that was told to end goes on for others to take its part of the load
 	// over. When nobody does by then, it ends all the same, and its part is lost until it is missed.
 	handOverWait = 5 * time.Second
+	// handOverMost bounds that in all. While nobody leads nobody can take anything over, so that time does not
+	// count as waiting; an election and a take-over have their place in it.
+	handOverMost = 15 * time.Second
 	// handOverSettle is how long after the end of its part a worker may still be starting what was due before.
 	handOverSettle = 100 * time.Millisecond
 )
@@ -21,17 +24,22 @@ func (w *work) handOver() {
 		return
 	}
 	w.agent.link.Leave("worker was told to end")
-	limit := time.NewTimer(handOverWait)
-	defer limit.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for w.loaded() {
+	began, waited := time.Now(), time.Duration(0)
+	for last := began; w.loaded(); {
 		select {
 		case <-poll.C:
 		case <-w.executed:
 			return
-		case <-limit.C:
-			w.log.Warn("nobody has taken the load over", "waited", handOverWait)
+		}
+		now := time.Now()
+		if w.agent.link.led() {
+			waited += now.Sub(last)
+		}
+		last = now
+		if all := now.Sub(began); waited >= handOverWait || all >= handOverMost {
+			w.log.Warn("nobody has taken the load over", "waited", all.Round(time.Millisecond))
 			return
 		}
 	}
