@@ -57,7 +57,7 @@ func TestHandOverWaitsForALeader(t *testing.T) {
 		taken time.Duration // when others have its part; 0: never
 		want  time.Duration
 	}{
-		"nobody leads":                    {0, 0, handOverMost},
+		"nobody leads":                    {0, 0, leaderless},
 		"nobody else is there":            {1, 0, handOverWait},
 		"others have it":                  {1, 2 * time.Second, 2*time.Second + handOverSettle},
 		"others have it after a failover": {6 * time.Second, 8 * time.Second, 8*time.Second + handOverSettle},
@@ -79,7 +79,7 @@ func TestHandOverWaitsForALeader(t *testing.T) {
 					})
 				}
 				began := time.Now()
-				w.handOver()
+				w.handOver(&patience{led: w.agent.link.led, left: leaderless})
 				if took := time.Since(began); (took - row.want).Abs() > 100*time.Millisecond {
 					t.Errorf("it went on for %v, want %v", took, row.want)
 				}
@@ -89,6 +89,25 @@ func TestHandOverWaitsForALeader(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLastBatchesWaitForALeader: what a worker that was told to end has not seen committed would be missing if it
+// left before the next leader has come. It has one patience for all that it waits for.
+func TestLastBatchesWaitForALeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		p := &patience{led: func() bool { return time.Since(began) > 6*time.Second }, left: leaderless}
+		if !p.await(settle, func() bool { return time.Since(began) > 8*time.Second }) {
+			t.Error("two seconds after a leader had come it waited no longer")
+		}
+		began = time.Now()
+		if p.await(settle, func() bool { return false }) {
+			t.Error("it waited for what never came")
+		}
+		if took, want := time.Since(began), leaderless-6*time.Second; (took - want).Abs() > 100*time.Millisecond {
+			t.Errorf("it waited for another %v without a leader, want %v", took, want)
+		}
+	})
 }
 
 // TestDrainIsToldAgain: who takes a run over has not heard that one of its workers was to be drained.

@@ -207,13 +207,13 @@ func (s *runService) DeleteRun(ctx context.Context, r *pb.DeleteRunRequest) (*pb
 		return nil, statusOf(err)
 	}
 	if err := b.Archive.Delete(ctx, r.GetRunId()); err != nil {
-		return nil, refused(ctx, b, r.GetRunId(), "delete", err)
+		return nil, b.refused(ctx, r.GetRunId(), "delete", err)
 	}
 	return &pb.DeleteRunResponse{}, nil
 }
 
 // refused is the answer to what a run that is under way does not allow; it says in which state the run is.
-func refused(ctx context.Context, b *Backend, id, command string, err error) error {
+func (b *Backend) refused(ctx context.Context, id, command string, err error) error {
 	if !errors.Is(err, ErrActive) {
 		return statusOf(err)
 	}
@@ -241,7 +241,7 @@ func (s *runService) GetReport(r *pb.GetReportRequest, stream grpc.ServerStreami
 	}
 	data, err := b.Archive.Report(stream.Context(), r.GetRunId(), formats[r.GetFormat()])
 	if err != nil {
-		return refused(stream.Context(), b, r.GetRunId(), "report", err)
+		return b.refused(stream.Context(), r.GetRunId(), "report", err)
 	}
 	for len(data) > 0 {
 		n := min(len(data), reportChunk)
