@@ -81,6 +81,8 @@ func testFiles(text string) fstest.MapFS {
 	return fstest.MapFS{
 		"s.yaml":       {Data: []byte(text)},
 		"accounts.csv": {Data: []byte("name,password\nalice,a\nbob,b\n")},
+		"arrivals.csv": {Data: []byte("time\n0.5\n0.75\n2\n")},
+		"counts.csv":   {Data: []byte("time,users\n0,3\n1,5\n")},
 	}
 }
 
