@@ -44,8 +44,8 @@ func (p *Plan) Peak() (rate, users float64) {
 func (s *Segment) within() []time.Duration {
 	var out []time.Duration
 	if s.Arc != nil {
-		for i := range time.Duration(arcInstants) {
-			out = append(out, s.For/arcInstants*i)
+		for at := time.Duration(0); at < s.For; at += s.For/arcInstants + 1 {
+			out = append(out, at)
 		}
 	}
 	if s.Stamps != nil {
@@ -75,7 +75,7 @@ func (s *Segment) Height(at time.Duration) float64 {
 	case s.Arc != nil:
 		return s.Arc.Height(d + s.Arc.Foot)
 	case s.Stamps != nil:
-		from := d / time.Second * time.Second
+		from := d.Truncate(time.Second)
 		first := sort.Search(len(s.Stamps.At), func(i int) bool { return s.Stamps.At[i] >= from })
 		last := sort.Search(len(s.Stamps.At), func(i int) bool { return s.Stamps.At[i] >= from+time.Second })
 		return s.Stamps.Each * float64(last-first)

@@ -24,17 +24,18 @@ func shaped(t interface {
 }, files recorded, rate string, shapes ...string,
 ) *scenario.Plan {
 	t.Helper()
-	text := "version: 1\nname: s\nseed: 7\ntarget: http://127.0.0.1:1\nflows: {f: [{step: s, http: {method: GET, path: /}}]}\nphases:\n  - name: p\n    flow: f\n    " + rate + ":\n"
+	var text strings.Builder
+	text.WriteString("version: 1\nname: s\nseed: 7\ntarget: http://127.0.0.1:1\nflows: {f: [{step: s, http: {method: GET, path: /}}]}\nphases:\n  - name: p\n    flow: f\n    " + rate + ":\n")
 	for _, s := range shapes {
-		text += "      - " + s + "\n"
+		text.WriteString("      - " + s + "\n")
 	}
-	tree := fstest.MapFS{"s.yaml": {Data: []byte(text)}}
+	tree := fstest.MapFS{"s.yaml": {Data: []byte(text.String())}}
 	for name, content := range files {
 		tree[name] = &fstest.MapFile{Data: []byte(content)}
 	}
 	plan, err := scenario.Load(tree, "s.yaml", scenario.Options{})
 	if err != nil {
-		t.Fatal(err, text)
+		t.Fatal(err, text.String())
 	}
 	data, err := plan.Encode()
 	if err != nil {
@@ -160,12 +161,13 @@ func TestWaveInverse(t *testing.T) {
 func TestRecordedArrivalsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stamps := rapid.SliceOfN(rapid.Int64Range(0, 5e9), 1, 300).Draw(t, "stamps")
-		text := "time\n"
+		var text strings.Builder
+		text.WriteString("time\n")
 		for _, s := range stamps {
-			text += fmt.Sprintf("%d.%09d\n", s/1e9, s%1e9)
+			fmt.Fprintf(&text, "%d.%09d\n", s/1e9, s%1e9)
 		}
 		slices.Sort(stamps)
-		plan := shaped(t, recorded{"a.csv": text}, "rate", "ramp: {from: 0/s, to: 3.7/s, for: 2s}", "replay: {csv: a.csv}")
+		plan := shaped(t, recorded{"a.csv": text.String()}, "rate", "ramp: {from: 0/s, to: 3.7/s, for: 2s}", "replay: {csv: a.csv}")
 		p := &plan.Phases[0]
 		s := NewStream(plan.Seed, p)
 		s.Set(NewCurve(p.Rate, nil), whole)
@@ -184,15 +186,16 @@ func TestRecordedArrivalsAreExact(t *testing.T) {
 // TestScaledRecording: thinned out, every n-th arrival stays where it was; doubled, another one comes between
 // two.
 func TestScaledRecording(t *testing.T) {
-	text := "time\n"
+	var text strings.Builder
+	text.WriteString("time\n")
 	for i := range 10 {
-		text += fmt.Sprintf("%d\n", i*i)
+		fmt.Fprintf(&text, "%d\n", i*i)
 	}
 	for scale, want := range map[float64][]time.Duration{
 		0.5: {0, 4 * s, 16 * s, 36 * s, 64 * s},
 		2:   {0, s / 2, s, 5 * s / 2, 4 * s},
 	} {
-		plan := shaped(t, recorded{"a.csv": text}, "rate", fmt.Sprintf("replay: {csv: a.csv, scale: %g}", scale))
+		plan := shaped(t, recorded{"a.csv": text.String()}, "rate", fmt.Sprintf("replay: {csv: a.csv, scale: %g}", scale))
 		p := &plan.Phases[0]
 		stream := NewStream(plan.Seed, p)
 		stream.Set(NewCurve(p.Rate, nil), whole)
