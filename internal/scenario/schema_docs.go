@@ -9,10 +9,10 @@ type keyDoc struct {
 var segmentDocs = map[string]keyDoc{
 	"hold":   {text: "Stays at one height."},
 	"ramp":   {text: "Changes evenly from one height to another."},
-	"steps":  {text: "Climbs in steps."},
-	"burst":  {text: "A base with short peaks."},
-	"wave":   {text: "Swings around a middle."},
-	"chaos":  {text: "Jumps at random between two heights."},
+	"steps":  {text: "Goes from one height to another in steps."},
+	"burst":  {text: "A base with short peaks, one at the end of each period."},
+	"wave":   {text: "Swings around a middle, beginning there upwards; cut off at zero."},
+	"chaos":  {text: "Jumps at random between two heights, as the seed draws them."},
 	"replay": {text: "Repeats what was recorded in a file."},
 }
 
@@ -26,7 +26,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"seed":             {text: "Seed of everything that is drawn. Left out, it comes from the file's digest."},
 		"labels":           {text: "Labels of the run, shown in listings and reports."},
 		"params":           {text: "Values that --set name=value overrides. Read as ${params.name}."},
-		"target":           {text: "Where the load goes: http://host:port, https://host or mock://name."},
+		"target":           {text: "Where the load goes: http://host:port, https://host or mock://name, or a map with url and the way to it."},
 		"targets":          {text: "Several targets by name. A step says which with `target: name`."},
 		"allow_targets":    {text: "Hosts that load may go to, as shop.example, *.staging.example or 127.0.0.1. Left out: only this machine."},
 		"environments":     {text: "Patches to lay over the file; choose one with -e NAME. Maps merge, null takes a key out, lists of entries with a name merge by name, other lists replace."},
@@ -53,6 +53,33 @@ var keyDocs = map[string]map[string]keyDoc{
 		"worker_loss":      {text: "What happens when a worker is lost."},
 		"coordinator_loss": {text: "What happens when the coordinator is lost."},
 		"notify":           {text: "Who is told about breaches and results."},
+	},
+	"targetMap": {
+		"url":         {text: "http://host:port, https://host or mock://name."},
+		"http":        {text: "Version of HTTP that is spoken, and no other.", value: "1.1"},
+		"tls":         {text: "How the target is trusted, and how it trusts the load."},
+		"dns":         {text: "Where the target's name leads. Left out: the system resolves it for each connection."},
+		"connections": {text: "How connections are made and used again."},
+		"auth":        {text: "How requests are signed or the user is named."},
+		"cookies":     {text: "Whether cookies are kept."},
+		"redirects":   {text: "How many redirects are followed."},
+		"compression": {text: "Whether compressed answers are asked for."},
+		"trace":       {text: "Which share of the requests carries a traceparent."},
+	},
+	"TLSF": {
+		"ca":          {text: "A file of authorities in PEM, instead of the system's."},
+		"cert":        {text: "A file with the client's certificate in PEM, its chain behind it."},
+		"key":         {text: "Private key of cert: a file in PEM, or ${secret.NAME}, which is stored nowhere."},
+		"server_name": {text: "Name that the certificate must have and that is asked for. Left out: the target's host."},
+		"verify":      {text: "false: any certificate will do.", value: true},
+	},
+	"DNSF": {
+		"addresses": {text: "Addresses that the name leads to, one for each new connection in turn. They must be in allow_targets."},
+		"refresh":   {text: "The name is resolved again so often, and connections to addresses that are gone are not used again."},
+	},
+	"ConnectionsF": {
+		"reuse":  {text: "shared: by all; user: each user (of a rate: each iteration) has its own; never: a new one for each request.", value: "shared"},
+		"source": {text: "Local addresses of the workers, one for each new connection in turn: more of them give more ports."},
 	},
 	"WorkersFile": {
 		"match": {text: "Labels that a worker must have been started with."},
@@ -81,8 +108,9 @@ var keyDocs = map[string]map[string]keyDoc{
 		"status": {text: "Status of a failed answer.", value: statusFailed},
 	},
 	"DataF": {
-		"csv":    {text: "A file beside the scenario or below it, with a header. Instead of fake."},
-		"fake":   {text: "Column to generator, by the names of gofakeit, such as price(1,500). Instead of csv."},
+		"csv":    {text: "A file beside the scenario or below it, with a header. Instead of jsonl and fake."},
+		"jsonl":  {text: "A file beside the scenario or below it, with one JSON object per line; its keys are the columns. Instead of csv and fake."},
+		"fake":   {text: "Column to generator, by the names of gofakeit, such as price(1,500). Instead of csv and jsonl."},
 		"order":  {text: "Order of the rows. unique: no row twice.", value: "sequential"},
 		"per":    {text: "Who gets a row.", value: "iteration"},
 		"on_end": {text: "After the last row: from the first again, or no more arrivals. unique rows always stop.", value: "wrap"},
@@ -102,12 +130,27 @@ var keyDocs = map[string]map[string]keyDoc{
 		"retry":     {text: "Repeats a failed step. Each attempt is a request and is counted."},
 	},
 	"HTTPF": {
-		"method":  {text: "GET, POST, PUT, PATCH, DELETE or another word."},
-		"path":    {text: "Path below the target's; may hold ${...}."},
-		"headers": {text: "Headers; may hold ${...}."},
-		"query":   {text: "Query parameters, escaped by the engine; may hold ${...}."},
-		"json":    {text: "Body as JSON; its texts may hold ${...}. Instead of body."},
-		"body":    {text: "Body as text; may hold ${...}. Instead of json."},
+		"method":    {text: "GET, POST, PUT, PATCH, DELETE or another word."},
+		"path":      {text: "Path below the target's; may hold ${...}."},
+		"headers":   {text: "Headers; may hold ${...}."},
+		"query":     {text: "Query parameters, escaped by the engine; may hold ${...}."},
+		"json":      {text: "Body as JSON; its texts may hold ${...}. One of json, body, form, multipart and file."},
+		"body":      {text: "Body as text; may hold ${...}."},
+		"form":      {text: "Body as a form, escaped by the engine: field to value; may hold ${...}."},
+		"multipart": {text: "Body as multipart/form-data: parts with values or files."},
+		"file":      {text: "Body from a file beside the scenario or below it: its name, or path and template."},
+		"compress":  {text: "How the body is sent, with the Content-Encoding that says so.", value: "none"},
+	},
+	"PartF": {
+		"name":     {text: "Name of the field."},
+		"value":    {text: "Its value; may hold ${...}. Instead of file."},
+		"file":     {text: "A file beside the scenario or below it: its name, or path and template. Instead of value."},
+		"filename": {text: "Name under which the file is sent; may hold ${...}. Left out: the last part of its path."},
+		"type":     {text: "Content-Type of the part. Left out: none for a value, application/octet-stream for a file."},
+	},
+	"fileMap": {
+		"path":     {text: "A file beside the scenario or below it."},
+		"template": {text: "Whether the file is text that holds ${...}.", value: false},
 	},
 	"measureMap": {
 		"value": {text: "An expression that yields a number."},
@@ -138,6 +181,41 @@ var keyDocs = map[string]map[string]keyDoc{
 	"RateRampF":    {"from": {text: "Rate at the start."}, "to": {text: "Rate at the end."}, "for": {text: "How long."}},
 	"UserHoldF":    {"at": {text: "Number of users."}, "for": {text: "How long."}},
 	"UserRampF":    {"from": {text: "Users at the start."}, "to": {text: "Users at the end."}, "for": {text: "How long."}},
+	"RateStepsF": {
+		"from": {text: "Rate of the first step."}, "to": {text: "Rate of the last one."}, "by": {text: "How far apart steps are; the last may be nearer."},
+		"every": {text: "How long each step lasts."},
+	},
+	"UserStepsF": {
+		"from": {text: "Users of the first step."}, "to": {text: "Users of the last one."}, "by": {text: "How far apart steps are; the last may be nearer."},
+		"every": {text: "How long each step lasts."},
+	},
+	"RateBurstF": {
+		"base": {text: "Rate between the bursts."}, "peak": {text: "Rate of a burst."}, "length": {text: "How long a burst lasts."},
+		"every": {text: "From one burst to the next; it is the end of this time."}, "for": {text: "How long in all."},
+	},
+	"UserBurstF": {
+		"base": {text: "Users between the bursts."}, "peak": {text: "Users of a burst."}, "length": {text: "How long a burst lasts."},
+		"every": {text: "From one burst to the next; it is the end of this time."}, "for": {text: "How long in all."},
+	},
+	"RateWaveF": {
+		"mid": {text: "The rate around which it swings."}, "amplitude": {text: "How far it swings up and down."},
+		"period": {text: "From one peak to the next."}, "for": {text: "How long in all."},
+	},
+	"UserWaveF": {
+		"mid": {text: "The number of users around which it swings."}, "amplitude": {text: "How far it swings up and down."},
+		"period": {text: "From one peak to the next."}, "for": {text: "How long in all."},
+	},
+	"RateChaosF": {
+		"min": {text: "Least rate."}, "max": {text: "Highest rate."}, "every": {text: "How long each rate lasts."}, "for": {text: "How long in all."},
+	},
+	"UserChaosF": {
+		"min": {text: "Fewest users."}, "max": {text: "Most users."}, "every": {text: "How long each number lasts."}, "for": {text: "How long in all."},
+	},
+	"ReplayF": {
+		"csv":   {text: "File beside the scenario or below it, with a column time and one of rate or users; without it the times are those of arrivals."},
+		"speed": {text: "How much faster than recorded.", value: 1},
+		"scale": {text: "By what the recorded rates, users or arrivals are multiplied.", value: 1},
+	},
 	"CriterionF": {
 		"name":       {text: "Shown in reports. Left out: the check."},
 		"check":      {text: "STAT(METRIC{label=\"value\",...}) [/ STAT(METRIC{...})] OP VALUE, as in p99(response_time{step=\"add\"}) < 250ms."},
