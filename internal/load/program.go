@@ -11,6 +11,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/metric"
@@ -35,6 +36,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -56,13 +58,14 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	grpc    map[string]*grpcload.Client
 	mocks   map[string]*mock.Server
 }
 
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, mocks: map[string]*mock.Server{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -101,8 +104,14 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
-	p.program, err = flow.Compile(plan, flow.Options{Clients: p.clients, Feeds: feeds, Secrets: p.engine.opts.Secrets})
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: p.clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets,
+	})
 	return err
 }
 
@@ -118,6 +127,13 @@ func (p *flows) target(name string, t scenario.Target) error {
 	u, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
+	}
+	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+		if p.grpc[name], err = grpcload.NewClient(grpcload.Options{Target: u}); err != nil {
+			delete(p.grpc, name)
+			return fmt.Errorf("target %s: %w", name, err)
+		}
+		return nil
 	}
 	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
 	if err != nil {
@@ -146,6 +162,9 @@ func maxIdle(plan *scenario.Plan) int {
 func (p *flows) Close() error {
 	var errs []error
 	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
 		errs = append(errs, c.Close())
 	}
 	for _, m := range p.mocks {
@@ -200,6 +219,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -266,6 +286,9 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
 }
 

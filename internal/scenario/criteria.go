@@ -143,6 +143,13 @@ func (s Step) Mentions(text string) bool {
 		}
 		look(fmt.Sprint(s.HTTP.JSON))
 	}
+	if g := s.GRPC; g != nil {
+		look(fmt.Sprint(g.Send))
+		for _, f := range g.Metadata {
+			look(f.Value)
+		}
+		look(g.Until)
+	}
 	for _, e := range s.Expect {
 		look(e)
 	}

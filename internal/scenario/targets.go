@@ -22,8 +22,39 @@ func (l *loader) buildTargets() {
 	}
 }
 
+// Protocols that a step can speak, by the key of the step.
+const (
+	protocolHTTP = "http"
+	protocolGRPC = "grpc"
+)
+
+// scheme is what the scheme of a target's URL means.
+type scheme struct {
+	protocol string // of the steps that go there
+	secure   bool   // TLS is spoken
+}
+
+// schemes has the schemes that a target may have; mock, which is http to a worker itself, stands apart.
+var schemes = map[string]scheme{
+	"http":  {protocolHTTP, false},
+	"https": {protocolHTTP, true},
+	"grpc":  {protocolGRPC, false},
+	"grpcs": {protocolGRPC, true},
+}
+
 // later are the schemes of the language that no target may have yet.
-var later = []string{"grpc", "grpcs", "ws", "wss", "tcp", "udp"}
+var later = []string{"ws", "wss", "tcp", "tls", "udp"}
+
+// scheme returns the scheme of a target's URL; a mock's is http.
+func (t Target) scheme() scheme {
+	if t.Mock != "" {
+		return schemes["http"]
+	}
+	name, _, _ := strings.Cut(t.URL, "://")
+	return schemes[name]
+}
+
+func (t Target) protocol() string { return t.scheme().protocol }
 
 func (l *loader) target(name string, t Text) {
 	if t.Value == "" {
@@ -34,19 +65,23 @@ func (l *loader) target(name string, t Text) {
 		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
 		return
 	}
-	if err != nil || !slices.Contains([]string{"http", "https", "mock"}, u.Scheme) {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
-		return
-	}
-	if u.Scheme == "mock" {
+	if err == nil && u.Scheme == "mock" {
 		if _, ok := l.file.Mocks[u.Host]; !ok {
 			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
 		}
 		l.plan.Targets[name] = Target{Mock: u.Host}
 		return
 	}
+	if _, known := schemes[schemeOf(u)]; err != nil || !known {
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port or mock://name", t.Value)
+		return
+	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if schemes[u.Scheme].protocol == protocolGRPC && strings.Trim(u.Path, "/") != "" {
+		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
 		return
 	}
 	if port := u.Port(); port != "" {
@@ -60,6 +95,13 @@ func (l *loader) target(name string, t Text) {
 		return
 	}
 	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
+}
+
+func schemeOf(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Scheme
 }
 
 // allowed checks a host against allow_targets. Without the list only this machine is allowed: load

@@ -35,6 +35,7 @@ type Iteration struct {
 	exchange exchange
 	req      httpload.Request
 	resp     httpload.Response
+	rpc      rpcState
 	timer    *time.Timer
 	saved    []any
 	measured []float64
@@ -164,6 +165,7 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
+	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
 	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"proofload/internal/load/feed"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -27,8 +28,11 @@ type Program struct {
 // Options are what a Program needs besides the plan.
 type Options struct {
 	Clients map[string]*httpload.Client // by target
-	Feeds   map[string]*feed.Set        // by data set
-	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	GRPC    map[string]*grpcload.Client // by target
+	// Method returns what describes the method of a grpc step; it is asked once for each of them.
+	Method  func(*scenario.Step) (Method, error)
+	Feeds   map[string]*feed.Set // by data set
+	Secrets map[string]string    // by name; the values are put into requests and nowhere else
 }
 
 // Flow is one compiled sequence of steps.

@@ -29,6 +29,10 @@ const (
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
 	KindBody     Kind = "body"     // the body is larger than allowed
+
+	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
+	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several
+	KindGoAway      Kind = "goaway"       // the server gave the connection up with what it carried
 )
 
 // KindRequest is a fault of the scenario: the request cannot be expressed in its protocol, for instance
