@@ -87,6 +87,9 @@ func TestScenarioSnippets(t *testing.T) {
 		fsys := fstest.MapFS{
 			"s.yaml":       {Data: []byte(text)},
 			"accounts.csv": {Data: []byte("name\nalice\nbob\n")},
+			"people.jsonl": {Data: []byte(`{"name": "ann", "age": 7}`)},
+			"letter.txt":   {Data: []byte("Dear ${data.people.name}")},
+			"photo.jpg":    {Data: []byte("\xff\xd8")},
 		}
 		environments, err := scenario.Environments(fsys, "s.yaml")
 		if err != nil {

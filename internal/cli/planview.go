@@ -197,7 +197,7 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	}
 	for _, name := range sortedKeys(p.Data) {
 		d := p.Data[name]
-		v.Data = append(v.Data, planData{name, given(d.CSV), given(d.Rows), given(d.Order), given(d.Per), given(d.OnEnd)})
+		v.Data = append(v.Data, planData{name, given(d.File()), given(d.Rows), given(d.Order), given(d.Per), given(d.OnEnd)})
 	}
 	for _, name := range sortedKeys(p.Flows) {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})

@@ -92,7 +92,7 @@ func (p *flows) open(ctx context.Context) error {
 	feeds := map[string]*feed.Set{}
 	for name, d := range plan.Data {
 		var content []byte
-		if d.CSV != "" {
+		if d.File() != "" {
 			var err error
 			if content, err = p.engine.opts.Files(d.Digest); err != nil {
 				return err
@@ -111,6 +111,7 @@ func (p *flows) open(ctx context.Context) error {
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
 		Clients: p.clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets,
+		Files: p.engine.opts.Files,
 	})
 	return err
 }

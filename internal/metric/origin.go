@@ -20,6 +20,7 @@ var origins = map[string]Origin{
 	"cancelled":      OriginGenerator,
 	"internal":       OriginGenerator,
 	"template":       OriginScenario,
+	"data":           OriginScenario,
 	"request":        OriginScenario,
 }
 

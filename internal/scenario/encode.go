@@ -55,8 +55,8 @@ func (p *Plan) Files() []FileRef {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
-		if d := p.Data[name]; d.CSV != "" {
-			add(FileRef{d.CSV, d.Digest})
+		if d := p.Data[name]; d.File() != "" {
+			add(FileRef{d.File(), d.Digest})
 		}
 	}
 	for s := range p.Steps() {
@@ -82,13 +82,4 @@ func (p *Plan) Steps() iter.Seq[*Step] {
 			}
 		}
 	}
-}
-
-// files returns the files that a step needs.
-func (s *Step) files() []FileRef {
-	var out []FileRef
-	if s.GRPC != nil {
-		out = append(out, s.GRPC.Files...)
-	}
-	return out
 }

@@ -90,10 +90,11 @@ type DistF struct {
 // DataF is a data set.
 type DataF struct {
 	CSV   *Text           `yaml:"csv" one:"rows" is:"text"`
+	JSONL *Text           `yaml:"jsonl" one:"rows" is:"text"`
 	Fake  map[string]Text `yaml:"fake" one:"rows" is:"filled"`
-	Order *Text           `yaml:"order" is:"sequential|random|unique" with:"csv: generated data has no order"`
+	Order *Text           `yaml:"order" is:"sequential|random|unique" with:"csv|jsonl: generated data has no order"`
 	Per   *Text           `yaml:"per" is:"iteration|user"`
-	OnEnd *Text           `yaml:"on_end" is:"wrap|stop" with:"csv: generated data never ends"`
+	OnEnd *Text           `yaml:"on_end" is:"wrap|stop" with:"csv|jsonl: generated data never ends"`
 	At    pos             `yaml:"-"`
 }
 
@@ -122,7 +123,12 @@ type HTTPF struct {
 	Query   map[string]TemplateText `yaml:"query"`
 	JSON    Tree                    `yaml:"json" most:"body"`
 	Body    *TemplateText           `yaml:"body" most:"body"`
-	At      pos                     `yaml:"-"`
+	Form    map[string]TemplateText `yaml:"form" most:"body" is:"filled"`
+	Parts   []PartF                 `yaml:"multipart" most:"body" is:"filled"`
+	File    *FileF                  `yaml:"file" most:"body"`
+	// Compress is the content coding in which the body is sent.
+	Compress *Text `yaml:"compress" is:"none|gzip"`
+	At       pos   `yaml:"-"`
 }
 
 // MeasureF is a business measure: an expression, or a map with value and unit.

@@ -263,3 +263,12 @@ func (g *GRPC) Service() string {
 	service, _, _ := strings.Cut(g.Method, "/")
 	return service
 }
+
+// look shows every template and expression of the call.
+func (g *GRPC) look(look func(string)) {
+	look(fmt.Sprint(g.Send))
+	for _, f := range g.Metadata {
+		look(f.Value)
+	}
+	look(g.Until)
+}

@@ -96,7 +96,7 @@ type Step struct {
 	Retry    *Retry `json:"retry,omitempty"`
 }
 
-// HTTP is one HTTP request. At most one of JSON and Body is set.
+// HTTP is one HTTP request. At most one of JSON, Body, Form, Multipart and File is set.
 type HTTP struct {
 	Method  string  `json:"method"`
 	Path    string  `json:"path"` // template; joined to the target's base path
@@ -106,6 +106,28 @@ type HTTP struct {
 	JSON    any     `json:"json,omitempty"`
 	HasJSON bool    `json:"has_json,omitempty"` // tells a JSON null from no body
 	Body    *string `json:"body,omitempty"`     // template
+	// Form is sent as application/x-www-form-urlencoded, Multipart as multipart/form-data.
+	Form      []Field   `json:"form,omitempty"`
+	Multipart []Part    `json:"multipart,omitempty"`
+	File      *BodyFile `json:"file,omitempty"`
+	Compress  string    `json:"compress,omitempty"` // gzip; empty: the body is sent as it is
+}
+
+// Part is one part of a multipart body: exactly one of Value and File is set.
+type Part struct {
+	Name     string    `json:"name"`
+	Value    *string   `json:"value,omitempty"` // template
+	File     *BodyFile `json:"file,omitempty"`
+	Filename string    `json:"filename,omitempty"` // template; of a file
+	Type     string    `json:"type,omitempty"`     // Content-Type; empty: none
+}
+
+// BodyFile is a file of the scenario that is sent.
+type BodyFile struct {
+	FileRef
+	Template bool `json:"template,omitempty"` // it is a text with ${...}
+	// Data names the data sets that the templates of the file read.
+	Data []string `json:"data,omitempty"`
 }
 
 // GRPC is one gRPC call. Proto, Descriptor or the server's reflection, when both are empty, tell what its
@@ -165,9 +187,10 @@ type Distribution struct {
 	Sigma  float64       `json:"sigma,omitempty"`
 }
 
-// Dataset is rows for iterations or users: from a file (CSV set) or generated (Fake set).
+// Dataset is rows for iterations or users: from a file (CSV or JSONL set) or generated (Fake set).
 type Dataset struct {
 	CSV    string  `json:"csv,omitempty"`    // the file's name in the scenario
+	JSONL  string  `json:"jsonl,omitempty"`  // the same, of a file with a JSON object on each line
 	Digest string  `json:"digest,omitempty"` // sha256 of the file, hex: its name in the blob store
 	Rows   int64   `json:"rows,omitempty"`   // data rows, header excluded
 	Order  string  `json:"order,omitempty"`  // sequential | random | unique
@@ -175,6 +198,9 @@ type Dataset struct {
 	OnEnd  string  `json:"on_end,omitempty"` // wrap | stop
 	Fake   []Field `json:"fake,omitempty"`   // column name and gofakeit function, e.g. price(1,500)
 }
+
+// File returns the name of the data set's file in the scenario; empty when it is generated.
+func (d Dataset) File() string { return d.CSV + d.JSONL }
 
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {

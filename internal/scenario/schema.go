@@ -226,11 +226,11 @@ func (s *Schema) accompany(key string, with []string) {
 		s.DependentRequired[key] = with
 		return
 	}
-	any := &Schema{ErrorMessage: key + " needs " + strings.Join(with, " or ") + " beside it"}
+	either := &Schema{ErrorMessage: key + " needs " + strings.Join(with, " or ") + " beside it"}
 	for _, other := range with {
-		any.AnyOf = append(any.AnyOf, &Schema{Required: []string{other}})
+		either.AnyOf = append(either.AnyOf, &Schema{Required: []string{other}})
 	}
-	s.AllOf = append(s.AllOf, &Schema{If: &Schema{Required: []string{key}}, Then: any})
+	s.AllOf = append(s.AllOf, &Schema{If: &Schema{Required: []string{key}}, Then: either})
 }
 
 // removable allows null beside a value where null takes the value out.

@@ -108,6 +108,12 @@ func (m *MeasureF) schema(g *generator) *Schema {
 	return &Schema{AnyOf: []*Schema{new(Source).schema(g), g.definition(m.long())}}
 }
 
+func (*FileF) long() reflect.Type { return reflect.TypeFor[fileMap]() }
+
+func (f *FileF) schema(g *generator) *Schema {
+	return &Schema{AnyOf: []*Schema{g.words("text"), g.definition(f.long())}}
+}
+
 // names is the schema of the names of a map.
 func names(format string) *Schema {
 	return &Schema{Pattern: formats[format].pattern.String(), PatternErrorMessage: formats[format].wrong}

@@ -93,7 +93,7 @@ func wrongValues(f reflect.StructField) []any {
 		wrong = append(wrong, words[0]+"x", strings.ToUpper(words[0]), "", 1)
 	}
 	switch t {
-	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source]():
+	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source](), reflect.TypeFor[FileF]():
 		return wrong
 	case reflect.TypeFor[CheckSource]():
 		return append(wrong, "", "max", "max()", "max(response_time)", "max(response_time) <", "max(response_time) < 1s 2s", "1s < max(response_time)", "max(response_time{step=a}) < 1s", 5)

@@ -81,6 +81,8 @@ func testFiles(text string) fstest.MapFS {
 	return fstest.MapFS{
 		"s.yaml":       {Data: []byte(text)},
 		"accounts.csv": {Data: []byte("name,password\nalice,a\nbob,b\n")},
+		"people.jsonl": {Data: []byte(`{"name": "ann", "age": 7}` + "\n" + `{"name": "bob"}` + "\n")},
+		"note.txt":     {Data: []byte("of ${data.people.name}\n")},
 	}
 }
 
@@ -253,7 +255,8 @@ func TestSchemaDefaultsAreTheDecoders(t *testing.T) {
 				f, _ := p.typ.FieldByName(name)
 				return keyOf(f) == key
 			})
-			if with, _ := companions(f); len(with) > 0 && !slices.ContainsFunc(with, func(key string) bool { return p.value[key] != nil }) {
+			has := func(key string) bool { return p.value[key] != nil }
+			if with, _ := companions(f); len(with) > 0 && !slices.ContainsFunc(with, has) {
 				continue
 			}
 			count++

@@ -8,18 +8,6 @@ import (
 	"proofload/internal/scenario/expression"
 )
 
-// columns notes the columns of the data set whose file was just read.
-func (l *loader) columns(name Text, header []string) {
-	if l.header == nil {
-		l.header = map[string]expression.Names{}
-	}
-	for set, f := range l.file.Data {
-		if f.CSV != nil && f.CSV.At == name.At {
-			l.header[set] = expression.Names(header)
-		}
-	}
-}
-
 func (l *loader) buildFlows() {
 	if l.header == nil {
 		l.header = map[string]expression.Names{}
@@ -87,23 +75,10 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 
 func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
 	step.Target = l.stepTarget(f, protocolHTTP)
-	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value, JSON: f.HTTP.JSON.Value, HasJSON: f.HTTP.JSON.Set}
+	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value}
 	l.checkTemplate(h.Path, f.HTTP.Path.At, scope)
-	for _, name := range slices.Sorted(maps.Keys(f.HTTP.Headers)) {
-		v := f.HTTP.Headers[name]
-		l.checkTemplate(v.Value, v.At, scope)
-		h.Headers = append(h.Headers, Field{name, v.Value})
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.HTTP.Query)) {
-		v := f.HTTP.Query[name]
-		l.checkTemplate(v.Value, v.At, scope)
-		h.Query = append(h.Query, Field{name, v.Value})
-	}
-	if f.HTTP.Body != nil {
-		l.checkTemplate(f.HTTP.Body.Value, f.HTTP.Body.At, scope)
-		h.Body = &f.HTTP.Body.Value
-	}
-	l.checkTree(h.JSON, f.HTTP.JSON.At, scope)
+	h.Headers, h.Query = l.fields(f.HTTP.Headers, scope), l.fields(f.HTTP.Query, scope)
+	l.body(&h, f.HTTP, scope)
 	step.HTTP = &h
 }
 

@@ -17,6 +17,9 @@ const (
 	KindCheck    = "check"    // an expectation did not hold or could not be evaluated, or the status was 400 or above
 	KindExtract  = "extract"  // a save or measure could not be evaluated
 	KindTemplate = "template" // a template could not be evaluated, so that nothing was sent
+	KindData     = "data"     // the row of the data set lacks what the step reads
+	KindNotJSON  = "not_json" // an expectation, save or measure reads json, and the body is none
+	KindNotXML   = "not_xml"  // one reads the body as XML, and it is none
 )
 
 // codeOK is the code of gRPC for success.
@@ -52,7 +55,7 @@ type Stream struct {
 // Unsent reports whether there was no request: nothing was written, and not because the target could
 // not be reached.
 func (r *Report) Unsent() bool {
-	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == string(transport.KindRequest))
+	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == KindData || r.Kind == string(transport.KindRequest))
 }
 
 // Sink is told what happens in an iteration, by the goroutine that executes it.
@@ -88,22 +91,23 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	it.values.Response = nil
 	if err := s.operation.build(it); err != nil {
 		a.final = true
-		a.report.Kind = KindTemplate
+		a.report.Kind = kindOf(err, KindTemplate)
 		now := it.Clock.Now()
 		a.report.Ended = now
 		it.report(a, now, now)
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
+	x.began = wall
 	it.Sink.Began(s.Name, now)
 	err := s.operation.do(ctx, it, x)
-	sent, ended := now, it.Clock.Now()
+	sent, ended := now, now+x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
 	}
-	if !x.ended.IsZero() {
-		ended = now + x.ended.Sub(wall)
+	if x.ended.IsZero() {
+		ended = it.Clock.Now()
 	}
 	if err != nil {
 		a.fail(err)
@@ -113,6 +117,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		if err == nil {
 			x.response.Duration = max(ended-sent, 0)
 			a.report.Kind, err = it.judge(s)
+			a.final = a.report.Kind == KindData
 		}
 	}
 	answered := ended
@@ -167,16 +172,31 @@ func (it *Iteration) judge(s *Step) (kind string, err error) {
 	for _, e := range s.expect {
 		ok, err := e.Bool(&it.values)
 		if err != nil {
-			return KindCheck, fmt.Errorf("expect %s: %w", e.Source(), err)
+			return kindOf(err, KindCheck), fmt.Errorf("expect %s: %w", e.Source(), err)
 		}
 		if !ok {
 			return KindCheck, fmt.Errorf("expect %s: it does not hold%s", e.Source(), outcomeOf(r))
 		}
 	}
 	if err := it.extract(s); err != nil {
-		return KindExtract, err
+		return kindOf(err, KindExtract), err
 	}
 	return "", nil
+}
+
+// kindOf returns the kind of an error of an expression: what was wrong with what it read, if that has a
+// kind of its own.
+func kindOf(err error, other string) string {
+	if _, ok := errors.AsType[*dataError](err); ok {
+		return KindData
+	}
+	if _, ok := errors.AsType[*expression.NotJSONError](err); ok {
+		return KindNotJSON
+	}
+	if _, ok := errors.AsType[*expression.NotXMLError](err); ok {
+		return KindNotXML
+	}
+	return other
 }
 
 // implied is what a response has to be when no expression reads its status or code.

@@ -53,14 +53,14 @@ type rpcState struct {
 	call     grpcload.Call
 	response grpcload.Response
 	size     int64
-	messages received
+	messages inbox
 }
 
 // trim gives back what may be large.
 func (s *rpcState) trim() {
 	s.response.Trim()
 	clear(s.wire)
-	s.messages = received{}
+	s.messages = inbox{}
 }
 
 // Header implements expression.HeaderReader, for the metadata at the head of the answer and at its end.
@@ -182,7 +182,7 @@ func (r *rpc) build(it *Iteration) error {
 func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 	s := &it.rpc
 	s.size = 0
-	s.messages = received{method: &r.method, every: r.every, all: s.messages.all[:0]}
+	s.messages = inbox{method: &r.method, every: r.every, all: s.messages.all[:0]}
 	d := r.method.Descriptor
 	var err error
 	if d.IsStreamingClient() || d.IsStreamingServer() {

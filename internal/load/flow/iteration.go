@@ -27,21 +27,23 @@ type Iteration struct {
 	Sink     Sink
 	Setup    map[string]any // what setup has saved; only read
 
-	program  *Program
-	rows     []int64 // by data set
-	values   expression.Values
-	user     expression.UserValues
-	vars     map[string]any
-	exchange exchange
-	req      httpload.Request
-	resp     httpload.Response
-	rpc      rpcState
-	timer    *time.Timer
-	saved    []any
-	measured []float64
-	scratch  []byte
-	url      []byte
-	body     []byte
+	program   *Program
+	rows      []int64 // by data set
+	values    expression.Values
+	user      expression.UserValues
+	vars      map[string]any
+	exchange  exchange
+	attempted attempted // the present one; here, so that a report to the sink costs no memory
+	req       httpload.Request
+	resp      httpload.Response
+	rpc       rpcState
+	timer     *time.Timer
+	saved     []any
+	measured  []float64
+	scratch   []byte
+	url       []byte
+	body      []byte
+	packed    []byte // the body, compressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
@@ -79,10 +81,19 @@ func (it *Iteration) Cell(set, column string) (any, error) {
 	}
 	v, ok, err := it.program.feeds[i].Cell(it.rows[i], column, it.ID)
 	if err == nil && !ok {
-		return nil, &expression.AbsentError{Path: "data." + set + "." + column}
+		return nil, &dataError{expression.AbsentError{Path: "data." + set + "." + column, Why: "this row does not have it"}}
 	}
 	return v, err
 }
+
+// dataError says that a row lacks what was read of it. It is absent like anything else, and the fault of
+// nobody but the data.
+type dataError struct{ absent expression.AbsentError }
+
+func (e *dataError) Error() string { return e.absent.Error() }
+
+// Unwrap lets expressions that allow absence find it.
+func (e *dataError) Unwrap() error { return &e.absent }
 
 // Header implements expression.HeaderReader.
 func (it *Iteration) Header(name string) (string, bool) {
@@ -147,8 +158,9 @@ func (it *Iteration) rest(ctx context.Context, step string, until time.Duration)
 // last one ended.
 func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) (ended time.Duration, err error) {
 	for attempt := 0; ; attempt++ {
-		a := attempted{step: s, intended: intended, retried: attempt > 0}
-		ended, err = it.attempt(ctx, &a)
+		it.attempted = attempted{step: s, intended: intended, retried: attempt > 0}
+		a := &it.attempted
+		ended, err = it.attempt(ctx, a)
 		if err == nil || a.final || attempt == s.retry.Times || ctx.Err() != nil {
 			return ended, err
 		}
@@ -168,7 +180,7 @@ func (it *Iteration) Trim() {
 	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
-	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
+	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil
 		}

@@ -33,6 +33,10 @@ type Options struct {
 	Method  func(*scenario.Step) (Method, error)
 	Feeds   map[string]*feed.Set // by data set
 	Secrets map[string]string    // by name; the values are put into requests and nowhere else
+	// Files returns the content of a file of the scenario by its digest.
+	Files func(digest string) ([]byte, error)
+
+	plan *scenario.Plan
 }
 
 // Flow is one compiled sequence of steps.
@@ -44,6 +48,7 @@ type Flow struct {
 
 // Compile compiles the flows of a plan.
 func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
+	opts.plan = plan
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
 		params: scenario.TypedParams(plan.Params), env: plan.Env,

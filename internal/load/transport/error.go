@@ -29,6 +29,7 @@ const (
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
 	KindBody     Kind = "body"     // the body is larger than allowed
+	KindLength   Kind = "length"   // the body is shorter or longer than its Content-Length
 
 	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
 	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several

@@ -2,6 +2,8 @@ package expression
 
 import (
 	"time"
+
+	"github.com/antchfx/xmlquery"
 )
 
 // Values is what the roots hold during one evaluation. A nil field means that nothing is there. It
@@ -58,6 +60,8 @@ type Response struct {
 	decoded bool
 	json    any
 	err     error
+	xml     *xmlquery.Node
+	xmlErr  error
 }
 
 // text returns the body as text.

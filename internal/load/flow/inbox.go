@@ -10,8 +10,8 @@ const (
 	maxKeptBytes = 16 << 20
 )
 
-// received is the messages of a call as expressions read them. It is decoded when it is read.
-type received struct {
+// inbox is the messages of a call as expressions read them. It is decoded when it is read.
+type inbox struct {
 	method *Method
 	every  bool // all of them are kept, else the last
 	last   []byte
@@ -25,7 +25,7 @@ type received struct {
 }
 
 // add notes a message; nil when nobody reads it.
-func (r *received) add(m []byte) {
+func (r *inbox) add(m []byte) {
 	r.n++
 	r.last, r.decoded = m, false
 	if r.every && len(r.all) < maxKept && r.size+len(m) <= maxKeptBytes {
@@ -35,7 +35,7 @@ func (r *received) add(m []byte) {
 }
 
 // Last implements expression.MessageReader.
-func (r *received) Last() (any, bool, error) {
+func (r *inbox) Last() (any, bool, error) {
 	if r.n == 0 {
 		return nil, false, nil
 	}
@@ -47,7 +47,7 @@ func (r *received) Last() (any, bool, error) {
 }
 
 // All implements expression.MessageReader.
-func (r *received) All() ([]any, error) {
+func (r *inbox) All() ([]any, error) {
 	if len(r.all) < r.n {
 		return nil, fmt.Errorf("%d messages were received: at most %d of together %d MiB are kept", r.n, maxKept, maxKeptBytes>>20)
 	}
