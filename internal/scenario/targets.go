@@ -56,7 +56,8 @@ func (t Target) scheme() scheme {
 
 func (t Target) protocol() string { return t.scheme().protocol }
 
-func (l *loader) target(name string, t Text) {
+func (l *loader) target(name string, f TargetF) {
+	t := f.URL
 	if t.Value == "" {
 		return
 	}
@@ -66,10 +67,7 @@ func (l *loader) target(name string, t Text) {
 		return
 	}
 	if err == nil && u.Scheme == "mock" {
-		if _, ok := l.file.Mocks[u.Host]; !ok {
-			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
-		}
-		l.plan.Targets[name] = Target{Mock: u.Host}
+		l.mocked(name, u.Host, f)
 		return
 	}
 	if _, known := schemes[schemeOf(u)]; err != nil || !known {
@@ -90,11 +88,12 @@ func (l *loader) target(name string, t Text) {
 			return
 		}
 	}
-	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
-		l.refuse(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
-		return
+	out := Target{URL: strings.TrimSuffix(u.String(), "/")}
+	l.way(&out, f, u)
+	if out.DNS == nil || len(out.DNS.Addresses) == 0 { // else they are where the load goes
+		l.permit(t.At, u.Hostname())
 	}
-	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
+	l.plan.Targets[name] = out
 }
 
 func schemeOf(u *url.URL) string {
@@ -102,6 +101,32 @@ func schemeOf(u *url.URL) string {
 		return ""
 	}
 	return u.Scheme
+}
+
+// mocked builds a target that each worker serves itself.
+func (l *loader) mocked(name, mock string, f TargetF) {
+	if _, ok := l.file.Mocks[mock]; !ok {
+		l.fail(f.URL.At, "there is no mock %q%s", mock, didYouMean(mock, slices.Sorted(maps.Keys(l.file.Mocks))))
+	}
+	out := Target{Mock: mock}
+	if f.TLS != nil {
+		l.fail(f.TLS.At, "tls needs a target with TLS, such as https://host: mocks speak HTTP/1.1 without")
+	}
+	if f.DNS != nil {
+		l.fail(f.DNS.At, "a mock has no name to resolve: leave dns out")
+	}
+	if f.HTTP != nil && f.HTTP.Value != "1.1" {
+		l.fail(f.HTTP.At, "mocks speak HTTP/1.1")
+	}
+	out.Connections = l.connections(f.Connections)
+	l.plan.Targets[name] = out
+}
+
+// permit refuses a host that the load may not go to.
+func (l *loader) permit(at pos, host string) {
+	if !l.opts.AnyTarget && !l.allowed(host) {
+		l.refuse(at, "target host %s is not in allow_targets: add it there if the load may go to it", host)
+	}
 }
 
 // allowed checks a host against allow_targets. Without the list only this machine is allowed: load
