@@ -30,9 +30,11 @@ ENGINE   ?=
 FROM     ?= 1
 TO       ?=
 OUTAGE   ?=
+# How long the run of soak-hour is; leaders are killed in its last five minutes.
+LENGTH   ?= 65m
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-peers bench-peers-deps bench-fleet soak soak-sim images cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-peers bench-peers-deps bench-fleet soak soak-sim images cluster-test soak-failover soak-hour clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -182,6 +184,9 @@ cluster-test: ## a whole cluster while parts of it are killed, frozen and cut of
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
 	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)
+
+soak-hour: ## a run of more than an hour with 1,000 series, three leaders killed at its end (LENGTH=65m FROM=1)
+	$(CLUSTER) -run '^TestSoakHour$$' ./cluster -from $(FROM) -length $(LENGTH)
 
 soak-sim: ## the simulations with thousands of seeds (SEEDS=3000); those that fail are printed with what runs them again
 	PROOFLOAD_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/result ./internal/agent ./internal/supervisor -count 1 -timeout 2h -v \
