@@ -12,6 +12,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
@@ -61,6 +62,7 @@ type flows struct {
 	program *flow.Program
 	clients map[string]*httpload.Client
 	sockets map[string]*wsload.Client
+	grpc    map[string]*grpcload.Client
 	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
 
@@ -78,8 +80,8 @@ type sessionKey struct {
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
 	p := &flows{
-		engine: e, clients: map[string]*httpload.Client{}, sockets: map[string]*wsload.Client{}, mocks: map[string]*mock.Server{},
-		sessions: map[sessionKey]*flow.Session{},
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, sockets: map[string]*wsload.Client{},
+		mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
 	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
@@ -119,13 +121,17 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
 	clients := map[string]flow.HTTPClient{}
 	for name, c := range p.clients {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, WebSockets: p.sockets, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, GRPC: p.grpc, WebSockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -165,6 +171,12 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	case "ws", "wss":
 		p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
+	case "grpc", "grpcs":
+		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		if err == nil {
+			p.grpc[name] = c
+		}
+		return err
 	}
 	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
 	if dialer.Changing() {
@@ -199,6 +211,9 @@ func (p *flows) Close() error {
 	}
 	p.mu.Unlock()
 	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
 		errs = append(errs, c.Close())
 	}
 	for _, d := range p.dialers {

@@ -186,6 +186,8 @@ func (h *HTTP) look(look func(string)) {
 // files returns the files that a step needs.
 func (s *Step) files() []FileRef {
 	switch {
+	case s.GRPC != nil:
+		return s.GRPC.Files
 	case s.WebSocket != nil:
 		return scriptFiles(s.WebSocket.Script)
 	case s.HTTP == nil:

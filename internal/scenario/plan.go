@@ -111,11 +111,12 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, WebSocket and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket and Think is set.
 type Step struct {
 	Name      string        `json:"name,omitempty"` // empty for a think step
 	Target    string        `json:"target,omitempty"`
 	HTTP      *HTTP         `json:"http,omitempty"`
+	GRPC      *GRPC         `json:"grpc,omitempty"`
 	WebSocket *WebSocket    `json:"websocket,omitempty"`
 	Think     *Distribution `json:"think,omitempty"`
 
@@ -123,7 +124,8 @@ type Step struct {
 	// each expectation that has none of its own.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	Expect  []string      `json:"expect,omitempty"` // expressions; all must be true
-	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
+	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
+	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`
 	Save        []Expression `json:"save,omitempty"`
 	Measure     []Measure    `json:"measure,omitempty"`
@@ -166,56 +168,22 @@ type BodyFile struct {
 	Data []string `json:"data,omitempty"`
 }
 
-// WebSocket is one connection and what is said on it.
-type WebSocket struct {
-	Path         string   `json:"path"` // template; joined to the target's base path
-	Headers      []Field  `json:"headers,omitempty"`
-	Query        []Field  `json:"query,omitempty"` // appended to Path, escaped
-	Subprotocols []string `json:"subprotocols,omitempty"`
-	Script       []Action `json:"script,omitempty"`
-	CloseCode    int      `json:"close_code"` // with which the connection is closed in the end
-	CloseReason  string   `json:"close_reason,omitempty"`
-}
-
-// Action is one element of a script: exactly one of Send, Expect and Wait is set.
-type Action struct {
-	Send   *Payload      `json:"send,omitempty"`
-	Expect *Expectation  `json:"expect,omitempty"`
-	Wait   *Distribution `json:"wait,omitempty"`
-}
-
-// Kind says which of them it is: send, expect or wait.
-func (a Action) Kind() string {
-	switch {
-	case a.Send != nil:
-		return "send"
-	case a.Expect != nil:
-		return "expect"
-	}
-	return "wait"
-}
-
-// Payload is what is sent: exactly one of Text, Hex and File is set, or HasJSON.
-type Payload struct {
-	Text *string `json:"text,omitempty"` // template
-	// JSON is a tree like that of HTTP.
-	JSON    any    `json:"json,omitempty"`
-	HasJSON bool   `json:"has_json,omitempty"`
-	Hex     string `json:"hex,omitempty"` // template; bytes as digits
-	// File is sent as it is.
-	File *FileRef `json:"file,omitempty"`
-}
-
-// Expectation is what has to come: exactly one of Expr, Text, Hex, Pattern, Until and Size is set.
-type Expectation struct {
-	Expr    string        `json:"expr,omitempty"`    // expression over what came
-	Text    *string       `json:"text,omitempty"`    // template; what came is equal
-	Hex     string        `json:"hex,omitempty"`     // template; bytes as digits; what came is equal
-	Pattern string        `json:"pattern,omitempty"` // regular expression that what came matches somewhere
-	Until   *string       `json:"until,omitempty"`   // template; of a stream of bytes: what it ends with
-	Size    int64         `json:"size,omitempty"`    // of a stream of bytes: how many
-	Timeout time.Duration `json:"timeout,omitempty"` // 0: the step's
-	Skip    bool          `json:"skip,omitempty"`    // messages that are not it are passed over
+// GRPC is one gRPC call. Proto, Descriptor or the server's reflection, when both are empty, tell what its
+// messages look like.
+type GRPC struct {
+	Method     string    `json:"method"`               // package.Service/Method
+	Proto      string    `json:"proto,omitempty"`      // name of the .proto file as Files has it
+	Descriptor string    `json:"descriptor,omitempty"` // the file's name in the scenario
+	Files      []FileRef `json:"files,omitempty"`      // Proto with what it imports, or Descriptor
+	// Send is the messages to send: trees of map[string]any, []any and scalars; every string in them, and no
+	// key, is a template. Nil: one empty message, or none where the client sends a stream.
+	Send     []any   `json:"send"`
+	Metadata []Field `json:"metadata,omitempty"` // in the order of the names
+	// The stream is ended by the client, successfully, once Until is true of a message, Count messages have come,
+	// or CloseAfter has passed since it was opened; whatever is set.
+	Until      string        `json:"until,omitempty"` // expression
+	Count      int64         `json:"count,omitempty"`
+	CloseAfter time.Duration `json:"close_after,omitempty"`
 }
 
 // Field is one header or query parameter, in the order of the file.

@@ -82,8 +82,8 @@ func (e *ExpectF) schema(g *generator) *Schema {
 type medium int
 
 const (
-	messages  medium = iota // each thing that is sent or comes is a message
-	bytesFlow               // bytes without bounds
+	byMessage medium = iota // each thing that is sent or comes is a message
+	asBytes                 // bytes without bounds
 )
 
 // script builds what is said on a connection.

@@ -58,7 +58,7 @@ func (l *loader) webSocket(step *Step, f StepF, scope expression.Scope) {
 		w.Subprotocols = append(w.Subprotocols, p.Value)
 	}
 	scope.Roots = webSocketRoots
-	w.Script = l.script(in.Script, scope, messages)
+	w.Script = l.script(in.Script, scope, byMessage)
 	if in.Close != nil {
 		l.farewell(&w, in.Close)
 	}

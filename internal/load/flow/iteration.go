@@ -42,6 +42,7 @@ type Iteration struct {
 	resp      httpload.Response
 	opening   wsload.Opening
 	talk      *conversation // nil: it has spoken no script yet
+	rpc       rpcState
 	timer     *time.Timer
 	saved     []any
 	measured  []float64
@@ -185,6 +186,7 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
+	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
 	it.talk.trim()

@@ -194,8 +194,8 @@ type conversation struct {
 
 // Bounds of what is kept for messages.
 const (
-	maxKeptMessages = 10_000
-	maxKeptBytes    = 4 << 20
+	maxTalkMessages = 10_000
+	maxTalkBytes    = 4 << 20
 )
 
 // converse prepares the memory of a script, and makes what of it has to be made.
@@ -239,8 +239,8 @@ func (t *conversation) came(data []byte, binary bool) {
 	if !t.keepAll || t.lost != nil {
 		return
 	}
-	if t.kept += len(data); len(t.all) == maxKeptMessages || t.kept > maxKeptBytes {
-		t.all, t.lost = nil, fmt.Errorf("more than %d messages or %d bytes of them came: read message in an expect of the script", maxKeptMessages, maxKeptBytes)
+	if t.kept += len(data); len(t.all) == maxTalkMessages || t.kept > maxTalkBytes {
+		t.all, t.lost = nil, fmt.Errorf("more than %d messages or %d bytes of them came: read message in an expect of the script", maxTalkMessages, maxTalkBytes)
 		return
 	}
 	v, _, _ := t.Last()

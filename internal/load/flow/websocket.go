@@ -139,6 +139,7 @@ func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
 func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
 	limit := time.Now().Add(e.timeout)
 	for {
+		it.awaiting(w.step)
 		m, err := conn.Receive(it.talk.buffer(), limit, limit)
 		if errors.Is(err, wsload.ErrQuiet) {
 			return e.late()
