@@ -326,6 +326,9 @@ func planStepOf(s scenario.Step) planStep {
 	if h := s.HTTP; h != nil {
 		v.Method, v.Path = &h.Method, &h.Path
 	}
+	if g := s.GRPC; g != nil {
+		v.Method = &g.Method
+	}
 	if r := s.Retry; r != nil {
 		v.Retry = &planRetry{r.Times, r.Backoff.Seconds()}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
@@ -37,6 +38,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -58,6 +60,7 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	grpc    map[string]*grpcload.Client
 	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
 
@@ -74,7 +77,7 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -113,12 +116,18 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
 	clients := map[string]flow.HTTPClient{}
 	for name, c := range p.clients {
 		clients[name] = c
 	}
-	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+	})
 	return err
 }
 
@@ -153,6 +162,13 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
+	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		if err == nil {
+			p.grpc[name] = c
+		}
+		return err
+	}
 	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
 	if dialer.Changing() {
 		o.Valid = dialer.Valid
@@ -186,6 +202,9 @@ func (p *flows) Close() error {
 	}
 	p.mu.Unlock()
 	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
 		errs = append(errs, c.Close())
 	}
 	for _, d := range p.dialers {
@@ -243,6 +262,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -341,6 +361,9 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
 }
 
