@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -228,7 +227,7 @@ func (r *rpc) stream(ctx context.Context, it *Iteration, x *exchange) error {
 	})
 	for n := int64(1); ; n++ {
 		m, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, grpcload.ErrEnded) {
 			return nil
 		}
 		if err != nil {

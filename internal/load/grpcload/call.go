@@ -106,7 +106,7 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 	if r.Connect == 0 && !r.Sent.IsZero() {
 		r.Connect = l.takeConnect()
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) { // the latter of a stream: the library returns it as it is
 		r.Code = codeNames[0]
 		return nil
 	}
