@@ -82,7 +82,7 @@ var contests = []contest{
 	},
 	{
 		name: "gRPC, unary, closed model, 64 calls at once over 4 connections", wanted: 0.5, server: grpcServer, target: "grpc://%s",
-		step: "grpc: {method: grpc.health.v1.Health/Check, send: {service: ''}}",
+		step:  "grpc: {method: grpc.health.v1.Health/Check, send: {service: ''}}",
 		phase: "users: [{hold: {at: 64, for: %ds}}]",
 		peers: []peer{{"ghz", []string{
 			"ghz", "--insecure", "--call", "grpc.health.v1.Health/Check", "-d", `{"service":""}`, "-c", "64", "--connections", "4",

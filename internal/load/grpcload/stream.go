@@ -36,7 +36,7 @@ const (
 
 // Open begins a call whose client, server or both send a stream. r is filled in as the call goes on. A Stream
 // must be ended with End.
-func (c *Client) Open(ctx context.Context, in *Call, client, server bool, r *Response) (*Stream, error) {
+func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, error) {
 	r.reset()
 	r.received.keep = in.KeepMessage
 	k, cancel := begin(ctx, in)
@@ -48,7 +48,7 @@ func (c *Client) Open(ctx context.Context, in *Call, client, server bool, r *Res
 		}
 	}
 	var err error
-	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: client, ServerStreams: server}, in.Method); err != nil {
+	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: in.FromClient, ServerStreams: in.FromServer}, in.Method); err != nil {
 		defer s.release()
 		return nil, s.fail(err)
 	}
