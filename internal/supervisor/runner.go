@@ -141,7 +141,8 @@ func (r *runner) loop(ctx context.Context) error {
 	for !r.over {
 		select {
 		case <-r.mail.wake:
-			for _, fn := range r.mail.take() {
+			// A few at a time: however much the workers send, commits go out and the clock is looked at.
+			for _, fn := range r.mail.take(mailAtOnce) {
 				fn()
 			}
 		case <-ticker.C:
@@ -187,6 +188,7 @@ func (r *runner) step(ev run.Event) error {
 		if next.State == run.Stopping {
 			r.stopping = r.m.opts.Clock()
 			defer r.inHand() // what was to wait for the run time is answered now
+			r.noteStop(next.Stop)
 		}
 	}
 	if r.run.State == run.Idle && next.State != run.Idle {
