@@ -141,9 +141,8 @@ func (r *runner) loop(ctx context.Context) error {
 	for !r.over {
 		select {
 		case <-r.mail.wake:
-			// A few at a time: however much the workers send, commits go out and the clock is looked at.
-			for _, fn := range r.mail.take(mailAtOnce) {
-				fn()
+			if err := r.work(ticker.C); err != nil {
+				return err
 			}
 		case <-ticker.C:
 			r.tick()
@@ -161,6 +160,25 @@ func (r *runner) loop(ctx context.Context) error {
 		r.view.update(r)
 	}
 	return nil
+}
+
+// work takes a few messages, and what has become due meanwhile: however much the workers send, commits go out and
+// the clock is looked at.
+func (r *runner) work(tick <-chan time.Time) error {
+	for _, fn := range r.mail.take(mailAtOnce) {
+		fn()
+	}
+	select {
+	case <-tick:
+		r.tick()
+	default:
+	}
+	select {
+	case o := <-r.commits:
+		return r.committed(o)
+	default:
+		return nil
+	}
 }
 
 // now returns the run time; 0 before T0 is stamped. That of a run whose clock was lost with an
