@@ -59,14 +59,16 @@ func TestStopThatCannotBeRecordedIsPassedOn(t *testing.T) {
 		code     codes.Code
 		reason   string
 	}{
-		"it is recorded":        {true, func(context.Context, run.Event) (wire.RunView, error) { return wire.RunView{Run: run.Run{ID: "r1"}}, nil }, false, codes.OK, ""},
-		"nobody leads":          {false, nil, true, codes.OK, "does not lead"},
-		"the store is silent":   {true, hang, true, codes.OK, "the store has not taken it within 3s"},
-		"the term ended":        {true, fail(ErrNotLeading), true, codes.OK, "this coordinator does not lead"},
-		"the store is broken":   {true, fail(errors.New("disk on fire")), true, codes.OK, "disk on fire"},
-		"the run has ended":     {true, fail(ErrEnded), false, codes.FailedPrecondition, ""},
-		"there is no such run":  {true, fail(ErrNotFound), false, codes.NotFound, ""},
-		"the id is another's":   {true, fail(&run.EventError{}), false, codes.InvalidArgument, ""},
+		"it is recorded": {true, func(context.Context, run.Event) (wire.RunView, error) {
+			return wire.RunView{Run: run.Run{ID: "r1"}}, nil
+		}, false, codes.OK, ""},
+		"nobody leads":         {false, nil, true, codes.OK, "does not lead"},
+		"the store is silent":  {true, hang, true, codes.OK, "the store has not taken it within 3s"},
+		"the term ended":       {true, fail(ErrNotLeading), true, codes.OK, "this coordinator does not lead"},
+		"the store is broken":  {true, fail(errors.New("disk on fire")), true, codes.OK, "disk on fire"},
+		"the run has ended":    {true, fail(ErrEnded), false, codes.FailedPrecondition, ""},
+		"there is no such run": {true, fail(ErrNotFound), false, codes.NotFound, ""},
+		"the id is another's":  {true, fail(&run.EventError{}), false, codes.InvalidArgument, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -35,6 +35,9 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 	}
 	if h.AskedOf == "" {
 		h.AskedOf = c.opts.Name
+		if by := metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy); len(by) > 0 {
+			h.AskedOf = by[0]
+		}
 	}
 	if h.Asked.IsZero() {
 		h.Asked = c.opts.Wall().UTC().Round(0)

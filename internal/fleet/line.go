@@ -21,7 +21,9 @@ import (
 // with "context canceled", as one does that its caller has given up; people want to know which it was.
 func Lines(c credentials.TransportCredentials) credentials.TransportCredentials { return lines{c} }
 
-type lines struct{ credentials.TransportCredentials }
+type lines struct {
+	credentials.TransportCredentials
+}
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (l lines) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {

@@ -23,7 +23,9 @@ type Store struct {
 }
 
 // NewStore returns a Store on client, which stays the caller's.
-func NewStore(client *clientv3.Client) *Store { return &Store{client: client, members: &members{names: map[string]string{}}} }
+func NewStore(client *clientv3.Client) *Store {
+	return &Store{client: client, members: &members{names: map[string]string{}}}
+}
 
 // Get returns the entry of key, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, key string) (Entry, error) {

@@ -31,7 +31,7 @@ type Options struct {
 	// Problems says what keeps this coordinator from its work, if anything does. It is added to the leader's word
 	// on the cluster when that is passed on; nil: nothing is added.
 	Problems func(context.Context) []string
-	Logger  hclog.Logger
+	Logger   hclog.Logger
 }
 
 // Relay passes calls on to the leader. Its methods may be called concurrently.
@@ -167,6 +167,7 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		calling, cancel = context.WithTimeoutCause(ctx, patience, errNoAnswer)
 		defer cancel()
 	}
+	here := r.problems(ctx, info.FullMethod)
 	resp, err := to.call(calling, info.FullMethod, req)
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(calling), errNoAnswer) {
 		err = &unreachableError{to.leader, errNoAnswer}
@@ -180,7 +181,9 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	case err != nil && info.FullMethod == pb.RunService_StopRun_FullMethodName && unsettled(err):
 		return next(ctx, req) // whom this coordinator took for the leader does not lead, or has just ended
 	}
-	r.add(ctx, resp)
+	if s, ok := resp.(*pb.GetStatusResponse); ok && s != nil {
+		add(s, here())
+	}
 	return resp, err
 }
 
@@ -198,14 +201,25 @@ func unsettled(err error) bool {
 	return false
 }
 
-// add adds to the leader's word on the cluster what is wrong here: the leader cannot know.
-func (r *Relay) add(ctx context.Context, resp any) {
-	s, ok := resp.(*pb.GetStatusResponse)
-	if !ok || s == nil || r.opts.Problems == nil {
-		return
+// problems begins to find out what is wrong here, while the leader is asked for the status: it cannot know. The
+// returned function waits for that.
+func (r *Relay) problems(ctx context.Context, method string) (wait func() []string) {
+	if method != pb.FleetService_GetStatus_FullMethodName || r.opts.Problems == nil {
+		return func() []string { return nil }
 	}
-	for _, problem := range r.opts.Problems(ctx) {
-		if !slices.Contains(s.Problems, problem) {
+	var found []string
+	var asking sync.WaitGroup
+	asking.Go(func() { found = r.opts.Problems(ctx) })
+	return func() []string {
+		asking.Wait()
+		return found
+	}
+}
+
+// add adds to the leader's word on the cluster what is wrong here.
+func add(s *pb.GetStatusResponse, problems []string) {
+	for _, problem := range problems {
+		if !slices.Contains(s.GetProblems(), problem) {
 			s.Problems = append(s.Problems, problem)
 		}
 	}
