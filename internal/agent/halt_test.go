@@ -76,6 +76,8 @@ func TestHaltEndsTheLoad(t *testing.T) {
 			other.Request, other.Reason = "q2", "late"
 			a.halted(other)
 			a.assigned(wire.Assignment{Run: "r", Revision: 1, Epoch: 9, PlanDigest: "unknown", Goal: wire.GoalRun})
+			a.assigned(wire.Assignment{Run: "r", Revision: 2, Epoch: 9, PlanDigest: "unknown", Goal: wire.GoalStop, Stop: wire.Stop{Kind: run.StopOperator, Reason: "enough"}})
+			w.apply(a.wanted)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			got := w.lastStatus

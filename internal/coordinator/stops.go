@@ -43,6 +43,7 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 		h.Asked = c.opts.Wall().UTC().Round(0)
 	}
 	passed := wire.Passed{Coordinators: []string{c.opts.Name}}
+	again := slices.ContainsFunc(c.halts.Kept(), func(k wire.Halt) bool { return k.Request == h.Request })
 	others := c.others(ctx)
 	answers := make(chan wire.Passed, len(others))
 	var asking sync.WaitGroup
@@ -70,7 +71,11 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 	if passed.Recorded != nil {
 		c.halts.Forget(h.Request)
 	}
-	c.log.Warn("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", passed.Recorded != nil)
+	log := c.log.Info
+	if again {
+		log = c.log.Debug // another coordinator looks for somebody who can record it
+	}
+	log("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", passed.Recorded != nil)
 	return passed, nil
 }
 
