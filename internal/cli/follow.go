@@ -46,14 +46,7 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 			cancel()
 			return
 		}
-		w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
-		on, err := w.client.clone().stop(watchCtx, w.run.GetId())
-		switch {
-		case err != nil && watchCtx.Err() == nil && !takesNone(err):
-			w.show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
-		case err == nil && on != nil:
-			w.show.note(passedText(on))
-		}
+		w.stopRun(watchCtx)
 	})
 	last, told := w.run, false
 	unseen := &newEvents{progress: w.show}
@@ -84,6 +77,18 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		case <-time.After(time.Second):
 		case <-watchCtx.Done():
 		}
+	}
+}
+
+// stopRun stops the run, and tells what became of that unless ctx ends.
+func (w watched) stopRun(ctx context.Context) {
+	w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
+	on, err := w.client.clone().stop(ctx, w.run.GetId())
+	switch {
+	case err != nil && ctx.Err() == nil && !takesNone(err):
+		w.show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
+	case err == nil && on != nil:
+		w.show.note(passedText(on))
 	}
 }
 
