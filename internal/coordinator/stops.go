@@ -190,7 +190,7 @@ func (c *Coordinator) giveStop(ctx context.Context, h wire.Halt) error {
 func (c *Coordinator) unsettled() (problems []string) {
 	for _, h := range c.halts.Kept() {
 		told := "to none of its workers yet"
-		if names := c.halts.Told(h.Request); len(names) > 0 {
+		if names, _ := c.halts.Reached(h.Request); len(names) > 0 {
 			told = "to " + strings.Join(names, ", ")
 		}
 		problems = append(problems, fmt.Sprintf("run %s: the stop that coordinator %s was asked for at %s is not recorded yet; coordinator %s has passed it %s",

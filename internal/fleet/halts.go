@@ -22,9 +22,12 @@ import (
 type Halts struct {
 	mu   sync.Mutex
 	taps map[*tap]bool
-	kept []wire.Halt // oldest first
-	told map[string][]string
+	kept []wire.Halt        // oldest first
+	told map[string]reached // by the request
 }
+
+// reached are the names of workers that a stop was passed to, and of those that have confirmed it; sorted.
+type reached struct{ told, stopped []string }
 
 // errTooManyStops refuses a stop because too many wait for being recorded.
 var errTooManyStops = status.Error(codes.ResourceExhausted, "too many stops wait for being recorded")
@@ -37,7 +40,7 @@ const (
 )
 
 // NewHalts returns one that keeps nothing.
-func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string][]string{}} }
+func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string]reached{}} }
 
 // Halt passes a stop to the workers that execute the run, and keeps it until Forget. It returns the names of
 // those that it was passed to, and of those among them that have confirmed it within a second; with an error
@@ -49,44 +52,54 @@ func (h *Halts) Halt(ctx context.Context, order wire.Halt) (told, stopped []stri
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	passed := make(chan *tap, len(taps))
 	var sending sync.WaitGroup // one that does not read holds its own up, until its stream ends
 	for _, t := range taps {
 		sending.Go(func() {
 			if t.inject(ctx, order) == nil {
-				passed <- t
+				h.reach(order, t)
 			}
 		})
 	}
-	return h.confirmed(ctx, order, passed, len(taps))
-}
-
-// confirmed waits for the workers that a stop was passed to.
-func (h *Halts) confirmed(ctx context.Context, order wire.Halt, passed <-chan *tap, all int) (told, stopped []string, err error) {
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	open := map[*tap]bool{}
-	for waiting := true; waiting && (len(stopped) < all); {
+	for {
 		select {
-		case t := <-passed:
-			open[t] = true
-			told = append(told, t.name())
 		case <-poll.C:
 		case <-ctx.Done():
-			waiting = false
+			told, stopped = h.Reached(order.Request)
+			return told, stopped, nil
 		}
-		for t := range open {
-			if t.hasStopped(order.Run) {
-				delete(open, t)
-				stopped = append(stopped, t.name())
-			}
+		for _, t := range taps {
+			h.confirm(order, t)
+		}
+		// Without any stream the workers are about to come, and to be told with the refusal.
+		if told, stopped = h.Reached(order.Request); len(taps) > 0 && len(stopped) >= len(taps) {
+			return told, stopped, nil
 		}
 	}
-	told, stopped = union(told, nil), union(stopped, nil)
+}
+
+// reach notes that a stop was passed to a worker.
+func (h *Halts) reach(order wire.Halt, t *tap) {
+	name := t.name()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.told[order.Request] = union(h.told[order.Request], told)
-	return told, stopped, nil
+	r := h.told[order.Request]
+	r.told = union(r.told, []string{name})
+	h.told[order.Request] = r
+}
+
+// confirm notes that a worker has said that it was told to stop, if it has.
+func (h *Halts) confirm(order wire.Halt, t *tap) {
+	if !t.hasStopped(order.Run) {
+		return
+	}
+	name := t.name()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.told[order.Request]
+	r.told, r.stopped = union(r.told, []string{name}), union(r.stopped, []string{name})
+	h.told[order.Request] = r
 }
 
 // union returns the names in either list, sorted and once each.
@@ -122,11 +135,12 @@ func (h *Halts) Kept() []wire.Halt {
 	return slices.Clone(h.kept)
 }
 
-// Told returns the names of the workers that a stop was passed to here.
-func (h *Halts) Told(request string) []string {
+// Reached returns the names of the workers that a stop was passed to here, and of those that have confirmed it.
+func (h *Halts) Reached(request string) (told, stopped []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.told[request]
+	r := h.told[request]
+	return r.told, r.stopped
 }
 
 // Forget drops a stop: it is recorded, or its run has ended.
@@ -168,8 +182,9 @@ func (h *Halts) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 	h.mu.Lock()
 	delete(h.taps, t)
 	h.mu.Unlock()
+	err = h.refusal(t, err)
 	t.close()
-	return h.refusal(t, err)
+	return err
 }
 
 // refusal adds to an error what the worker is to stop: one that nobody serves hears of it in no other way.
@@ -184,6 +199,10 @@ func (h *Halts) refusal(t *tap, err error) error {
 	}
 	details := make([]protoadapt.MessageV1, 0, len(orders))
 	for _, order := range orders {
+		if t.executes(order.Run) {
+			h.reach(order, t)
+			h.confirm(order, t)
+		}
 		details = append(details, protoadapt.MessageV1Of(wire.HaltToProto(order)))
 	}
 	with, derr := st.WithDetails(details...)
@@ -270,6 +289,7 @@ func (t *tap) SendMsg(m any) error {
 		if err := t.ServerStream.SendMsg(haltMessage(order)); err != nil {
 			return err
 		}
+		t.halts.reach(order, t)
 	}
 	return nil
 }

@@ -137,9 +137,10 @@ func TestHaltReachesWorkers(t *testing.T) {
 	fresh := s.attach(t, "fresh", "")
 	fresh.until("the assignment", assignment)
 	fresh.until("the stop after the assignment", isHalt)
-	if got := s.halts.Told("q1"); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("told %v", got)
-	}
+	eventually(t, "all are known to have been told", func() bool {
+		told, stopped := s.halts.Reached("q1")
+		return slices.Equal(told, []string{"a", "b", "fresh", "late"}) && slices.Equal(stopped, []string{"a"})
+	})
 	if got := s.halts.Runs(); !slices.Equal(got, []string{"r1", "r2"}) {
 		t.Errorf("runs %v", got)
 	}
@@ -179,6 +180,9 @@ func TestRefusalCarriesStops(t *testing.T) {
 	}
 	if status.Code(err) != codes.FailedPrecondition || detail[*pb.LeaderInfo](t, err).GetName() != "c9" || len(halts) != 1 || halts[0].GetRequestId() != "q1" {
 		t.Errorf("refused with %v and %v", err, halts)
+	}
+	if told, stopped := s.halts.Reached("q1"); !slices.Equal(told, []string{"a"}) || len(stopped) > 0 {
+		t.Errorf("told %v, stopped %v", told, stopped)
 	}
 	// One whose run is not known, because nothing was read of it, is told everything.
 	s.AttachFn = func(grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error {
