@@ -35,6 +35,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	redirects metric.Handle
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -267,6 +268,14 @@ func (r *runner) Request(q *flow.Report) {
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
 	}
+	if q.Redirected {
+		rec.Count(s, c.redirects, 1)
+	}
+	if q.Trace != "" {
+		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
+			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
+		})
+	}
 }
 
 // Measure implements flow.Sink. Expressions yield finite numbers only, all of which can be counted.
@@ -294,7 +303,8 @@ func (r *runner) column(st *flow.Step) *column {
 	c := &column{
 		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
 		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried: acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
 	}
 	for _, name := range st.Measures() {
 		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))

@@ -27,19 +27,22 @@ const codeOK = "OK"
 
 // Report is what came of one request. Times are durations; Ended is an instant of the Clock.
 type Report struct {
-	Step      *Step
-	Status    int    // of HTTP; 0: there was no complete response
-	Code      string // of gRPC; empty: there was no complete response
-	Kind      string // of the error; empty: success
-	Response  time.Duration
-	Service   time.Duration
-	Connect   time.Duration // 0: the connection was open already
-	BytesIn   int64
-	BytesOut  int64
-	Sent      bool // something was written, so that the target may have seen the request
-	Retried   bool // the request repeated a failed one
-	Generator bool // the failure is this machine's, not the target's
-	Ended     time.Duration
+	Step     *Step
+	Status   int    // of HTTP; 0: there was no complete response
+	Code     string // of gRPC; empty: there was no complete response
+	Kind     string // of the error; empty: success
+	Response time.Duration
+	Service  time.Duration
+	Connect  time.Duration // 0: the connection was open already
+	BytesIn  int64
+	BytesOut int64
+	Sent     bool // something was written, so that the target may have seen the request
+	Retried  bool // the request repeated a failed one
+	// Redirected says that a redirect led to the request.
+	Redirected bool
+	Trace      string // id of the trace that the request carried, in hexadecimal digits; empty: none
+	Generator  bool   // the failure is this machine's, not the target's
+	Ended      time.Duration
 }
 
 // Unsent reports whether there was no request: nothing was written, and not because the target could
