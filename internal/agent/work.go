@@ -197,7 +197,7 @@ func (w *work) tieLocked() {
 }
 
 func (w *work) leaseLocked() {
-	if w.engine != nil && w.clock.tied() {
+	if w.engine != nil && w.clock.known() {
 		w.engine.SetLease(w.clock.at(w.last.until))
 	}
 }
@@ -252,7 +252,7 @@ func (w *work) awaitStart(ctx context.Context) bool {
 	defer ticker.Stop()
 	for {
 		w.mu.Lock()
-		due := w.clock.tied() && w.wanted.Goal == wire.GoalRun && w.clock.Now() >= -head
+		due := w.clock.known() && w.wanted.Goal == wire.GoalRun && w.clock.Now() >= -head
 		w.mu.Unlock()
 		if due {
 			return true

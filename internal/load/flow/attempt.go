@@ -88,15 +88,16 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
+	x.began = wall
 	it.Sink.Began(s.Name, now)
 	err := s.operation.do(ctx, it, x)
-	sent, ended := now, it.Clock.Now()
+	sent, ended := now, now+x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
 	}
-	if !x.ended.IsZero() {
-		ended = now + x.ended.Sub(wall)
+	if x.ended.IsZero() {
+		ended = it.Clock.Now()
 	}
 	if err != nil {
 		a.fail(err)

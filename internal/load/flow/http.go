@@ -128,6 +128,7 @@ func (r *request) target(it *Iteration) (string, error) {
 }
 
 func (r *request) do(ctx context.Context, it *Iteration, x *exchange) error {
+	it.req.Began = x.began
 	err := r.client.Do(ctx, &it.req, &it.resp)
 	in := &it.resp
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut

@@ -27,21 +27,22 @@ type Iteration struct {
 	Sink     Sink
 	Setup    map[string]any // what setup has saved; only read
 
-	program  *Program
-	rows     []int64 // by data set
-	values   expression.Values
-	user     expression.UserValues
-	vars     map[string]any
-	exchange exchange
-	req      httpload.Request
-	resp     httpload.Response
-	timer    *time.Timer
-	saved    []any
-	measured []float64
-	scratch  []byte
-	url      []byte
-	body     []byte
-	packed   []byte // the body, compressed
+	program   *Program
+	rows      []int64 // by data set
+	values    expression.Values
+	user      expression.UserValues
+	vars      map[string]any
+	exchange  exchange
+	attempted attempted // the present one; here, so that a report to the sink costs no memory
+	req       httpload.Request
+	resp      httpload.Response
+	timer     *time.Timer
+	saved     []any
+	measured  []float64
+	scratch   []byte
+	url       []byte
+	body      []byte
+	packed    []byte // the body, compressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
@@ -156,8 +157,9 @@ func (it *Iteration) rest(ctx context.Context, step string, until time.Duration)
 // last one ended.
 func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) (ended time.Duration, err error) {
 	for attempt := 0; ; attempt++ {
-		a := attempted{step: s, intended: intended, retried: attempt > 0}
-		ended, err = it.attempt(ctx, &a)
+		it.attempted = attempted{step: s, intended: intended, retried: attempt > 0}
+		a := &it.attempted
+		ended, err = it.attempt(ctx, a)
 		if err == nil || a.final || attempt == s.retry.Times || ctx.Err() != nil {
 			return ended, err
 		}

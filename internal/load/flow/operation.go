@@ -19,6 +19,7 @@ type operation interface {
 
 // exchange is what came of one request, as its protocol tells it.
 type exchange struct {
+	began     time.Time     // set before do is called: when the step was begun
 	sent      time.Time     // just before something was written; zero: nothing was
 	ended     time.Time     // zero: when do returned
 	connect   time.Duration // 0: the connection was open already

@@ -214,7 +214,10 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 		return failure
 	}
 	k.own = own
-	now := time.Now()
+	now := k.req.Began
+	if now.IsZero() {
+		now = time.Now()
+	}
 	timeout := k.req.Timeout
 	if timeout <= 0 {
 		timeout = scenario.DefaultTimeout

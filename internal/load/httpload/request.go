@@ -26,9 +26,11 @@ type Request struct {
 	// close is honoured. Content-Length must agree with Body; Transfer-Encoding is refused.
 	Headers []Header
 	Body    []byte
-	// Timeout is the time from the call of Do to the last byte of the response, connecting
+	// Timeout is the time from Began to the last byte of the response, connecting
 	// included; 0 is scenario.DefaultTimeout. An earlier deadline of the context counts, too.
 	Timeout time.Duration
+	// Began is when the caller began with the request; the zero time stands for the call of Do.
+	Began time.Time
 	// Discard says that the body of the response is read, checked and counted but not kept.
 	Discard bool
 }
