@@ -46,9 +46,33 @@ type planView struct {
 }
 
 type planTarget struct {
-	Name string  `json:"name"`
-	URL  *string `json:"url"`  // null: a mock
-	Mock *string `json:"mock"` // null: a URL
+	Name        string           `json:"name"`
+	URL         *string          `json:"url"`  // null: a mock
+	Mock        *string          `json:"mock"` // null: a URL
+	HTTP        *string          `json:"http"` // version; null: 1.1, or another protocol
+	TLS         *planTLS         `json:"tls"`
+	DNS         *planDNS         `json:"dns"`
+	Connections *planConnections `json:"connections"`
+}
+
+// planTLS names files as the scenario does; null is the default of the language.
+type planTLS struct {
+	CA         *string `json:"ca"`
+	Cert       *string `json:"cert"`
+	Key        *string `json:"key"`
+	KeySecret  *string `json:"key_secret"`
+	ServerName *string `json:"server_name"`
+	Verify     bool    `json:"verify"`
+}
+
+type planDNS struct {
+	Addresses []string `json:"addresses"`
+	RefreshS  *float64 `json:"refresh_s"`
+}
+
+type planConnections struct {
+	Reuse  string   `json:"reuse"` // shared | user | never
+	Source []string `json:"source"`
 }
 
 type planData struct {
@@ -193,7 +217,7 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	}
 	maps.Copy(v.Params, p.Params)
 	for _, name := range sortedKeys(p.Targets) {
-		v.Targets = append(v.Targets, planTarget{name, given(p.Targets[name].URL), given(p.Targets[name].Mock)})
+		v.Targets = append(v.Targets, planTargetOf(name, p.Targets[name]))
 	}
 	for _, name := range sortedKeys(p.Data) {
 		d := p.Data[name]
@@ -203,6 +227,26 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})
 	}
 	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(ph, p.Start(ph.Name), int64(workers)) })
+	return v
+}
+
+func planTargetOf(name string, t scenario.Target) planTarget {
+	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	fileName := func(f *scenario.FileRef) *string {
+		if f == nil {
+			return nil
+		}
+		return &f.Name
+	}
+	if s := t.TLS; s != nil {
+		v.TLS = &planTLS{fileName(s.CA), fileName(s.Cert), fileName(s.Key), given(s.KeySecret), given(s.ServerName), !s.NoVerify}
+	}
+	if d := t.DNS; d != nil {
+		v.DNS = &planDNS{notNil(d.Addresses), givenSeconds(d.Refresh)}
+	}
+	if c := t.Connections; c != nil {
+		v.Connections = &planConnections{cmp.Or(c.Reuse, "shared"), notNil(c.Source)}
+	}
 	return v
 }
 

@@ -7,12 +7,14 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/transport"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -57,13 +59,23 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
+
+	mu       sync.Mutex
+	sessions map[sessionKey]*flow.Session
+}
+
+// sessionKey is a user of a closed phase.
+type sessionKey struct {
+	phase *phase
+	user  int64
 }
 
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -103,7 +115,11 @@ func (p *flows) open(ctx context.Context) error {
 		feeds[name] = set
 	}
 	var err error
-	p.program, err = flow.Compile(plan, flow.Options{Clients: p.clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
+	clients := map[string]flow.HTTPClient{}
+	for name, c := range p.clients {
+		clients[name] = c
+	}
+	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
 	return err
 }
 
@@ -120,12 +136,31 @@ func (p *flows) target(name string, t scenario.Target) error {
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
-	if err != nil {
+	if err := p.connect(name, t, u); err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	p.clients[name] = c
 	return nil
+}
+
+// connect makes the client of a target, with the way to it.
+func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
+	opts := p.engine.opts
+	cfg, err := transport.NewTLS(t.TLS, transport.Material{Files: opts.Files, Secrets: opts.Secrets})
+	if err != nil {
+		return err
+	}
+	dialer, err := transport.NewDialer(transport.DialerOptions{DNS: t.DNS, Connections: t.Connections})
+	if err != nil {
+		return err
+	}
+	p.dialers = append(p.dialers, dialer)
+	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
+	if dialer.Changing() {
+		o.Valid = dialer.Valid
+	}
+	o.Fresh = t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
+	p.clients[name], err = httpload.NewClient(o)
+	return err
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
@@ -146,8 +181,16 @@ func maxIdle(plan *scenario.Plan) int {
 // Close ends the mocks and closes the connections.
 func (p *flows) Close() error {
 	var errs []error
+	p.mu.Lock()
+	for _, s := range p.sessions {
+		errs = append(errs, s.Close())
+	}
+	p.mu.Unlock()
 	for _, c := range p.clients {
 		errs = append(errs, c.Close())
+	}
+	for _, d := range p.dialers {
+		errs = append(errs, d.Close())
 	}
 	for _, m := range p.mocks {
 		errs = append(errs, m.Close())
@@ -220,7 +263,39 @@ func (p *flows) admit(r *runner) bool {
 	}
 	x.it.Ordinal, x.it.Intended = j.n, j.intended
 	x.it.Clock, x.it.Sink, x.it.Setup = p.engine.clock, r, p.engine.setupValues()
+	x.it.Session = p.session(j)
 	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
+}
+
+// session returns what the job's user keeps between iterations; nil when there is no such thing.
+func (p *flows) session(j *job) *flow.Session {
+	if j.user == noUser || !p.program.Sessions() {
+		return nil
+	}
+	key := sessionKey{j.phase, j.user}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sessions[key]
+	if s == nil {
+		s = &flow.Session{}
+		p.sessions[key] = s
+	}
+	return s
+}
+
+// leave implements leaver.
+func (p *flows) leave(ph *phase, user int64) {
+	if p.program == nil || !p.program.Sessions() {
+		return
+	}
+	key := sessionKey{ph, user}
+	p.mu.Lock()
+	s := p.sessions[key]
+	delete(p.sessions, key)
+	p.mu.Unlock()
+	if s != nil {
+		_ = s.Close() // idle connections: there is nobody to tell
+	}
 }
 
 // run implements program.

@@ -38,6 +38,12 @@ type program interface {
 	trim(r *runner)
 }
 
+// leaver is a program that keeps something for each user of a closed phase.
+type leaver interface {
+	// leave says that a user is not active any more, or not this worker's; it may come back.
+	leave(p *phase, user int64)
+}
+
 // runner is a goroutine that executes one iteration after the other, and the place where they
 // report what happened.
 type runner struct {

@@ -17,6 +17,7 @@ var origins = map[string]Origin{
 	"too_many_files": OriginGenerator,
 	"no_ports":       OriginGenerator,
 	"no_buffers":     OriginGenerator,
+	"resolver":       OriginGenerator,
 	"cancelled":      OriginGenerator,
 	"internal":       OriginGenerator,
 	"template":       OriginScenario,

@@ -59,6 +59,11 @@ func (p *Plan) Files() []FileRef {
 			add(FileRef{d.File(), d.Digest})
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.Targets)) {
+		for _, f := range p.Targets[name].TLS.files() {
+			add(f)
+		}
+	}
 	for s := range p.Steps() {
 		for _, f := range s.files() {
 			add(f)

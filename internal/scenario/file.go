@@ -10,8 +10,8 @@ type File struct {
 	Seed         *Count             `yaml:"seed"`
 	Labels       map[string]Text    `yaml:"labels"`
 	Params       ParamsF            `yaml:"params" keys:"identifier"`
-	Target       *Text              `yaml:"target" one:"target"`
-	Targets      map[string]Text    `yaml:"targets" one:"target" is:"filled"`
+	Target       *TargetF           `yaml:"target" one:"target"`
+	Targets      map[string]TargetF `yaml:"targets" one:"target" is:"filled"`
 	AllowTargets []Text             `yaml:"allow_targets" items:"host"`
 	Environments EnvironmentsF      `yaml:"environments"`
 	Load         *Share             `yaml:"load" is:">0"`

@@ -179,6 +179,7 @@ func (l *loader) load() *Plan {
 		ScenarioSHA256: Digest(l.data), Seed: l.seed(), Labels: texts(l.file.Labels), Params: known.Params, Env: known.Env,
 		Targets: map[string]Target{}, Flows: map[string]Flow{},
 	}
+	l.secrets, l.personal = map[string]bool{}, map[string]bool{}
 	l.build()
 	return l.plan
 }

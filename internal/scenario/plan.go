@@ -62,12 +62,48 @@ type Plan struct {
 // DefaultTarget is the name under which the scenario's single target stands in Plan.Targets.
 const DefaultTarget = "default"
 
-// Target is one system under test.
+// Target is one system under test and the way to it.
 type Target struct {
-	// URL is scheme://host[:port][/base]; scheme is http or https. Empty when Mock is set.
+	// URL is scheme://host[:port][/base]; the schemes are those of the table in targets.go. Empty when Mock
+	// is set.
 	URL string `json:"url,omitempty"`
 	// Mock names the entry of Plan.Mocks that each worker serves on its own loopback for this target.
 	Mock string `json:"mock,omitempty"`
+	// HTTP is the version that is spoken, and no other: 2 or 3; empty is 1.1.
+	HTTP        string       `json:"http,omitempty"`
+	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
+	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
+	Connections *Connections `json:"connections,omitempty"`
+}
+
+// TLS is how a target is trusted, and how it trusts the load. Files are PEM.
+type TLS struct {
+	CA   *FileRef `json:"ca,omitempty"`   // authorities, instead of the system's
+	Cert *FileRef `json:"cert,omitempty"` // client certificate with its chain
+	Key  *FileRef `json:"key,omitempty"`  // of Cert; or KeySecret
+	// KeySecret names the secret whose value is the private key of Cert.
+	KeySecret  string `json:"key_secret,omitempty"`
+	ServerName string `json:"server_name,omitempty"` // instead of the target's host
+	NoVerify   bool   `json:"no_verify,omitempty"`   // any certificate will do
+}
+
+// DNS is where the name of a target leads: to Addresses, one for each new connection in turn, or to what the
+// resolver says, asked again every Refresh.
+type DNS struct {
+	Addresses []string      `json:"addresses,omitempty"`
+	Refresh   time.Duration `json:"refresh,omitempty"`
+}
+
+// Values of Connections.Reuse beside the empty one, which is one set of connections for all.
+const (
+	ReuseUser  = "user"  // each user, and in an open phase each iteration, has its own connections
+	ReuseNever = "never" // a new connection for each request
+)
+
+// Connections is how connections to a target are made and used again.
+type Connections struct {
+	Reuse  string   `json:"reuse,omitempty"`
+	Source []string `json:"source,omitempty"` // local addresses, one for each new connection in turn
 }
 
 // Flow is a sequence of steps; one execution of it is one iteration.

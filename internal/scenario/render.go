@@ -33,12 +33,54 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 		if t.Mock != "" {
 			where = "mock " + t.Mock + ", served by each worker"
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", name, where)
+		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, t.wayText()...), "; "))
 	}
 	p.renderPhases(&b, workers)
 	p.renderCriteria(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// wayText says how a target is reached, as far as it is not by default.
+func (t Target) wayText() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if t.HTTP != "" {
+		add("HTTP/%s", t.HTTP)
+	}
+	if s := t.TLS; s != nil {
+		if s.CA != nil {
+			add("authorities of %s", s.CA.Name)
+		}
+		if s.Cert != nil {
+			add("client certificate %s", s.Cert.Name)
+		}
+		if s.ServerName != "" {
+			add("as %s", s.ServerName)
+		}
+		if s.NoVerify {
+			add("any certificate")
+		}
+	}
+	if d := t.DNS; d != nil {
+		if len(d.Addresses) > 0 {
+			add("at %s", strings.Join(d.Addresses, ", "))
+		} else {
+			add("resolved every %s", d.Refresh)
+		}
+	}
+	if c := t.Connections; c != nil {
+		switch c.Reuse {
+		case ReuseUser:
+			add("connections of each user")
+		case ReuseNever:
+			add("a connection for each request")
+		}
+		if len(c.Source) > 0 {
+			add("from %s", strings.Join(c.Source, ", "))
+		}
+	}
+	return out
 }
 
 // peakText names the heights that a plan reaches, without those that it has not.

@@ -47,7 +47,7 @@ type Schema struct {
 	Title                string              `json:"title,omitempty"`
 	Description          string              `json:"description,omitempty"`
 	Type                 any                 `json:"type,omitempty"` // a word or a list of them
-	Enum                 []string            `json:"enum,omitempty"`
+	Enum                 []any               `json:"enum,omitempty"`
 	Default              any                 `json:"default,omitempty"`
 	Pattern              string              `json:"pattern,omitempty"`
 	PatternErrorMessage  string              `json:"patternErrorMessage,omitempty"`

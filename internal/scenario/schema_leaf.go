@@ -164,7 +164,14 @@ func (g *generator) ruled(s *Schema, t reflect.Type, all string) *Schema {
 // words returns the schema of a text that is one of some words or of a format.
 func (g *generator) words(rule string) *Schema {
 	if words := choices(rule); words != nil {
-		return &Schema{AnyOf: []*Schema{{Enum: words}, g.template()}}
+		var enum []any
+		for _, word := range words {
+			enum = append(enum, word)
+			if v := spelled(word); v != word { // a number of YAML is a text by its spelling
+				enum = append(enum, v)
+			}
+		}
+		return &Schema{AnyOf: []*Schema{{Enum: enum}, g.template()}}
 	}
 	f := formats[rule]
 	s := &Schema{Pattern: orTemplate(f.pattern.String()), PatternErrorMessage: f.wrong}

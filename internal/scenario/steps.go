@@ -22,7 +22,6 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
-	l.secrets, l.personal = map[string]bool{}, map[string]bool{}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
@@ -71,7 +70,7 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 }
 
 func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
-	step.Target = l.stepTarget(f)
+	step.Target = l.stepTarget(f, protocolHTTP)
 	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value}
 	l.checkTemplate(h.Path, f.HTTP.Path.At, scope)
 	h.Headers, h.Query = l.fields(f.HTTP.Headers, scope), l.fields(f.HTTP.Query, scope)
@@ -79,22 +78,25 @@ func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
 	step.HTTP = &h
 }
 
-func (l *loader) stepTarget(f StepF) string {
-	if f.Target != nil {
-		if _, ok := l.file.Targets[f.Target.Value]; !ok {
-			l.fail(f.Target.At, "there is no target %q%s", f.Target.Value, didYouMean(f.Target.Value, slices.Sorted(maps.Keys(l.file.Targets))))
+// stepTarget returns the name of a step's target, which must speak the step's protocol.
+func (l *loader) stepTarget(f StepF, protocol string) string {
+	at, name := f.At, DefaultTarget
+	names := slices.Sorted(maps.Keys(l.file.Targets))
+	switch {
+	case f.Target != nil:
+		at, name = f.Target.At, f.Target.Value
+		if _, ok := l.file.Targets[name]; !ok {
+			l.fail(at, "there is no target %q%s", name, didYouMean(name, names))
 		}
-		return f.Target.Value
+	case len(names) == 1:
+		name = names[0]
+	case len(names) > 1:
+		l.fail(at, "there are several targets: say which, e.g. `target: %s`", names[0])
 	}
-	if len(l.file.Targets) == 1 {
-		for name := range l.file.Targets {
-			return name
-		}
+	if t, ok := l.plan.Targets[name]; ok && t.protocol() != protocol {
+		l.fail(at, "target %s is %s: a step that is %s cannot go there", name, t.URL, protocol)
 	}
-	if len(l.file.Targets) > 1 {
-		l.fail(f.At, "there are several targets: say which, e.g. `target: %s`", slices.Sorted(maps.Keys(l.file.Targets))[0])
-	}
-	return DefaultTarget
+	return name
 }
 
 // response builds what a step does with its response.

@@ -129,7 +129,7 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]*httpload.Client{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
+	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -328,7 +328,7 @@ func TestCompileErrors(t *testing.T) {
 	} {
 		step := get("s", "/")
 		change(&step)
-		_, err := Compile(&scenario.Plan{Setup: []scenario.Step{step}}, Options{Clients: map[string]*httpload.Client{"": new(httpload.Client)}})
+		_, err := Compile(&scenario.Plan{Setup: []scenario.Step{step}}, Options{Clients: map[string]HTTPClient{"": new(httpload.Client)}})
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "flow setup, step 1 s") {
 			t.Errorf("got %v, want %q", err, name)
 		}

@@ -13,7 +13,8 @@ import (
 
 // request is the operation of an http step.
 type request struct {
-	client  *httpload.Client
+	client  HTTPClient
+	own     bool // connections are the user's own
 	method  string
 	path    text
 	query   []pair
@@ -29,6 +30,7 @@ func (c *compiler) http(in *scenario.Step) (*request, error) {
 	if r.client == nil {
 		return nil, fmt.Errorf("there is no target %q", in.Target)
 	}
+	r.own = ownConnections(c.opts.plan.Targets[in.Target])
 	r.discard = !c.reads(expression.JSON, expression.Body)
 	h := in.HTTP
 	var err error
@@ -86,6 +88,9 @@ func (r *request) build(it *Iteration) error {
 		return err
 	}
 	it.req = httpload.Request{Method: r.method, Path: path, Headers: it.req.Headers[:0], Timeout: r.timeout, Discard: r.discard}
+	if r.own {
+		it.req.Session = it.session().http(r.client)
+	}
 	for i := range r.headers {
 		h := &r.headers[i]
 		value, err := h.value.string(it)

@@ -26,7 +26,10 @@ type Iteration struct {
 	Clock    Clock
 	Sink     Sink
 	Setup    map[string]any // what setup has saved; only read
+	// Session is what the user keeps from one iteration to the next. nil: the iteration has its own.
+	Session *Session
 
+	own       Session
 	program   *Program
 	rows      []int64 // by data set
 	values    expression.Values
@@ -104,6 +107,9 @@ func (it *Iteration) Header(name string) (string, bool) {
 // ended; what it cut is reported as failed. Err is the first error, without the values of secrets.
 func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 	ok = true
+	if it.Session == nil && it.program.sessions {
+		defer it.own.end()
+	}
 	intended := it.Intended
 	for _, s := range f.Steps {
 		if s.think != nil {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,17 +23,25 @@ type Program struct {
 	redactor *redactor
 	params   map[string]any
 	env      map[string]string
+	sessions bool
 }
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients map[string]*httpload.Client // by target
+	Clients map[string]HTTPClient // by target
 	Feeds   map[string]*feed.Set        // by data set
 	Secrets map[string]string           // by name; the values are put into requests and nowhere else
 	// Files returns the content of a file of the scenario by its digest.
 	Files func(digest string) ([]byte, error)
 
 	plan *scenario.Plan
+}
+
+// HTTPClient sends the requests of http steps to one target, in one version of HTTP. It may be used by any
+// number of goroutines.
+type HTTPClient interface {
+	Do(ctx context.Context, req *httpload.Request, resp *httpload.Response) error
+	NewSession() httpload.Session
 }
 
 // Flow is one compiled sequence of steps.
@@ -47,7 +56,7 @@ func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
 	opts.plan = plan
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
-		params: scenario.TypedParams(plan.Params), env: plan.Env,
+		params: scenario.TypedParams(plan.Params), env: plan.Env, sessions: usesSessions(plan),
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Feeds)) {
 		p.sets[name] = len(p.feeds)

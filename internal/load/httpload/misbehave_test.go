@@ -252,10 +252,3 @@ func TestRefused(t *testing.T) {
 		t.Errorf("op %q, sent %v, out %d, end %v", e.Op, resp.Sent, resp.BytesOut, resp.End)
 	}
 }
-
-func TestUnknownName(t *testing.T) {
-	c := newClient(t, "http://no-such-name.invalid")
-	var resp httpload.Response
-	err := c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp)
-	wantKind(t, err, transport.KindDNS)
-}

@@ -25,7 +25,13 @@ var kinds = map[string]string{
 	"connect":        "the connection was refused, or the host could not be reached",
 	"reset":          "the target reset the connection",
 	"timeout":        "not complete within the step's timeout",
-	"tls":            "no trusted TLS session",
+	"tls":            "no TLS session",
+	"tls_name":       "the certificate is for another name",
+	"tls_expired":    "the certificate has expired, or is not valid yet",
+	"tls_authority":  "nobody who is trusted has signed the certificate",
+	"not_spoken":     "the target does not speak the protocol",
+	"stream_reset":   "the target ended one stream of the connection",
+	"goaway":         "the target gave up the connection with what it carried",
 	"protocol":       "the answer is not valid HTTP",
 	"closed":         "the target closed the connection before the answer was complete",
 	"body":           "the body is larger than allowed",
@@ -41,6 +47,7 @@ var kinds = map[string]string{
 	"too_many_files": "the worker was out of file descriptors",
 	"no_ports":       "the worker had no local port left",
 	"no_buffers":     "the worker was out of memory for sockets",
+	"resolver":       "the worker's resolver could not be asked, or did not answer",
 	"cancelled":      "the run ended before the request did",
 }
 

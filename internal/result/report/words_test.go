@@ -15,6 +15,8 @@ func TestKindsHaveWords(t *testing.T) {
 		transport.KindDNS, transport.KindConnect, transport.KindReset, transport.KindTimeout, transport.KindTLS, transport.KindProtocol,
 		transport.KindClosed, transport.KindBody, transport.KindLength, transport.KindRequest, transport.KindTooManyFiles, transport.KindNoPorts,
 		transport.KindNoBuffers, transport.KindCancelled,
+		transport.KindResolver, transport.KindTLSName, transport.KindTLSExpired, transport.KindTLSAuthority,
+		transport.KindNotSpoken, transport.KindStreamReset, transport.KindGoAway,
 	} {
 		produced[string(kind)] = true
 	}
