@@ -56,11 +56,12 @@ type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
-	engine  *Engine
-	program *flow.Program
-	clients map[string]*httpload.Client
-	dialers []*transport.Dialer
-	mocks   map[string]*mock.Server
+	engine    *Engine
+	program   *flow.Program
+	clients   map[string]*httpload.Client
+	dialers   []*transport.Dialer
+	endpoints map[string]httpload.Endpoint
+	mocks     map[string]*mock.Server
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*flow.Session
@@ -75,7 +76,7 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -119,7 +120,7 @@ func (p *flows) open(ctx context.Context) error {
 	for name, c := range p.clients {
 		clients[name] = c
 	}
-	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
+	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Endpoints: p.endpoints, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
 	return err
 }
 
@@ -154,6 +155,9 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
+	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
+		return err
+	}
 	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
 	if dialer.Changing() {
 		o.Valid = dialer.Valid

@@ -151,6 +151,7 @@ type loader struct {
 	measures map[string]string           // units by measure
 	sources  []string                    // names of the sources, which are not supported yet
 	personal map[string]bool             // flows that read user, which only users have
+	later    []func()                    // checks that need the columns of the data
 	flowName string                      // of the flow whose steps are being built
 }
 

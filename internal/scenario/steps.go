@@ -22,6 +22,9 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
+	for _, check := range l.later {
+		check()
+	}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)

@@ -70,28 +70,48 @@ type attempted struct {
 	intended time.Duration
 	retried  bool
 	final    bool // set when trying again could not change anything
+	hops     int  // redirects that were followed
 	report   Report
 }
 
-// attempt sends one request, judges the response, reports it, and returns when it ended.
+// attempt sends one request, and those to which redirects lead, judges the last response, reports each, and
+// returns when the last one ended.
 func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, error) {
-	s := a.step
-	a.report = Report{Step: s, Retried: a.retried}
+	a.report = Report{Step: a.step, Retried: a.retried}
 	it.exchange = exchange{}
-	x := &it.exchange
 	it.values.Response = nil
-	if err := s.operation.build(it); err != nil {
+	if err := a.step.operation.build(it); err != nil {
 		a.final = true
 		a.report.Kind = kindOf(err, KindTemplate)
 		now := it.Clock.Now()
 		it.report(a, now, now)
 		return now, err
 	}
-	now, wall := it.Clock.Now(), time.Now()
+	began := time.Now()
+	ended, again, err := it.send(ctx, a, began)
+	for again {
+		// The request that a redirect leads to is due when the one before it has ended.
+		a.intended, a.hops = ended, a.hops+1
+		a.report = Report{Step: a.step, Retried: a.retried, Redirected: true}
+		it.exchange = exchange{}
+		ended, again, err = it.send(ctx, a, began)
+	}
+	return ended, err
+}
+
+// send sends the request that was built last, judges its response unless another request follows, reports it,
+// and returns when it ended.
+func (it *Iteration) send(ctx context.Context, a *attempted, began time.Time) (ended time.Duration, again bool, err error) {
+	s, x := a.step, &it.exchange
+	now, wall := it.Clock.Now(), began
+	if a.hops > 0 {
+		wall = time.Now()
+	}
 	x.began = wall
 	it.Sink.Began(s.Name, now)
-	err := s.operation.do(ctx, it, x)
-	sent, ended := now, now+x.ended.Sub(wall)
+	err = s.operation.do(ctx, it, x)
+	sent := now
+	ended = now + x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
@@ -99,24 +119,27 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	if x.ended.IsZero() {
 		ended = it.Clock.Now()
 	}
+	if err == nil && s.follower != nil {
+		again, err = s.follower.follow(it, a.hops, began)
+	}
 	if err != nil {
 		a.fail(err)
 	}
 	if x.completed {
 		a.report.Status, a.report.Code = x.response.Status, x.response.Code
-		if err == nil {
+		if err == nil && !again {
 			x.response.Duration = max(ended-sent, 0)
 			a.report.Kind, err = it.judge(s)
 			a.final = a.report.Kind == KindData
 		}
 	}
 	it.report(a, sent, ended)
-	if err == nil {
+	if err == nil && !again {
 		for i, v := range it.measured {
 			it.Sink.Measure(s, i, v, ended)
 		}
 	}
-	return ended, err
+	return ended, again, err
 }
 
 // fail fills in the kind of an error of the client.
@@ -135,6 +158,9 @@ func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
 	r := &a.report
 	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
 	r.Connect, r.BytesIn, r.BytesOut = it.exchange.connect, it.exchange.in, it.exchange.out
+	if r.Sent {
+		r.Trace = it.exchange.trace
+	}
 	it.Sink.Request(r)
 }
 

@@ -28,7 +28,7 @@ const (
 )
 
 type awsAuth struct {
-	scope                                sigv4.Scope
+	scope                              sigv4.Scope
 	accessKey, secretKey, sessionToken text
 }
 

@@ -124,12 +124,16 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	b.options.Target = target
+	endpoint, err := httpload.NewEndpoint(target)
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := httpload.NewClient(b.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
+	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Endpoints: map[string]httpload.Endpoint{"default": endpoint}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
 	if err != nil {
 		t.Fatal(err)
 	}

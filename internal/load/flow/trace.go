@@ -9,7 +9,7 @@ import (
 // traced gives the request a traceparent (W3C Trace Context) if it is one of the share that is sampled. Which
 // requests these are is a matter of the iteration's draw; the ids are not, so that no two runs share one.
 func (it *Iteration) traced(share float64) {
-	if it.sends("Traceparent") || it.trace == "" && it.ID.Draw.Named("trace").Float64(uint64(it.step)) >= share {
+	if it.sends("Traceparent") || it.trace == "" && it.ID.Draw.Named("trace").Float64(uint64(it.index)) >= share {
 		return
 	}
 	if it.trace == "" { // else a redirect led here

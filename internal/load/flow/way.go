@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"proofload/internal/load/httpload"
-	"proofload/internal/scenario"
 )
 
 // way is what requests of http steps to one target have in common.
@@ -119,13 +118,4 @@ func (it *Iteration) sends(name string) bool {
 
 func (it *Iteration) addHeader(name, value string) {
 	it.req.Headers = append(it.req.Headers, httpload.Header{Name: name, Value: value})
-}
-
-// endpointOf takes the address of a target apart, for tests and mocks, whose address is known late.
-func endpointOf(t scenario.Target) (httpload.Endpoint, error) {
-	u, err := url.Parse(t.URL)
-	if err != nil {
-		return httpload.Endpoint{}, err
-	}
-	return httpload.NewEndpoint(u)
 }
