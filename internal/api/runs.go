@@ -11,10 +11,15 @@ import (
 
 	"google.golang.org/grpc"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
+
+// mostDrawn is how many arrivals of a phase are drawn for a caller to count them; a fifth of a second of work.
+const mostDrawn = 10_000_000
 
 // maxFile bounds an uploaded file.
 const maxFile = 256 << 20
@@ -73,7 +78,7 @@ func (s *runService) ValidateScenario(ctx context.Context, r *pb.ValidateScenari
 		return nil, statusOf(err)
 	}
 	var text strings.Builder
-	if err := plan.Render(&text, max(plan.Workers.Min, 1)); err != nil {
+	if err := plan.Render(&text, scenario.RenderOptions{Workers: max(plan.Workers.Min, 1), Counts: schedule.Counts(plan, mostDrawn)}); err != nil {
 		return nil, statusOf(err)
 	}
 	return &pb.ValidateScenarioResponse{PlanJson: data, PlanText: text.String()}, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/scenario"
 )
 
@@ -53,6 +54,11 @@ type planTarget struct {
 	TLS         *planTLS         `json:"tls"`
 	DNS         *planDNS         `json:"dns"`
 	Connections *planConnections `json:"connections"`
+	Auth        *string          `json:"auth"` // basic, bearer, aws
+	Cookies     bool             `json:"cookies"`
+	Redirects   int              `json:"redirects"`
+	Compression *string          `json:"compression"` // gzip, zstd
+	Trace       *float64         `json:"trace"`       // share of the requests that carry a traceparent
 }
 
 // planTLS names files as the scenario does; null is the default of the language.
@@ -95,6 +101,8 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
+	Body     *string    `json:"body"`     // json, body, form, multipart, file
+	Compress *string    `json:"compress"` // gzip
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -122,7 +130,8 @@ type planThink struct {
 }
 
 // planPhase is one phase; From is the earliest start of one that waits for another to end. Numbers of
-// arrivals are null in phases of users, and expected ones with poisson.
+// arrivals are null in phases of users, and those that the seed draws with poisson; expected ones beyond
+// mostDrawn.
 type planPhase struct {
 	Name             string        `json:"name"`
 	Warmup           bool          `json:"warmup"`
@@ -137,8 +146,9 @@ type planPhase struct {
 	LateS            *float64      `json:"late_s"`
 	PaceS            *float64      `json:"pace_s"`
 	Mix              []planWeight  `json:"mix"`
-	Rate             []planSegment `json:"rate"`  // arrivals per second
-	Users            []planSegment `json:"users"` // numbers of users
+	Shapes           []planShape   `json:"shapes"` // of rate or users, as they are written
+	Rate             []planSegment `json:"rate"`   // arrivals per second
+	Users            []planSegment `json:"users"`  // numbers of users
 	UniqueRows       planRows      `json:"unique_rows"`
 }
 
@@ -150,8 +160,19 @@ type planWeight struct {
 	Weight float64 `json:"weight"`
 }
 
+// planShape is one shape of a profile. Planned is its arrivals; null for users, and where they are not counted.
+type planShape struct {
+	Kind    string  `json:"kind"` // hold, ramp, steps, burst, wave, chaos, replay
+	Text    string  `json:"text"`
+	StartS  float64 `json:"start_s"` // since the phase began
+	ForS    float64 `json:"for_s"`
+	Planned *int64  `json:"planned"`
+}
+
+// planSegment is a piece of a profile between two heights: even, but along a sine in a wave, and of a recording of
+// arrivals both are zero.
 type planSegment struct {
-	Kind   string  `json:"kind"` // hold, ramp
+	Kind   string  `json:"kind"` // as of a shape
 	From   float64 `json:"from"`
 	To     float64 `json:"to"`
 	StartS float64 `json:"start_s"` // since the phase began
@@ -226,12 +247,31 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	for _, name := range sortedKeys(p.Flows) {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})
 	}
-	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(ph, p.Start(ph.Name), int64(workers)) })
+	counts := schedule.Counts(p, mostDrawn)
+	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase {
+		out := planPhaseOf(ph, p.Start(ph.Name))
+		if len(ph.Rate) > 0 {
+			out.count(ph.PlannedArrivals(), counts(&ph), int64(workers))
+		}
+		return out
+	})
 	return v
 }
 
 func planTargetOf(name string, t scenario.Target) planTarget {
-	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	v := planTarget{
+		Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP),
+		Cookies: t.Cookies, Redirects: t.Redirects, Compression: given(t.Compression), Trace: given(t.Trace),
+	}
+	if a := t.Auth; a != nil {
+		kind := "bearer"
+		if a.Basic != nil {
+			kind = "basic"
+		} else if a.AWS != nil {
+			kind = "aws"
+		}
+		v.Auth = &kind
+	}
 	fileName := func(f *scenario.FileRef) *string {
 		if f == nil {
 			return nil
@@ -250,23 +290,42 @@ func planTargetOf(name string, t scenario.Target) planTarget {
 	return v
 }
 
-func planPhaseOf(ph scenario.Phase, start time.Duration, workers int64) planPhase {
+func planPhaseOf(ph scenario.Phase, start time.Duration) planPhase {
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
 		FromS: start.Seconds(), ToS: (start + ph.Length).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
-		Mix:  each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
-		Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
+		Mix:    each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
+		Shapes: []planShape{}, Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
 	}
 	if len(ph.Rate) > 0 {
-		n := ph.PlannedArrivals()
-		share := n / workers
-		v.Arrivals, v.Planned, v.PlannedPerWorker, v.LateS = given(ph.Arrivals), &n, &share, inSeconds(ph.Late)
+		v.Arrivals, v.LateS = given(ph.Arrivals), inSeconds(ph.Late)
 	}
+	at := time.Duration(0)
+	scenario.EachShape(ph.Shapes, slices.Concat(ph.Rate, ph.Users), func(s scenario.Shape, of []scenario.Segment) {
+		from := at
+		for _, o := range of {
+			at = o.Start + o.For
+		}
+		v.Shapes = append(v.Shapes, planShape{Kind: s.Kind, Text: s.Text, StartS: from.Seconds(), ForS: (at - from).Seconds()})
+	})
 	for name, d := range ph.Deals {
 		v.UniqueRows[name] = d.Rows
 	}
 	return v
+}
+
+// count enters the numbers of arrivals: of each shape, if they are counted, and of all.
+func (v *planPhase) count(all int64, counts []int64, workers int64) {
+	if len(counts) > 0 {
+		all = 0
+	}
+	for i := range counts {
+		v.Shapes[i].Planned = &counts[i]
+		all += counts[i]
+	}
+	share := all / workers
+	v.Planned, v.PlannedPerWorker = &all, &share
 }
 
 func planSegmentOf(s scenario.Segment) planSegment {
@@ -284,7 +343,7 @@ func planStepOf(s scenario.Step) planStep {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
-		v.Method, v.Path = &h.Method, &h.Path
+		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
 	}
 	if r := s.Retry; r != nil {
 		v.Retry = &planRetry{r.Times, r.Backoff.Seconds()}

@@ -284,7 +284,8 @@ type Phase struct {
 	Pace        time.Duration `json:"pace,omitempty"`          // closed model: from one iteration's start to the next
 	Rate        []Segment     `json:"rate,omitempty"`
 	Users       []Segment     `json:"users,omitempty"`
-	Length      time.Duration `json:"length"` // sum of the segments
+	Shapes      []Shape       `json:"shapes,omitempty"` // what the segments were made from, in their order
+	Length      time.Duration `json:"length"`           // sum of the segments
 	// Deals is the rows of each data set with order: unique that are this phase's.
 	Deals map[string]Deal `json:"deals,omitempty"`
 }
@@ -293,20 +294,6 @@ type Phase struct {
 type Weight struct {
 	Flow   string  `json:"flow"`
 	Weight float64 `json:"weight"`
-}
-
-// Segment is one piece of a rate or users profile, linear from From to To. Rates are arrivals per
-// second, users are numbers of users; both already scaled by the environment's load.
-type Segment struct {
-	Kind  string        `json:"kind"` // hold | ramp, as written
-	From  float64       `json:"from"`
-	To    float64       `json:"to"`
-	Start time.Duration `json:"start"` // phase time
-	For   time.Duration `json:"for"`
-	// Before and Through are the integral of the rate from the phase's start to this segment's start
-	// and end, computed once here so that no two machines can round differently.
-	Before  float64 `json:"before,omitempty"`
-	Through float64 `json:"through,omitempty"`
 }
 
 // WorkerSelector chooses the workers of a run.

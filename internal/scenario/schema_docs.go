@@ -9,10 +9,10 @@ type keyDoc struct {
 var segmentDocs = map[string]keyDoc{
 	"hold":   {text: "Stays at one height."},
 	"ramp":   {text: "Changes evenly from one height to another."},
-	"steps":  {text: "Climbs in steps."},
-	"burst":  {text: "A base with short peaks."},
-	"wave":   {text: "Swings around a middle."},
-	"chaos":  {text: "Jumps at random between two heights."},
+	"steps":  {text: "Goes from one height to another in steps."},
+	"burst":  {text: "A base with short peaks, one at the end of each period."},
+	"wave":   {text: "Swings around a middle, beginning there upwards; cut off at zero."},
+	"chaos":  {text: "Jumps at random between two heights, as the seed draws them."},
 	"replay": {text: "Repeats what was recorded in a file."},
 }
 
@@ -198,6 +198,41 @@ var keyDocs = map[string]map[string]keyDoc{
 	"RateRampF":    {"from": {text: "Rate at the start."}, "to": {text: "Rate at the end."}, "for": {text: "How long."}},
 	"UserHoldF":    {"at": {text: "Number of users."}, "for": {text: "How long."}},
 	"UserRampF":    {"from": {text: "Users at the start."}, "to": {text: "Users at the end."}, "for": {text: "How long."}},
+	"RateStepsF": {
+		"from": {text: "Rate of the first step."}, "to": {text: "Rate of the last one."}, "by": {text: "How far apart steps are; the last may be nearer."},
+		"every": {text: "How long each step lasts."},
+	},
+	"UserStepsF": {
+		"from": {text: "Users of the first step."}, "to": {text: "Users of the last one."}, "by": {text: "How far apart steps are; the last may be nearer."},
+		"every": {text: "How long each step lasts."},
+	},
+	"RateBurstF": {
+		"base": {text: "Rate between the bursts."}, "peak": {text: "Rate of a burst."}, "length": {text: "How long a burst lasts."},
+		"every": {text: "From one burst to the next; it is the end of this time."}, "for": {text: "How long in all."},
+	},
+	"UserBurstF": {
+		"base": {text: "Users between the bursts."}, "peak": {text: "Users of a burst."}, "length": {text: "How long a burst lasts."},
+		"every": {text: "From one burst to the next; it is the end of this time."}, "for": {text: "How long in all."},
+	},
+	"RateWaveF": {
+		"mid": {text: "The rate around which it swings."}, "amplitude": {text: "How far it swings up and down."},
+		"period": {text: "From one peak to the next."}, "for": {text: "How long in all."},
+	},
+	"UserWaveF": {
+		"mid": {text: "The number of users around which it swings."}, "amplitude": {text: "How far it swings up and down."},
+		"period": {text: "From one peak to the next."}, "for": {text: "How long in all."},
+	},
+	"RateChaosF": {
+		"min": {text: "Least rate."}, "max": {text: "Highest rate."}, "every": {text: "How long each rate lasts."}, "for": {text: "How long in all."},
+	},
+	"UserChaosF": {
+		"min": {text: "Fewest users."}, "max": {text: "Most users."}, "every": {text: "How long each number lasts."}, "for": {text: "How long in all."},
+	},
+	"ReplayF": {
+		"csv":   {text: "File beside the scenario or below it, with a column time and one of rate or users; without it the times are those of arrivals."},
+		"speed": {text: "How much faster than recorded.", value: 1},
+		"scale": {text: "By what the recorded rates, users or arrivals are multiplied.", value: 1},
+	},
 	"CriterionF": {
 		"name":       {text: "Shown in reports. Left out: the check."},
 		"check":      {text: "STAT(METRIC{label=\"value\",...}) [/ STAT(METRIC{...})] OP VALUE, as in p99(response_time{step=\"add\"}) < 250ms."},

@@ -83,6 +83,8 @@ func testFiles(text string) fstest.MapFS {
 		"s.yaml":       {Data: []byte(text)},
 		"ca.pem":       {Data: ca},
 		"accounts.csv": {Data: []byte("name,password\nalice,a\nbob,b\n")},
+		"arrivals.csv": {Data: []byte("time\n0.5\n0.75\n2\n")},
+		"counts.csv":   {Data: []byte("time,users\n0,3\n1,5\n")},
 		"people.jsonl": {Data: []byte(`{"name": "ann", "age": 7}` + "\n" + `{"name": "bob"}` + "\n")},
 		"note.txt":     {Data: []byte("of ${data.people.name}\n")},
 	}
