@@ -345,6 +345,9 @@ func planStepOf(s scenario.Step) planStep {
 	if h := s.HTTP; h != nil {
 		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
 	}
+	if g := s.GRPC; g != nil {
+		v.Method = &g.Method
+	}
 	if r := s.Retry; r != nil {
 		v.Retry = &planRetry{r.Times, r.Backoff.Seconds()}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
@@ -38,6 +39,7 @@ type column struct {
 	in, out   metric.Handle
 	retried   metric.Handle
 	redirects metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -59,6 +61,7 @@ type flows struct {
 	engine    *Engine
 	program   *flow.Program
 	clients   map[string]*httpload.Client
+	grpc      map[string]*grpcload.Client
 	dialers   []*transport.Dialer
 	endpoints map[string]httpload.Endpoint
 	mocks     map[string]*mock.Server
@@ -76,7 +79,7 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -115,12 +118,18 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
 	clients := map[string]flow.HTTPClient{}
 	for name, c := range p.clients {
 		clients[name] = c
 	}
-	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Endpoints: p.endpoints, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+	})
 	return err
 }
 
@@ -155,6 +164,13 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
+	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		if err == nil {
+			p.grpc[name] = c
+		}
+		return err
+	}
 	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
 		return err
 	}
@@ -191,6 +207,9 @@ func (p *flows) Close() error {
 	}
 	p.mu.Unlock()
 	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
 		errs = append(errs, c.Close())
 	}
 	for _, d := range p.dialers {
@@ -248,6 +267,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -354,6 +374,9 @@ func (r *runner) Request(q *flow.Report) {
 		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
 			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
 		})
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
 }
 

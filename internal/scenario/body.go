@@ -197,6 +197,9 @@ func (h *HTTP) look(look func(string)) {
 
 // files returns the files that a step needs.
 func (s *Step) files() []FileRef {
+	if s.GRPC != nil {
+		return s.GRPC.Files
+	}
 	if s.HTTP == nil {
 		return nil
 	}

@@ -135,6 +135,9 @@ func (s Step) Mentions(text string) bool {
 	if s.HTTP != nil {
 		s.HTTP.look(look)
 	}
+	if s.GRPC != nil {
+		s.GRPC.look(look)
+	}
 	for _, e := range s.Expect {
 		look(e)
 	}

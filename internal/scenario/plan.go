@@ -140,16 +140,18 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC and Think is set.
 type Step struct {
 	Name   string        `json:"name,omitempty"` // empty for a think step
 	Target string        `json:"target,omitempty"`
 	HTTP   *HTTP         `json:"http,omitempty"`
+	GRPC   *GRPC         `json:"grpc,omitempty"`
 	Think  *Distribution `json:"think,omitempty"`
 
 	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
 	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
-	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
+	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
+	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`
 	Save        []Expression `json:"save,omitempty"`
 	Measure     []Measure    `json:"measure,omitempty"`
@@ -190,6 +192,24 @@ type BodyFile struct {
 	Template bool `json:"template,omitempty"` // it is a text with ${...}
 	// Data names the data sets that the templates of the file read.
 	Data []string `json:"data,omitempty"`
+}
+
+// GRPC is one gRPC call. Proto, Descriptor or the server's reflection, when both are empty, tell what its
+// messages look like.
+type GRPC struct {
+	Method     string    `json:"method"`               // package.Service/Method
+	Proto      string    `json:"proto,omitempty"`      // name of the .proto file as Files has it
+	Descriptor string    `json:"descriptor,omitempty"` // the file's name in the scenario
+	Files      []FileRef `json:"files,omitempty"`      // Proto with what it imports, or Descriptor
+	// Send is the messages to send: trees of map[string]any, []any and scalars; every string in them, and no
+	// key, is a template. Nil: one empty message, or none where the client sends a stream.
+	Send     []any   `json:"send"`
+	Metadata []Field `json:"metadata,omitempty"` // in the order of the names
+	// The stream is ended by the client, successfully, once Until is true of a message, Count messages have come,
+	// or CloseAfter has passed since it was opened; whatever is set.
+	Until      string        `json:"until,omitempty"` // expression
+	Count      int64         `json:"count,omitempty"`
+	CloseAfter time.Duration `json:"close_after,omitempty"`
 }
 
 // Field is one header or query parameter, in the order of the file.

@@ -52,6 +52,10 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		scope := l.scopeWith(setup, vars)
 		switch {
 		case f.HTTP != nil:
+			l.http(&step, f, scope)
+		case f.GRPC != nil:
+			l.grpc(&step, f, scope)
+			scope.Roots = grpcRoots
 		case f.Think != nil:
 			step.Think = &f.Think.Dist
 			out = append(out, step)
@@ -62,7 +66,6 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 			}
 			continue
 		}
-		l.http(&step, f, scope)
 		l.response(&step, f, scope)
 		for _, s := range step.Save {
 			vars = append(vars, s.Name)
@@ -112,7 +115,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	step.ImplyStatus = true
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
-		if p != nil && p.Reads(expression.Status) {
+		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {
 			step.ImplyStatus = false
 		}
 		step.Expect = append(step.Expect, e.Value)

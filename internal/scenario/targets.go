@@ -23,7 +23,10 @@ func (l *loader) buildTargets() {
 }
 
 // Protocols that a step can speak, by the key of the step.
-const protocolHTTP = "http"
+const (
+	protocolHTTP = "http"
+	protocolGRPC = "grpc"
+)
 
 // scheme is what the scheme of a target's URL means.
 type scheme struct {
@@ -35,10 +38,12 @@ type scheme struct {
 var schemes = map[string]scheme{
 	"http":  {protocolHTTP, false},
 	"https": {protocolHTTP, true},
+	"grpc":  {protocolGRPC, false},
+	"grpcs": {protocolGRPC, true},
 }
 
 // later are the schemes of the language that no target may have yet.
-var later = []string{"grpc", "grpcs", "ws", "wss", "tcp", "tls", "udp"}
+var later = []string{"ws", "wss", "tcp", "tls", "udp"}
 
 // scheme returns the scheme of a target's URL; a mock's is http.
 func (t Target) scheme() scheme {
@@ -66,11 +71,15 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	if _, known := schemes[schemeOf(u)]; err != nil || !known {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port or mock://name", t.Value)
 		return
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if schemes[u.Scheme].protocol == protocolGRPC && strings.Trim(u.Path, "/") != "" {
+		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
 		return
 	}
 	if port := u.Port(); port != "" {

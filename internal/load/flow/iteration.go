@@ -40,6 +40,7 @@ type Iteration struct {
 	attempted attempted // the present one; here, so that a report to the sink costs no memory
 	req       httpload.Request
 	resp      httpload.Response
+	rpc       rpcState
 	timer     *time.Timer
 	saved     []any
 	measured  []float64
@@ -191,6 +192,7 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
+	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
 	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"proofload/internal/load/feed"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -31,8 +32,11 @@ type Options struct {
 	Clients map[string]HTTPClient // by target
 	// Endpoints are where the clients lead, by target.
 	Endpoints map[string]httpload.Endpoint
-	Feeds     map[string]*feed.Set // by data set
-	Secrets   map[string]string    // by name; the values are put into requests and nowhere else
+	Feeds     map[string]*feed.Set        // by data set
+	Secrets   map[string]string           // by name; the values are put into requests and nowhere else
+	GRPC      map[string]*grpcload.Client // by target
+	// Method returns what describes the method of a grpc step; it is asked once for each of them.
+	Method func(*scenario.Step) (Method, error)
 	// Files returns the content of a file of the scenario by its digest.
 	Files func(digest string) ([]byte, error)
 

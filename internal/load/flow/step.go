@@ -73,6 +73,8 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 		if s.operation = r; r.redirects > 0 {
 			s.follower = r
 		}
+	case in.GRPC != nil:
+		s.operation, err = c.grpc(s, in)
 	default:
 		err = errors.New("it is of no kind that is known")
 	}
