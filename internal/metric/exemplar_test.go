@@ -13,13 +13,14 @@ import (
 // step stands, and survives being encoded.
 func TestSlowestOfEachStep(t *testing.T) {
 	pay, add := StepKey{"p", "f", "pay"}, StepKey{"p", "f", "add"}
-	at := func(ms time.Duration, trace string) Exemplar {
-		return Exemplar{At: time.Second, Response: ms * time.Millisecond, Service: ms * time.Millisecond, Status: 200, Trace: trace}
+	at := func(ms int, trace string) Exemplar {
+		took := time.Duration(ms) * time.Millisecond
+		return Exemplar{At: time.Second, Response: took, Service: took, Status: 200, Trace: trace}
 	}
 	g := NewSegment("r")
 	for i, worker := range []string{"w1", "w2"} {
 		a := NewAccumulator(2, 0)
-		for j, x := range []Exemplar{at(5, "a"), at(9-time.Duration(i), "b"), at(7, "c")} {
+		for j, x := range []Exemplar{at(5, "a"), at(9-i, "b"), at(7, "c")} {
 			rec := a.Recorder(j)
 			rec.Lock()
 			rec.Exemplify(0, pay, x)

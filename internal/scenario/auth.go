@@ -61,8 +61,11 @@ func (l *loader) undressed(protocol string, f TargetF) {
 		given bool
 		at    pos
 	}{
-		{"auth", f.Auth != nil, f.At}, {"cookies", f.Cookies != nil, f.At}, {"redirects", f.Redirects != nil, f.At},
-		{"compression", f.Compression != nil, f.At}, {"trace", f.Trace != nil, f.At},
+		{"auth", f.Auth != nil, f.At},
+		{"cookies", f.Cookies != nil, f.At},
+		{"redirects", f.Redirects != nil, f.At},
+		{"compression", f.Compression != nil, f.At},
+		{"trace", f.Trace != nil, f.At},
 	} {
 		if key.given {
 			l.fail(key.at, "%s is for targets with http:// or https://, this one speaks %s", key.name, protocol)

@@ -53,7 +53,7 @@ flows:
       target: plain
       http: {method: PUT, path: /put, file: letter.txt, headers: {content-type: text/plain}}
       expect:
-        - json.data startsWith "dear $${data"
+        - json.data startsWith "dear ${data"
     - step: packed
       target: plain
       http: {method: POST, path: /post, body: 'hello', compress: gzip, headers: {content-type: application/octet-stream}}
@@ -133,6 +133,8 @@ type kinds struct {
 
 func (*kinds) Began(string, time.Duration)                     {}
 func (*kinds) Measure(*flow.Step, int, float64, time.Duration) {}
+
+func (*kinds) Gap(*flow.Step, time.Duration, time.Duration) {}
 
 func (k *kinds) Request(q *flow.Report) {
 	if q.Sent {
