@@ -103,6 +103,7 @@ type planStep struct {
 	Path     *string    `json:"path"`
 	Body     *string    `json:"body"`     // json, body, form, multipart, file
 	Compress *string    `json:"compress"` // gzip
+	Script   []string   `json:"script"`   // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -337,13 +338,16 @@ func planStepOf(s scenario.Step) planStep {
 		Name: given(s.Name), Target: given(s.Target), TimeoutS: givenSeconds(s.Timeout), Expect: notNil(s.Expect),
 		Save:    each(s.Save, func(e scenario.Expression) string { return e.Name }),
 		Measure: each(s.Measure, func(m scenario.Measure) string { return m.Name }),
-		OnFail:  "stop",
+		OnFail:  "stop", Script: []string{},
 	}
 	if s.Continue {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
 		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
+	}
+	if w := s.WebSocket; w != nil {
+		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
 	}
 	if g := s.GRPC; g != nil {
 		v.Method = &g.Method

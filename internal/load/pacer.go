@@ -138,7 +138,7 @@ func (e *Engine) stop(now time.Duration) {
 		}
 		p.ended = true
 	}
-	if now < e.lease {
+	if now < e.lease && len(e.ranges) > 0 { // what has been taken away meanwhile is not covered up to now
 		e.covered = max(e.covered, now)
 	}
 	e.stoppedEarly = true

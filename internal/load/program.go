@@ -16,6 +16,7 @@ import (
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
+	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -61,6 +62,7 @@ type flows struct {
 	engine    *Engine
 	program   *flow.Program
 	clients   map[string]*httpload.Client
+	sockets   map[string]*wsload.Client
 	grpc      map[string]*grpcload.Client
 	dialers   []*transport.Dialer
 	endpoints map[string]httpload.Endpoint
@@ -79,7 +81,10 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, sockets: map[string]*wsload.Client{},
+		endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -128,7 +133,7 @@ func (p *flows) open(ctx context.Context) error {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -164,7 +169,11 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
-	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+	switch u.Scheme {
+	case "ws", "wss":
+		p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		if err == nil {
 			p.grpc[name] = c

@@ -197,10 +197,12 @@ func (h *HTTP) look(look func(string)) {
 
 // files returns the files that a step needs.
 func (s *Step) files() []FileRef {
-	if s.GRPC != nil {
+	switch {
+	case s.GRPC != nil:
 		return s.GRPC.Files
-	}
-	if s.HTTP == nil {
+	case s.WebSocket != nil:
+		return scriptFiles(s.WebSocket.Script)
+	case s.HTTP == nil:
 		return nil
 	}
 	var out []FileRef

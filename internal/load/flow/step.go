@@ -73,6 +73,8 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 		if s.operation = r; r.redirects > 0 {
 			s.follower = r
 		}
+	case in.WebSocket != nil:
+		s.operation, err = c.webSocket(s, in)
 	case in.GRPC != nil:
 		s.operation, err = c.grpc(s, in)
 	default:

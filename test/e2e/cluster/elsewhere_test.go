@@ -30,8 +30,9 @@ func moveWorker(t *testing.T, c *cluster, p plan) outcome {
 		t.Errorf("a worker with the name of one that may live was refused %d times, and taken after %v", refused, taken)
 	}
 	tr.note = fmt.Sprintf("host of worker w%d gone at %.2f s, its name taken on another after %.1f s", i+1, at.Seconds(), taken.Seconds())
-	c.workers[i] = elsewhere
 	o := tr.end(t)
+	elsewhere.kill(t)
+	c.workers[i].start(t) // the machine is back, and nobody has its name
 	o.hurt(t, elsewhere.name, at)
 	o.lostAround(t, elsewhere.name, false)
 	o.lives(t, elsewhere.name, 2)
