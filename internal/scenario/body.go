@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +25,9 @@ type fileMap struct {
 
 func (f *FileF) decode(d *decoder, n *node) {
 	if n.kind != mapNode {
-		f.Name.decode(d, n)
+		if f.Name.decode(d, n); n.kind == scalarNode {
+			d.rules("text", field{"file", n.pos, n}, reflect.ValueOf(f.Name))
+		}
 		return
 	}
 	var long fileMap
