@@ -36,6 +36,7 @@ type planView struct {
 	Teardown        []planStep        `json:"teardown"`
 	Flows           []planFlow        `json:"flows"`
 	Phases          []planPhase       `json:"phases"`
+	Search          *planSearch       `json:"search"` // null: none
 	Criteria        []planCriterion   `json:"criteria"`
 	Validity        planValidity      `json:"validity"`
 	Workers         planWorkers       `json:"workers"`
@@ -118,6 +119,21 @@ type planPhase struct {
 	UniqueRows       planRows      `json:"unique_rows"`
 }
 
+// planSearch is a search for the highest rate of a phase. ProbesUsual is how many probes it takes at most without
+// repeats, ProbesMost with them.
+type planSearch struct {
+	Phase       string  `json:"phase"`
+	LowPerS     float64 `json:"low_per_s"`
+	HighPerS    float64 `json:"high_per_s"`
+	Precision   float64 `json:"precision"`
+	Confirm     int     `json:"confirm"`
+	WarmS       float64 `json:"warm_s"`
+	MeasureS    float64 `json:"measure_s"`
+	CoolS       float64 `json:"cool_s"`
+	ProbesUsual int     `json:"probes_usual"`
+	ProbesMost  int     `json:"probes_most"`
+}
+
 // planRows is how many rows of each data set with order: unique a phase gives out.
 type planRows map[string]int64
 
@@ -127,7 +143,7 @@ type planWeight struct {
 }
 
 type planSegment struct {
-	Kind   string  `json:"kind"` // hold, ramp
+	Kind   string  `json:"kind"` // hold, ramp, search
 	From   float64 `json:"from"`
 	To     float64 `json:"to"`
 	StartS float64 `json:"start_s"` // since the phase began
@@ -202,22 +218,38 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	for _, name := range sortedKeys(p.Flows) {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})
 	}
-	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(ph, p.Start(ph.Name), int64(workers)) })
+	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(p, ph, int64(workers)) })
+	v.Search = planSearchOf(p.Search)
 	return v
 }
 
-func planPhaseOf(ph scenario.Phase, start time.Duration, workers int64) planPhase {
+func planSearchOf(s *scenario.Search) *planSearch {
+	if s == nil {
+		return nil
+	}
+	return &planSearch{
+		Phase: s.Phase, LowPerS: s.Low, HighPerS: s.High, Precision: s.Precision, Confirm: s.Confirm,
+		WarmS: s.Warm.Seconds(), MeasureS: s.Measure.Seconds(), CoolS: s.Cool.Seconds(),
+		ProbesUsual: s.Config().Usual(), ProbesMost: s.Config().Most(),
+	}
+}
+
+func planPhaseOf(p *scenario.Plan, ph scenario.Phase, workers int64) planPhase {
+	start := p.Start(ph.Name)
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
-		FromS: start.Seconds(), ToS: (start + ph.Length).Seconds(),
+		FromS: start.Seconds(), ToS: (start + p.Lasts(&ph)).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
 		Mix:  each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
 		Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
 	}
 	if len(ph.Rate) > 0 {
+		v.Arrivals, v.LateS = given(ph.Arrivals), inSeconds(ph.Late)
+	}
+	if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
 		n := ph.PlannedArrivals()
 		share := n / workers
-		v.Arrivals, v.Planned, v.PlannedPerWorker, v.LateS = given(ph.Arrivals), &n, &share, inSeconds(ph.Late)
+		v.Planned, v.PlannedPerWorker = &n, &share
 	}
 	for name, d := range ph.Deals {
 		v.UniqueRows[name] = d.Rows

@@ -49,6 +49,8 @@ type Plan struct {
 	Flows        map[string]Flow    `json:"flows"`
 	Phases       []Phase            `json:"phases"` // in the order of the file
 
+	Search *Search `json:"search,omitempty"` // nil: none
+
 	Criteria []Criterion    `json:"criteria,omitempty"`
 	Validity Validity       `json:"validity"`
 	Workers  WorkerSelector `json:"workers"`
@@ -158,6 +160,8 @@ type Dataset struct {
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {
 	Routes []Route `json:"routes"` // first match answers; none: 404
+	// Parallel is how many requests are answered at once, while the others wait; 0: all.
+	Parallel int64 `json:"parallel,omitempty"`
 }
 
 // Route is one answer of a mock. An empty Method or Path matches all; a Path ending in * matches by prefix.
@@ -194,6 +198,8 @@ type Phase struct {
 	Rate        []Segment     `json:"rate,omitempty"`
 	Users       []Segment     `json:"users,omitempty"`
 	Length      time.Duration `json:"length"` // sum of the segments
+	// Searched says that Plan.Search conducts the phase: Rate is the highest that it tries, for as long as it may take.
+	Searched bool `json:"searched,omitempty"`
 	// Deals is the rows of each data set with order: unique that are this phase's.
 	Deals map[string]Deal `json:"deals,omitempty"`
 }
@@ -207,7 +213,7 @@ type Weight struct {
 // Segment is one piece of a rate or users profile, linear from From to To. Rates are arrivals per
 // second, users are numbers of users; both already scaled by the environment's load.
 type Segment struct {
-	Kind  string        `json:"kind"` // hold | ramp, as written
+	Kind  string        `json:"kind"` // hold | ramp, as written, or search
 	From  float64       `json:"from"`
 	To    float64       `json:"to"`
 	Start time.Duration `json:"start"` // phase time

@@ -22,7 +22,11 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 		fmt.Fprintf(&b, "%s\n", strings.Join(strings.Fields(p.Description), " "))
 	}
 	rate, users := p.Peak()
-	fmt.Fprintf(&b, "lasts %s, reaches %s, needs %s", p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
+	lasts := "lasts"
+	if p.Search != nil {
+		lasts = "lasts at most"
+	}
+	fmt.Fprintf(&b, "%s %s, reaches %s, needs %s", lasts, p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
 	for _, k := range slices.Sorted(maps.Keys(p.Workers.Match)) {
 		fmt.Fprintf(&b, " %s=%s", k, p.Workers.Match[k])
 	}
@@ -36,6 +40,7 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 		fmt.Fprintf(&b, "  %s: %s\n", name, where)
 	}
 	p.renderPhases(&b, workers)
+	p.renderSearch(&b)
 	p.renderCriteria(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -75,24 +80,33 @@ func (p *Plan) renderPhases(b *strings.Builder, workers int) {
 				arrivals, share = "about "+arrivals, "about "+share
 			}
 			limit = fmt.Sprintf("%d in flight", ph.MaxInFlight)
+			if ph.Searched { // how many there will be, nobody knows
+				arrivals, share = "-", "-"
+			}
 		}
 		name := ph.Name
 		if ph.Warmup {
 			name += " (warm-up)"
 		}
 		from := start.String()
-		if ph.After != "" {
+		switch {
+		case ph.After != "" && p.Search != nil && ph.After == p.Search.Phase:
+			from = "after " + ph.After + ", usually by " + from
+		case ph.After != "":
 			from = "after " + ph.After + ", " + from + " or later"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, from, start+ph.Length, model,
-			profile(segments, len(ph.Rate) > 0), arrivals, share, mixText(ph.Mix), limit)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, from, start+p.Lasts(&ph), model,
+			p.profile(&ph, segments), arrivals, share, mixText(ph.Mix), limit)
 	}
 	_ = t.Flush()
 }
 
-func profile(segments []Segment, rate bool) string {
+func (p *Plan) profile(ph *Phase, segments []Segment) string {
+	if ph.Searched {
+		return fmt.Sprintf("searched from %s to %s", FormatRate(p.Search.Low), FormatRate(p.Search.High))
+	}
 	unit := func(v float64) string {
-		if rate {
+		if len(ph.Rate) > 0 {
 			return FormatRate(v)
 		}
 		return fmt.Sprintf("%.0f", v)
@@ -106,6 +120,22 @@ func profile(segments []Segment, rate bool) string {
 		parts = append(parts, fmt.Sprintf("%s to %s in %s", unit(s.From), unit(s.To), s.For))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// renderSearch says what the search does, and how long it may take.
+func (p *Plan) renderSearch(b *strings.Builder) {
+	s := p.Search
+	if s == nil {
+		return
+	}
+	c := s.Config()
+	fmt.Fprintf(b, "\nSearch\n  the highest rate of phase %s from %s to %s at which its critical criteria hold\n", s.Phase, FormatRate(s.Low), FormatRate(s.High))
+	fmt.Fprintf(b, "  each probe: %s of load to warm up, %s measured", s.Warm, s.Measure)
+	if s.Cool > 0 {
+		fmt.Fprintf(b, ", then %s without load", s.Cool)
+	}
+	fmt.Fprintf(b, "\n  to within %.4g %%; the result must hold %d times\n", s.Precision*100, s.Confirm)
+	fmt.Fprintf(b, "  at most %d probes, which take about %s; up to %d if some are disturbed or the target is not steady\n", c.Usual(), s.Usual(), c.Most())
 }
 
 func mixText(mix []Weight) string {

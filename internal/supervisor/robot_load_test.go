@@ -192,7 +192,7 @@ func (x *executed) fire(a wire.Assignment) {
 			for _, r := range a.Ranges {
 				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
 			}
-			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
+			stream.Set(schedule.Executed(&p, timeline, start), schedule.InPhase(ranges, timeline, start))
 		}
 		for {
 			arrival, ok := stream.Peek()
