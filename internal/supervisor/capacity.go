@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"proofload/internal/judge"
@@ -20,8 +21,10 @@ import (
 type capacity struct {
 	probe   string // id of the change that began the probe under way; empty: none is
 	window  *judge.Window
-	next    int64                    // the second of the window that is folded next
-	seconds map[int64]*metric.Second // of the window, committed and not folded yet
+	watch   *judge.Judge             // of the criteria that abort, since the probe began
+	next    int64                    // the second of the probe that is folded next
+	unfit   map[int64]bool           // seconds of the probe that were not VALID
+	seconds map[int64]*metric.Second // of the probe, committed and not folded yet
 	through map[metric.Source]int64  // newest second that each source has committed
 }
 
@@ -44,6 +47,24 @@ func (c *capacity) keep(s *metric.Second) {
 	mine.Merge(*s)
 }
 
+// aborting returns the plan with those of its criteria that abort.
+func aborting(plan *scenario.Plan) *scenario.Plan {
+	own := *plan
+	own.Criteria = slices.DeleteFunc(slices.Clone(plan.Criteria), func(c scenario.Criterion) bool { return c.OnBreach != "abort" })
+	return &own
+}
+
+// cut says what a breach shows that ends a probe: nothing of the target where the generators were near their limit.
+func (c *capacity) cut(probe run.Change, b judge.Breach) search.Verdict {
+	v := search.Verdict{Rate: probe.Rate, Outcome: search.Broken, Criterion: b.Criterion, Reason: strings.TrimPrefix(b.Message, b.Criterion+": ")}
+	for second := range c.unfit {
+		if at := time.Duration(second) * time.Second; at >= b.From && at < b.To {
+			v = search.Verdict{Rate: probe.Rate, Outcome: search.Limited, Reason: "the generators were at their limit or near it when " + b.Message}
+		}
+	}
+	return v
+}
+
 // probeWindow returns the seconds that a probe is measured in, [from, to).
 func probeWindow(s *scenario.Search, probe run.Change) (from, to int64) {
 	from = int64((probe.At + s.Warm) / time.Second)
@@ -59,21 +80,21 @@ func (r *runner) searchCommitted(g *metric.Segment) {
 		r.capacity.through[source] = max(r.capacity.through[source], p.LastSecond)
 	}
 	if probe, open := r.run.OpenProbe(); open {
-		from, to := probeWindow(r.plan.Search, probe)
+		_, to := probeWindow(r.plan.Search, probe)
 		for index, s := range g.Seconds {
-			if index >= max(from, r.capacity.folded(probe)) && index < to {
+			if index >= r.capacity.due(probe) && index < to {
 				r.capacity.keep(s)
 			}
 		}
 	}
 }
 
-// folded is the second up to which a probe was folded; 0: not at all.
-func (c *capacity) folded(probe run.Change) int64 {
+// due is the second of a probe that is folded next.
+func (c *capacity) due(probe run.Change) int64 {
 	if c.probe == probe.ID {
 		return c.next
 	}
-	return 0
+	return int64(probe.At / time.Second)
 }
 
 // searching reports whether the phase that is searched has started and is not over.
@@ -130,10 +151,12 @@ func (r *runner) measure(probe run.Change) {
 	c, s := r.capacity, r.plan.Search
 	from, to := probeWindow(s, probe)
 	if c.probe != probe.ID {
-		c.probe, c.window, c.next = probe.ID, judge.NewWindow(r.plan, s.Phase, from, to), from
-		maps.DeleteFunc(c.seconds, func(index int64, _ *metric.Second) bool { return index < from || index >= to })
+		c.next, c.unfit = c.due(probe), map[int64]bool{}
+		c.probe, c.window, c.watch = probe.ID, judge.NewWindow(r.plan, s.Phase, from, to), judge.New(aborting(r.plan))
+		maps.DeleteFunc(c.seconds, func(index int64, _ *metric.Second) bool { return index < c.next || index >= to })
 	}
 	c.window.SetSchedule(r.run.History)
+	c.watch.SetSchedule(r.run.History, 0)
 	if r.run.Timeline().PausedWithin(probe.At, min(r.now(), time.Duration(to)*time.Second)) > 0 {
 		r.judged(run.Probe{Change: probe.ID, Cut: true, Verdict: search.Verdict{
 			Rate: probe.Rate, Outcome: search.Disturbed, Reason: "the run was paused while it was measured",
@@ -146,8 +169,16 @@ func (r *runner) measure(probe run.Change) {
 			delete(c.seconds, c.next)
 			second.Charge(charging(r.plan))
 			c.window.Observe(*second)
-			moved = true
+			c.watch.Observe(*second)
+			if moved = true; second.Health != metric.HealthValid {
+				c.unfit[c.next] = true
+			}
 		}
+	}
+	if breaches := c.watch.Breaches(); len(breaches) > 0 {
+		// What would end another run is an answer here: the load ends, and the search goes on.
+		r.judged(run.Probe{Change: probe.ID, Cut: true, Verdict: c.cut(probe, breaches[0])})
+		return
 	}
 	if c.next < to {
 		if moved {
@@ -195,7 +226,7 @@ func (r *runner) judged(p run.Probe) {
 	if !r.expect(run.Event{Kind: run.ProbeJudged, Probe: &p, Reason: "the probe is judged"}) {
 		return
 	}
-	r.capacity.probe, r.capacity.window = "", nil
+	r.capacity.probe = ""
 	r.view.judged(nil)
 	text := fmt.Sprintf("probe %d at %s", len(r.run.Probes), judge.FormatRate(p.Rate))
 	switch p.Outcome {
@@ -254,18 +285,6 @@ func (r *runner) resting() (until time.Duration, waiting bool) {
 	now := r.now()
 	busy := now < ended || r.view.inFlightIn(s.Phase) > 0
 	return ended + s.Cool, busy && now < ended+r.drainTime()
-}
-
-// cutShort ends the probe under way because a criterion that aborts is breached: what would end another run is an answer
-// here. A breach that began before the probe is of an earlier one, which has had its own.
-func (r *runner) cutShort(b judge.Breach) {
-	probe, open := r.run.OpenProbe()
-	if !open || r.takeOver != nil || b.From < probe.At || b.OnBreach != "abort" {
-		return
-	}
-	r.judged(run.Probe{Change: probe.ID, Cut: true, Verdict: search.Verdict{
-		Rate: probe.Rate, Outcome: search.Broken, Criterion: b.Criterion, Reason: b.Message,
-	}})
 }
 
 // ofSearch tells whether what happened at a run time is the affair of the search.

@@ -83,7 +83,7 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 	}
 	for _, p := range a.plan.Phases {
 		if !p.Warmup {
-			absent := counted(in.Search, p.Name, b.missing[p.Name])
+			absent := absentOf(in.Search, p.Name, b.missing[p.Name])
 			in.WorkerLost += absent.WorkerLost
 			in.Unknown += absent.Unknown
 		}
@@ -256,7 +256,7 @@ func (r *runner) reports(b books) (map[string][]byte, error) {
 	}
 	doc, err := report.Build(report.Input{
 		Versions: report.Versions{Proofload: r.m.opts.Version, Go: runtime.Version(), Etcd: r.m.opts.EtcdVersion},
-		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold, Missing: b.missing,
+		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold, Missing: b.missing, Probed: report.Probed{Result: r.searchedResult(), Proofs: b.probes},
 		Integrity: r.integrity(), Outcome: b.outcome,
 		Events: r.reportEvents(), StartSkew: r.startSkew(),
 	})

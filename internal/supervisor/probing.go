@@ -53,9 +53,9 @@ func (p *probing) proofs() []*judge.Proof {
 	return out
 }
 
-// counted returns the arrivals of a phase that no batch tells of, in the seconds by which the run is judged: of a search
+// absentOf returns the arrivals of a phase that no batch tells of, in the seconds by which the run is judged: of a search
 // those of the probes that are its result.
-func counted(s *judge.Searched, phase string, m report.Missing) report.Absent {
+func absentOf(s *judge.Searched, phase string, m report.Missing) report.Absent {
 	if s == nil || s.Phase != phase {
 		return m.Absent
 	}

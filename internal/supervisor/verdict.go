@@ -30,8 +30,7 @@ func (r *runner) judgeInput() judge.Input {
 // while the run is stopping it changes nothing.
 func (r *runner) breached(b judge.Breach) {
 	if r.ofSearch(b.From) {
-		r.cutShort(b)
-		return
+		return // the search looks at each of its probes by itself
 	}
 	id := b.ViolationID(r.id)
 	if slices.Contains(r.facts.Breaches, id) {

@@ -58,6 +58,7 @@ type robot struct {
 	late     time.Duration  // how long after its end it delivers a second
 	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
+	knee     knee           // of its target, and its own
 	leased
 }
 
