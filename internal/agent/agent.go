@@ -291,6 +291,10 @@ func (a *Agent) drained(reason string) {
 	a.mu.Lock()
 	idle := a.wanted.Run == ""
 	a.mu.Unlock()
+	if !idle {
+		// The leader that says so hands the load over by itself. One that comes after it has to be told.
+		a.link.Leave(reason)
+	}
 	a.link.drain(idle)
 }
 

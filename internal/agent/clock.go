@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"proofload/internal/run"
@@ -16,13 +17,15 @@ import (
 // runClock is run time on this worker. Where T0 is may change until the load begins: a leader that has
 // got no further stamps it anew. Then it is tied for good, and better estimates of the leader's clock
 // only slew it.
+//
+// Every request reads it several times, so readers take no lock: they see one value or the next.
 type runClock struct {
 	read func() int64 // the machine's monotonic clock
 
-	mu    sync.Mutex
-	known bool
+	tied atomic.Pointer[run.Clock] // nil: T0 is not known
+
+	mu    sync.Mutex // held by who changes anything
 	begun bool
-	clock run.Clock
 	kept  *run.Clock // what is on disk
 }
 
@@ -32,7 +35,8 @@ func newRunClock(read func() int64) *runClock { return &runClock{read: read} }
 func (c *runClock) resume(kept run.Clock) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known, c.begun, c.clock, c.kept = true, true, kept, &kept
+	c.begun, c.kept = true, &kept
+	c.tied.Store(&kept)
 }
 
 // tie says at which reading of the machine's clock T0 is.
@@ -40,12 +44,11 @@ func (c *runClock) tie(t0 int64) {
 	now := c.read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known = true
-	if !c.begun {
-		c.clock = run.Tie(t0)
-		return
+	next := run.Tie(t0)
+	if c.begun {
+		next = c.clock().Correct(now, t0)
 	}
-	c.clock = c.clock.Correct(now, t0)
+	c.tied.Store(&next)
 }
 
 // begin ties the clock for good.
@@ -55,31 +58,35 @@ func (c *runClock) begin() {
 	c.begun = true
 }
 
-// tied reports whether T0 is known.
-func (c *runClock) tied() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known
+// clock returns the present clock; the zero one before T0 is known.
+func (c *runClock) clock() run.Clock {
+	if clock := c.tied.Load(); clock != nil {
+		return *clock
+	}
+	return run.Clock{}
 }
+
+// known reports whether it is known where T0 is.
+func (c *runClock) known() bool { return c.tied.Load() != nil }
 
 // Now implements load.Clock. Before T0 is known it is far before it.
 func (c *runClock) Now() time.Duration { return c.at(c.read()) }
 
 // at returns the run time of a reading.
 func (c *runClock) at(reading int64) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.known {
-		return beforeT0
+	if at, known := c.since(reading); known {
+		return at
 	}
-	return c.clock.At(reading)
+	return beforeT0
 }
 
 // since returns the run time of a reading; false before T0 is known.
 func (c *runClock) since(reading int64) (time.Duration, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.clock.At(reading), c.known
+	clock := c.tied.Load()
+	if clock == nil {
+		return run.Clock{}.At(reading), false
+	}
+	return clock.At(reading), true
 }
 
 // beforeT0 is the run time while T0 is not known.
@@ -93,7 +100,7 @@ const keepWithin = time.Millisecond
 func (c *runClock) keep(save func(run.Clock) error) error {
 	now := c.read()
 	c.mu.Lock()
-	clock, kept := c.clock, c.kept
+	clock, kept := c.clock(), c.kept
 	due := c.begun && (kept == nil || (clock.At(now)-kept.At(now)).Abs() > keepWithin)
 	c.mu.Unlock()
 	if !due {

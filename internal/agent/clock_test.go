@@ -140,7 +140,7 @@ func TestWorkGoesOnWithTheClock(t *testing.T) {
 	if got := next.clock.Now(); got != 10*time.Second {
 		t.Errorf("the next life of the worker begins at %v, want 10s", got)
 	}
-	if work("other").clock.tied() {
+	if work("other").clock.known() {
 		t.Error("another run goes on with this run's clock")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,7 @@ type line struct {
 	link        *link
 	ear         *ear
 	leave       context.CancelFunc // tells the worker to end
+	slept       atomic.Int64       // nanoseconds in which the process did not get to run
 	ended       chan error         // what run returned
 }
 
@@ -144,7 +146,7 @@ func onLine(t *testing.T, fn func(l *line)) {
 		began := time.Now().Add(-time.Hour)
 		a, err := New(Options{
 			Name: "w1", Addresses: []string{"passthrough:///c1"}, DataDir: t.TempDir(), Version: "test",
-			Clock: func() int64 { return int64(time.Since(began)) }, Logger: hclog.NewNullLogger(),
+			Clock: func() int64 { return int64(time.Since(began)) + l.slept.Load() }, Logger: hclog.NewNullLogger(),
 			Credentials: insecure.NewCredentials(), Lives: func(n Life) { l.ear.note(func(h *heard) { h.lives = append(h.lives, n) }) },
 			Dial: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
 		})

@@ -363,7 +363,13 @@ func (l *link) Beat() {
 // Report posts the newest status; an older one that was not sent is replaced.
 func (l *link) Report(s *wire.Status) { l.post(func() { l.up.status, l.up.changed = s, true }) }
 
-// Leave asks once, in this session or the next, for the worker's part of its run to be handed over.
+// led reports whether a leader answers now.
+func (l *link) led() bool {
+	s := l.live.Load()
+	return s != nil && !s.forlorn()
+}
+
+// Leave asks, once in this session and in every later one, for the worker's part of its run to be handed over.
 func (l *link) Leave(reason string) { l.post(func() { l.up.leave = reason }) }
 
 // Finish posts a Final. It is sent after the last batch, and again in every later session until the

@@ -53,9 +53,9 @@ type reply struct {
 // which cancel ends.
 func (s *session) run(ctx, streamCtx context.Context, cancel context.CancelCauseFunc, stream clientStream) error {
 	group, groupCtx := errgroup.WithContext(streamCtx)
-	quiet := time.AfterFunc(quietBeats*s.every, func() { cancel(errSilent) })
-	defer quiet.Stop()
-	group.Go(func() error { return s.receive(stream, func() { quiet.Reset(quietBeats * s.every) }) })
+	quiet := newQuiet(quietBeats*s.every, s.every, s.link.opts.Clock, func() { cancel(errSilent) })
+	defer quiet.stop()
+	group.Go(func() error { return s.receive(stream, quiet.heard) })
 	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
 	group.Go(func() error {
 		err := s.scout(groupCtx)

@@ -70,14 +70,15 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 	return w
 }
 
-// settle is how long a worker that was told to end waits, after its last batch, for the coordinator to
-// say that it is committed. What is not by then stays in the outbox for the next start.
+// settle is how long a worker that was told to end waits, after its last batch, for a leader to say that it is
+// committed. What is not by then stays in the outbox for the next start.
 const settle = 3 * time.Second
 
 // drain hands the load over if that is possible, starts no more work, lets what is in flight finish within
 // the time that the assignment allows, closes the books, and waits a moment for them to be committed.
 func (w *work) drain() {
-	w.handOver()
+	p := &patience{led: w.agent.link.led, left: leaderless}
+	w.handOver(p)
 	w.finish()
 	w.mu.Lock()
 	allowed := cmp.Or(w.wanted.Drain, scenario.DefaultTimeout)
@@ -90,17 +91,8 @@ func (w *work) drain() {
 		w.log.Warn("load did not end in time and is cut", "drain", allowed)
 		return
 	}
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	settled := time.NewTimer(settle)
-	defer settled.Stop()
-	for w.agent.outbox.Holds(w.run) {
-		select {
-		case <-poll.C:
-		case <-settled.C:
-			w.log.Info("last batches are not committed yet and stay in the outbox")
-			return
-		}
+	if !p.await(settle, func() bool { return !w.agent.outbox.Holds(w.run) }) {
+		w.log.Info("last batches are not committed yet and stay in the outbox")
 	}
 }
 
@@ -197,7 +189,7 @@ func (w *work) tieLocked() {
 }
 
 func (w *work) leaseLocked() {
-	if w.engine != nil && w.clock.tied() {
+	if w.engine != nil && w.clock.known() {
 		w.engine.SetLease(w.clock.at(w.last.until))
 	}
 }
@@ -252,7 +244,7 @@ func (w *work) awaitStart(ctx context.Context) bool {
 	defer ticker.Stop()
 	for {
 		w.mu.Lock()
-		due := w.clock.tied() && w.wanted.Goal == wire.GoalRun && w.clock.Now() >= -head
+		due := w.clock.known() && w.wanted.Goal == wire.GoalRun && w.clock.Now() >= -head
 		w.mu.Unlock()
 		if due {
 			return true

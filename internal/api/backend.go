@@ -30,8 +30,8 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrEnded, ErrNotLeading,
-// *run.TransitionError and others, which are internal.
+// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading,
+// *run.TransitionError, also for a run that has ended, and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/scenario"
 )
 
@@ -47,9 +48,33 @@ type planView struct {
 }
 
 type planTarget struct {
-	Name string  `json:"name"`
-	URL  *string `json:"url"`  // null: a mock
-	Mock *string `json:"mock"` // null: a URL
+	Name        string           `json:"name"`
+	URL         *string          `json:"url"`  // null: a mock
+	Mock        *string          `json:"mock"` // null: a URL
+	HTTP        *string          `json:"http"` // version; null: 1.1, or another protocol
+	TLS         *planTLS         `json:"tls"`
+	DNS         *planDNS         `json:"dns"`
+	Connections *planConnections `json:"connections"`
+}
+
+// planTLS names files as the scenario does; null is the default of the language.
+type planTLS struct {
+	CA         *string `json:"ca"`
+	Cert       *string `json:"cert"`
+	Key        *string `json:"key"`
+	KeySecret  *string `json:"key_secret"`
+	ServerName *string `json:"server_name"`
+	Verify     bool    `json:"verify"`
+}
+
+type planDNS struct {
+	Addresses []string `json:"addresses"`
+	RefreshS  *float64 `json:"refresh_s"`
+}
+
+type planConnections struct {
+	Reuse  string   `json:"reuse"` // shared | user | never
+	Source []string `json:"source"`
 }
 
 type planData struct {
@@ -99,7 +124,8 @@ type planThink struct {
 }
 
 // planPhase is one phase; From is the earliest start of one that waits for another to end. Numbers of
-// arrivals are null in phases of users, and expected ones with poisson.
+// arrivals are null in phases of users, and those that the seed draws with poisson; expected ones beyond
+// mostDrawn.
 type planPhase struct {
 	Name             string        `json:"name"`
 	Warmup           bool          `json:"warmup"`
@@ -114,8 +140,9 @@ type planPhase struct {
 	LateS            *float64      `json:"late_s"`
 	PaceS            *float64      `json:"pace_s"`
 	Mix              []planWeight  `json:"mix"`
-	Rate             []planSegment `json:"rate"`  // arrivals per second
-	Users            []planSegment `json:"users"` // numbers of users
+	Shapes           []planShape   `json:"shapes"` // of rate or users, as they are written
+	Rate             []planSegment `json:"rate"`   // arrivals per second
+	Users            []planSegment `json:"users"`  // numbers of users
 	UniqueRows       planRows      `json:"unique_rows"`
 }
 
@@ -142,8 +169,19 @@ type planWeight struct {
 	Weight float64 `json:"weight"`
 }
 
+// planShape is one shape of a profile. Planned is its arrivals; null for users, and where they are not counted.
+type planShape struct {
+	Kind    string  `json:"kind"` // hold, ramp, steps, burst, wave, chaos, replay
+	Text    string  `json:"text"`
+	StartS  float64 `json:"start_s"` // since the phase began
+	ForS    float64 `json:"for_s"`
+	Planned *int64  `json:"planned"`
+}
+
+// planSegment is a piece of a profile between two heights: even, but along a sine in a wave, and of a recording of
+// arrivals both are zero.
 type planSegment struct {
-	Kind   string  `json:"kind"` // hold, ramp, search
+	Kind   string  `json:"kind"` // as of a shape
 	From   float64 `json:"from"`
 	To     float64 `json:"to"`
 	StartS float64 `json:"start_s"` // since the phase began
@@ -209,17 +247,44 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	}
 	maps.Copy(v.Params, p.Params)
 	for _, name := range sortedKeys(p.Targets) {
-		v.Targets = append(v.Targets, planTarget{name, given(p.Targets[name].URL), given(p.Targets[name].Mock)})
+		v.Targets = append(v.Targets, planTargetOf(name, p.Targets[name]))
 	}
 	for _, name := range sortedKeys(p.Data) {
 		d := p.Data[name]
-		v.Data = append(v.Data, planData{name, given(d.CSV), given(d.Rows), given(d.Order), given(d.Per), given(d.OnEnd)})
+		v.Data = append(v.Data, planData{name, given(d.File()), given(d.Rows), given(d.Order), given(d.Per), given(d.OnEnd)})
 	}
 	for _, name := range sortedKeys(p.Flows) {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})
 	}
-	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(p, ph, int64(workers)) })
+	counts := schedule.Counts(p, mostDrawn)
+	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase {
+		out := planPhaseOf(p, ph)
+		if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
+			out.count(ph.PlannedArrivals(), counts(&ph), int64(workers))
+		}
+		return out
+	})
 	v.Search = planSearchOf(p.Search)
+	return v
+}
+
+func planTargetOf(name string, t scenario.Target) planTarget {
+	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	fileName := func(f *scenario.FileRef) *string {
+		if f == nil {
+			return nil
+		}
+		return &f.Name
+	}
+	if s := t.TLS; s != nil {
+		v.TLS = &planTLS{fileName(s.CA), fileName(s.Cert), fileName(s.Key), given(s.KeySecret), given(s.ServerName), !s.NoVerify}
+	}
+	if d := t.DNS; d != nil {
+		v.DNS = &planDNS{notNil(d.Addresses), givenSeconds(d.Refresh)}
+	}
+	if c := t.Connections; c != nil {
+		v.Connections = &planConnections{cmp.Or(c.Reuse, "shared"), notNil(c.Source)}
+	}
 	return v
 }
 
@@ -234,27 +299,43 @@ func planSearchOf(s *scenario.Search) *planSearch {
 	}
 }
 
-func planPhaseOf(p *scenario.Plan, ph scenario.Phase, workers int64) planPhase {
+func planPhaseOf(p *scenario.Plan, ph scenario.Phase) planPhase {
 	start := p.Start(ph.Name)
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
 		FromS: start.Seconds(), ToS: (start + p.Lasts(&ph)).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
-		Mix:  each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
-		Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
+		Mix:    each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
+		Shapes: []planShape{}, Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
 	}
 	if len(ph.Rate) > 0 {
 		v.Arrivals, v.LateS = given(ph.Arrivals), inSeconds(ph.Late)
 	}
-	if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
-		n := ph.PlannedArrivals()
-		share := n / workers
-		v.Planned, v.PlannedPerWorker = &n, &share
-	}
+	at := time.Duration(0)
+	scenario.EachShape(ph.Shapes, slices.Concat(ph.Rate, ph.Users), func(s scenario.Shape, of []scenario.Segment) {
+		from := at
+		for _, o := range of {
+			at = o.Start + o.For
+		}
+		v.Shapes = append(v.Shapes, planShape{Kind: s.Kind, Text: s.Text, StartS: from.Seconds(), ForS: (at - from).Seconds()})
+	})
 	for name, d := range ph.Deals {
 		v.UniqueRows[name] = d.Rows
 	}
 	return v
+}
+
+// count enters the numbers of arrivals: of each shape, if they are counted, and of all.
+func (v *planPhase) count(all int64, counts []int64, workers int64) {
+	if len(counts) > 0 {
+		all = 0
+	}
+	for i := range counts {
+		v.Shapes[i].Planned = &counts[i]
+		all += counts[i]
+	}
+	share := all / workers
+	v.Planned, v.PlannedPerWorker = &all, &share
 }
 
 func planSegmentOf(s scenario.Segment) planSegment {
@@ -273,6 +354,9 @@ func planStepOf(s scenario.Step) planStep {
 	}
 	if h := s.HTTP; h != nil {
 		v.Method, v.Path = &h.Method, &h.Path
+	}
+	if g := s.GRPC; g != nil {
+		v.Method = &g.Method
 	}
 	if r := s.Retry; r != nil {
 		v.Retry = &planRetry{r.Times, r.Backoff.Seconds()}

@@ -3,18 +3,66 @@ package clock
 import (
 	"os"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Nanos returns CLOCK_BOOTTIME in nanoseconds: the same for every process of one boot of the machine.
-func Nanos() int64 {
+// compareEvery is how much time may pass between two looks at CLOCK_BOOTTIME itself, and so the most by
+// which a reading is late after the machine has slept.
+const compareEvery = int64(time.Millisecond)
+
+// reader reads CLOCK_BOOTTIME for the price of the clock that Go reads without a system call. The two differ
+// by the time that the machine has slept: by a number that only grows, and only then.
+type reader struct {
+	ahead    atomic.Int64 // CLOCK_BOOTTIME minus Go's monotonic time: at most the true difference
+	compared atomic.Int64 // Go's monotonic time of the last look
+}
+
+var boottime = newReader()
+
+func newReader() *reader {
+	r := &reader{}
+	r.ahead.Store(-1 << 62)
+	r.compare()
+	return r
+}
+
+// now returns the reading. Many goroutines may call it; no reading is before one that was returned earlier.
+func (r *reader) now() int64 {
+	now := fallback()
+	if now-r.compared.Load() >= compareEvery {
+		r.compare()
+	}
+	return now + r.ahead.Load()
+}
+
+// compare looks at both clocks. Go's is read last, so that the difference is never taken for more than it
+// is: it may grow with a later look, which took less time, but readings never go back.
+func (r *reader) compare() {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return fallback()
+		r.raise(0) // no kernel that Go runs on is without it
+		return
 	}
-	return ts.Nano()
+	now := fallback()
+	r.raise(ts.Nano() - now)
+	r.compared.Store(now)
 }
+
+func (r *reader) raise(ahead int64) {
+	for {
+		old := r.ahead.Load()
+		if ahead <= old || r.ahead.CompareAndSwap(old, ahead) {
+			return
+		}
+	}
+}
+
+// Nanos returns CLOCK_BOOTTIME in nanoseconds: the same for every process of one boot of the machine. It
+// never goes back; for a millisecond after the machine has slept it may lack that sleep.
+func Nanos() int64 { return boottime.now() }
 
 // Boot names the time during which readings of Nanos can be compared, by whichever process of this
 // machine: the boot, and the namespace of clocks, which containers may have of their own. It is empty

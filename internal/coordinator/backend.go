@@ -74,7 +74,7 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 func (b *backend) Command(ctx context.Context, id string, ev run.Event) (wire.RunView, error) {
 	rec, err := b.manager.Command(ctx, id, ev)
 	if errors.Is(err, supervisor.ErrNotLive) {
-		return wire.RunView{}, fmt.Errorf("run %s: %w: it takes no commands", id, api.ErrEnded)
+		return wire.RunView{}, fmt.Errorf("run %s: %w", id, api.ErrNotFound)
 	}
 	if errors.Is(err, supervisor.ErrElsewhere) {
 		return wire.RunView{}, fmt.Errorf("%w: %w", api.ErrNotLeading, err)

@@ -136,16 +136,17 @@ func (s *Server) Attach(stream attachStream) error {
 	if err != nil {
 		return err
 	}
-	if err := validate(first); err != nil {
-		return err
-	}
 	if first.GetHello() == nil {
 		return status.Error(codes.InvalidArgument, "the first message of a worker session must be hello")
 	}
-	hello := wire.HelloFromProto(first.GetHello())
-	if hello.Protocol != wire.ProtocolVersion {
-		return protocolMismatch(hello.Protocol)
+	// The version comes before the rules: what else another one says may be right by rules of its own.
+	if got := first.GetHello().GetProtocolVersion(); got != wire.ProtocolVersion {
+		return protocolMismatch(got)
 	}
+	if err := validate(first); err != nil {
+		return err
+	}
+	hello := wire.HelloFromProto(first.GetHello())
 	s.mu.Lock()
 	f, leader := s.fleet, s.known()
 	s.mu.Unlock()

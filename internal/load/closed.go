@@ -190,6 +190,9 @@ func (c *closedLoad) startDue(e *Engine, now time.Duration) {
 		s := &c.slots[w.user]
 		if w.user >= c.active || !c.owned.has(schedule.UserShard(w.user)) {
 			s.busy = false
+			if l, ok := e.program.(leaver); ok {
+				l.leave(c.phase, w.user)
+			}
 			continue
 		}
 		// What the engine was kept from starting was not due before it could.

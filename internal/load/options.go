@@ -28,8 +28,8 @@ type Host interface {
 	Load() HostLoad
 }
 
-// Options are what an Engine needs. Plan, Clock and Logger are required; Files is if the plan has
-// data from files.
+// Options are what an Engine needs. Plan, Clock and Logger are required; Files is if the plan
+// has files.
 type Options struct {
 	Plan   *scenario.Plan
 	Worker string // this worker's name
@@ -61,10 +61,8 @@ func (o *Options) validate() error {
 	if o.Logger == nil {
 		errs = append(errs, errors.New("logger is missing"))
 	}
-	for name, d := range o.Plan.Data {
-		if d.CSV != "" && o.Files == nil {
-			errs = append(errs, fmt.Errorf("data %s: there are no files", name))
-		}
+	if files := o.Plan.Files(); len(files) > 0 && o.Files == nil {
+		errs = append(errs, fmt.Errorf("file %s: there are no files", files[0].Name))
 	}
 	for _, p := range o.Plan.Phases {
 		if len(p.Mix) == 0 || (len(p.Rate) > 0) == (len(p.Users) > 0) {

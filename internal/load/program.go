@@ -7,12 +7,15 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/transport"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -35,6 +38,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -56,13 +60,24 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	grpc    map[string]*grpcload.Client
+	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
+
+	mu       sync.Mutex
+	sessions map[sessionKey]*flow.Session
+}
+
+// sessionKey is a user of a closed phase.
+type sessionKey struct {
+	phase *phase
+	user  int64
 }
 
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}}
+	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -89,7 +104,7 @@ func (p *flows) open(ctx context.Context) error {
 	feeds := map[string]*feed.Set{}
 	for name, d := range plan.Data {
 		var content []byte
-		if d.CSV != "" {
+		if d.File() != "" {
 			var err error
 			if content, err = p.engine.opts.Files(d.Digest); err != nil {
 				return err
@@ -101,8 +116,18 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
-	p.program, err = flow.Compile(plan, flow.Options{Clients: p.clients, Feeds: feeds, Secrets: p.engine.opts.Secrets})
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
+	clients := map[string]flow.HTTPClient{}
+	for name, c := range p.clients {
+		clients[name] = c
+	}
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+	})
 	return err
 }
 
@@ -119,12 +144,38 @@ func (p *flows) target(name string, t scenario.Target) error {
 	if err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	c, err := httpload.NewClient(httpload.Options{Target: u, MaxIdle: maxIdle(p.engine.opts.Plan)})
-	if err != nil {
+	if err := p.connect(name, t, u); err != nil {
 		return fmt.Errorf("target %s: %w", name, err)
 	}
-	p.clients[name] = c
 	return nil
+}
+
+// connect makes the client of a target, with the way to it.
+func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
+	opts := p.engine.opts
+	cfg, err := transport.NewTLS(t.TLS, transport.Material{Files: opts.Files, Secrets: opts.Secrets})
+	if err != nil {
+		return err
+	}
+	dialer, err := transport.NewDialer(transport.DialerOptions{DNS: t.DNS, Connections: t.Connections})
+	if err != nil {
+		return err
+	}
+	p.dialers = append(p.dialers, dialer)
+	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		if err == nil {
+			p.grpc[name] = c
+		}
+		return err
+	}
+	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
+	if dialer.Changing() {
+		o.Valid = dialer.Valid
+	}
+	o.Fresh = t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
+	p.clients[name], err = httpload.NewClient(o)
+	return err
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
@@ -145,8 +196,19 @@ func maxIdle(plan *scenario.Plan) int {
 // Close ends the mocks and closes the connections.
 func (p *flows) Close() error {
 	var errs []error
+	p.mu.Lock()
+	for _, s := range p.sessions {
+		errs = append(errs, s.Close())
+	}
+	p.mu.Unlock()
 	for _, c := range p.clients {
 		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
+		errs = append(errs, c.Close())
+	}
+	for _, d := range p.dialers {
+		errs = append(errs, d.Close())
 	}
 	for _, m := range p.mocks {
 		errs = append(errs, m.Close())
@@ -200,6 +262,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -219,7 +282,39 @@ func (p *flows) admit(r *runner) bool {
 	}
 	x.it.Ordinal, x.it.Intended = j.n, j.intended
 	x.it.Clock, x.it.Sink, x.it.Setup = p.engine.clock, r, p.engine.setupValues()
+	x.it.Session = p.session(j)
 	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
+}
+
+// session returns what the job's user keeps between iterations; nil when there is no such thing.
+func (p *flows) session(j *job) *flow.Session {
+	if j.user == noUser || !p.program.Sessions() {
+		return nil
+	}
+	key := sessionKey{j.phase, j.user}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sessions[key]
+	if s == nil {
+		s = &flow.Session{}
+		p.sessions[key] = s
+	}
+	return s
+}
+
+// leave implements leaver.
+func (p *flows) leave(ph *phase, user int64) {
+	if p.program == nil || !p.program.Sessions() {
+		return
+	}
+	key := sessionKey{ph, user}
+	p.mu.Lock()
+	s := p.sessions[key]
+	delete(p.sessions, key)
+	p.mu.Unlock()
+	if s != nil {
+		_ = s.Close() // idle connections: there is nobody to tell
+	}
 }
 
 // run implements program.
@@ -266,6 +361,9 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
 }
 

@@ -38,6 +38,12 @@ type program interface {
 	trim(r *runner)
 }
 
+// leaver is a program that keeps something for each user of a closed phase.
+type leaver interface {
+	// leave says that a user is not active any more, or not this worker's; it may come back.
+	leave(p *phase, user int64)
+}
+
 // runner is a goroutine that executes one iteration after the other, and the place where they
 // report what happened.
 type runner struct {
@@ -46,6 +52,7 @@ type runner struct {
 	jobs   chan job // capacity 1, so that handing over never blocks
 
 	job        job
+	ended      time.Duration // run time at which the last job was over
 	failure    failure       // of the present iteration
 	step       string        // of the present operation; the lane's lock guards it, and since
 	since      time.Duration // run time at which that was started
@@ -87,6 +94,7 @@ func (r *runner) execute(ctx context.Context, j job) {
 	r.job = j
 	r.job.started = r.engine.clock.Now()
 	if cause := r.refusal(ctx); cause != "" {
+		r.ended = r.job.started
 		r.lane.giveUp(j.flow.row, cause, second(r.job.started))
 		return
 	}
@@ -133,6 +141,7 @@ func (r *runner) begin() {
 func (r *runner) end(ok bool) {
 	j, l := &r.job, r.lane
 	now := r.engine.clock.Now()
+	r.ended = now
 	s := second(now)
 	took := j.flow.ok
 	if !ok {
@@ -182,11 +191,10 @@ func (f *failure) excuse() string {
 func (r *runner) finish() (job, bool) {
 	j := r.job
 	if j.user != noUser {
-		now := r.engine.clock.Now()
-		if next, ok := j.phase.users.again(j, now); ok {
+		if next, ok := j.phase.users.again(j, r.ended); ok {
 			return next, true
 		}
-		j.phase.users.returned(j, now)
+		j.phase.users.returned(j, r.ended)
 	}
 	r.lane.rec.Lock()
 	r.lane.finished[j.phase.index]++

@@ -17,9 +17,11 @@ var origins = map[string]Origin{
 	"too_many_files": OriginGenerator,
 	"no_ports":       OriginGenerator,
 	"no_buffers":     OriginGenerator,
+	"resolver":       OriginGenerator,
 	"cancelled":      OriginGenerator,
 	"internal":       OriginGenerator,
 	"template":       OriginScenario,
+	"data":           OriginScenario,
 	"request":        OriginScenario,
 }
 

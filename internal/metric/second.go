@@ -26,8 +26,16 @@ const (
 	// units of what the schedule wants at that instant of that worker: its mean is 1, whatever the rate
 	// and the worker's share; its deviation is that of the arrival process. Labels: phase, warmup.
 	ArrivalGap = "arrival_gap"
-	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
+	// ConnectTime is the time to open a connection, TLS and the handshake of a WebSocket included. Labels: phase,
+	// flow, step, warmup.
 	ConnectTime = "connect_time"
+	// FirstMessage runs from when a stream was open to its first message, MessageGap from one message to the next,
+	// StreamTime from the first to the last; Messages is how many came on one stream. A gap counts when its message
+	// comes, the others when their stream ends, however that is. Labels: phase, flow, step, warmup.
+	FirstMessage = "first_message"
+	MessageGap   = "message_gap"
+	StreamTime   = "stream_time"
+	Messages     = "messages"
 	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup, and error if
 	// one failed and not because of the target.
 	Iterations = "iterations"

@@ -1,15 +1,11 @@
 package scenario
 
 import (
-	"io/fs"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/brianvoe/gofakeit/v7"
 
 	"proofload/internal/scenario/expression"
 )
@@ -96,85 +92,6 @@ func unescape(v any) any {
 		}
 	}
 	return v
-}
-
-func (l *loader) buildData() {
-	if len(l.file.Data) == 0 {
-		return
-	}
-	l.plan.Data = map[string]Dataset{}
-	for _, name := range slices.Sorted(maps.Keys(l.file.Data)) {
-		f := l.file.Data[name]
-		out := Dataset{
-			Order: textOr(f.Order, "sequential"),
-			Per:   textOr(f.Per, "iteration"), OnEnd: textOr(f.OnEnd, "wrap"),
-		}
-		if f.CSV != nil {
-			l.csv(&out, *f.CSV)
-		}
-		for _, column := range slices.Sorted(maps.Keys(f.Fake)) {
-			l.generator(f.Fake[column])
-			out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
-		}
-		if out.Order == "unique" {
-			if f.OnEnd == nil {
-				out.OnEnd = "stop"
-			} else if out.OnEnd == "wrap" {
-				l.fail(f.OnEnd.At, "unique rows cannot wrap: a second round would repeat them; use on_end: stop or order: sequential")
-			}
-		}
-		l.plan.Data[name] = out
-	}
-}
-
-// textOr returns the text given, or the one that leaving it out means.
-func textOr(t *Text, left string) string {
-	if t == nil {
-		return left
-	}
-	return t.Value
-}
-
-func (l *loader) csv(out *Dataset, name Text) {
-	full, ok := relative(l.parser.file, name.Value)
-	if !ok {
-		l.fail(name.At, "file %q must lie beside the scenario or below it", name.Value)
-		return
-	}
-	data, err := fs.ReadFile(l.fsys, full)
-	if err != nil {
-		l.fail(name.At, "file %s cannot be read: %s", full, reason(err))
-		return
-	}
-	out.CSV, out.Digest = name.Value, Digest(data)
-	header, rows, err := inspectCSV(data)
-	if err != nil {
-		l.fail(name.At, "file %s: %s", path.Base(full), err)
-		return
-	}
-	if rows == 0 {
-		l.fail(name.At, "file %s has a header and no rows", path.Base(full))
-	}
-	out.Rows = rows
-	l.columns(name, header)
-}
-
-var call = regexp.MustCompile(`^\s*([A-Za-z0-9_]+)\s*(\(.*\))?\s*$`)
-
-// generator refuses generated data that nothing generates.
-func (l *loader) generator(t Text) {
-	m := call.FindStringSubmatch(t.Value)
-	if m == nil {
-		l.fail(t.At, "%q is not a generator: write name or price(1,500)", t.Value)
-		return
-	}
-	if gofakeit.GetFuncLookup(strings.ToLower(m[1])) == nil {
-		near := expression.Nearest(m[1], slices.Collect(maps.Keys(gofakeit.FuncLookups)))
-		if near != "" {
-			near = "; did you mean " + near + "?"
-		}
-		l.fail(t.At, "there is no generator %q%s", m[1], near)
-	}
 }
 
 func (l *loader) buildLimits() {

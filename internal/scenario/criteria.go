@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -134,14 +133,10 @@ func (s Step) Mentions(text string) bool {
 	found := false
 	look := func(t string) { found = found || strings.Contains(t, text) }
 	if s.HTTP != nil {
-		look(s.HTTP.Path)
-		for _, f := range slices.Concat(s.HTTP.Headers, s.HTTP.Query) {
-			look(f.Value)
-		}
-		if s.HTTP.Body != nil {
-			look(*s.HTTP.Body)
-		}
-		look(fmt.Sprint(s.HTTP.JSON))
+		s.HTTP.look(look)
+	}
+	if s.GRPC != nil {
+		s.GRPC.look(look)
 	}
 	for _, e := range s.Expect {
 		look(e)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 )
@@ -38,16 +39,52 @@ func DecodePlan(data []byte) (*Plan, error) {
 	return p, nil
 }
 
-// FileRef names a data file of a plan.
-type FileRef struct{ Name, Digest string }
+// FileRef names a file of a scenario: as the scenario does, and in the blob store, by its SHA-256 in hex.
+type FileRef struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+}
 
-// Files returns the data files that the plan needs.
+// Files returns the files that the plan needs beside itself, each content once.
 func (p *Plan) Files() []FileRef {
 	var out []FileRef
+	seen := map[string]bool{}
+	add := func(f FileRef) {
+		if !seen[f.Digest] {
+			seen[f.Digest], out = true, append(out, f)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Data)) {
-		if d := p.Data[name]; d.CSV != "" {
-			out = append(out, FileRef{d.CSV, d.Digest})
+		if d := p.Data[name]; d.File() != "" {
+			add(FileRef{d.File(), d.Digest})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Targets)) {
+		for _, f := range p.Targets[name].TLS.files() {
+			add(f)
+		}
+	}
+	for s := range p.Steps() {
+		for _, f := range s.files() {
+			add(f)
 		}
 	}
 	return out
+}
+
+// Steps yields every step of the plan: of the flows in the order of their names, of setup and of teardown.
+func (p *Plan) Steps() iter.Seq[*Step] {
+	return func(yield func(*Step) bool) {
+		lists := [][]Step{p.Setup, p.Teardown}
+		for _, name := range slices.Sorted(maps.Keys(p.Flows)) {
+			lists = append(lists, p.Flows[name].Steps)
+		}
+		for _, steps := range lists {
+			for i := range steps {
+				if !yield(&steps[i]) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -146,12 +146,13 @@ type loader struct {
 	file File
 	plan *Plan
 
-	header   map[string]expression.Names // columns by data set
-	secrets  map[string]bool             // names in use
-	measures map[string]string           // units by measure
-	sources  []string                    // names of the sources, which are not supported yet
-	personal map[string]bool             // flows that read user, which only users have
-	flowName string                      // of the flow whose steps are being built
+	header      map[string]expression.Names // columns by data set
+	secrets     map[string]bool             // names in use
+	measures    map[string]string           // units by measure
+	sources     []string                    // names of the sources, which are not supported yet
+	personal    map[string]bool             // flows that read user, which only users have
+	descriptors map[string]*described       // by what was read
+	flowName    string                      // of the flow whose steps are being built
 }
 
 func (l *loader) load() *Plan {
@@ -179,6 +180,7 @@ func (l *loader) load() *Plan {
 		ScenarioSHA256: Digest(l.data), Seed: l.seed(), Labels: texts(l.file.Labels), Params: known.Params, Env: known.Env,
 		Targets: map[string]Target{}, Flows: map[string]Flow{},
 	}
+	l.secrets, l.personal = map[string]bool{}, map[string]bool{}
 	l.build()
 	return l.plan
 }

@@ -64,12 +64,48 @@ type Plan struct {
 // DefaultTarget is the name under which the scenario's single target stands in Plan.Targets.
 const DefaultTarget = "default"
 
-// Target is one system under test.
+// Target is one system under test and the way to it.
 type Target struct {
-	// URL is scheme://host[:port][/base]; scheme is http or https. Empty when Mock is set.
+	// URL is scheme://host[:port][/base]; the schemes are those of the table in targets.go. Empty when Mock
+	// is set.
 	URL string `json:"url,omitempty"`
 	// Mock names the entry of Plan.Mocks that each worker serves on its own loopback for this target.
 	Mock string `json:"mock,omitempty"`
+	// HTTP is the version that is spoken, and no other: 2 or 3; empty is 1.1.
+	HTTP        string       `json:"http,omitempty"`
+	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
+	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
+	Connections *Connections `json:"connections,omitempty"`
+}
+
+// TLS is how a target is trusted, and how it trusts the load. Files are PEM.
+type TLS struct {
+	CA   *FileRef `json:"ca,omitempty"`   // authorities, instead of the system's
+	Cert *FileRef `json:"cert,omitempty"` // client certificate with its chain
+	Key  *FileRef `json:"key,omitempty"`  // of Cert; or KeySecret
+	// KeySecret names the secret whose value is the private key of Cert.
+	KeySecret  string `json:"key_secret,omitempty"`
+	ServerName string `json:"server_name,omitempty"` // instead of the target's host
+	NoVerify   bool   `json:"no_verify,omitempty"`   // any certificate will do
+}
+
+// DNS is where the name of a target leads: to Addresses, one for each new connection in turn, or to what the
+// resolver says, asked again every Refresh.
+type DNS struct {
+	Addresses []string      `json:"addresses,omitempty"`
+	Refresh   time.Duration `json:"refresh,omitempty"`
+}
+
+// Values of Connections.Reuse beside the empty one, which is one set of connections for all.
+const (
+	ReuseUser  = "user"  // each user, and in an open phase each iteration, has its own connections
+	ReuseNever = "never" // a new connection for each request
+)
+
+// Connections is how connections to a target are made and used again.
+type Connections struct {
+	Reuse  string   `json:"reuse,omitempty"`
+	Source []string `json:"source,omitempty"` // local addresses, one for each new connection in turn
 }
 
 // Flow is a sequence of steps; one execution of it is one iteration.
@@ -77,16 +113,18 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC and Think is set.
 type Step struct {
 	Name   string        `json:"name,omitempty"` // empty for a think step
 	Target string        `json:"target,omitempty"`
 	HTTP   *HTTP         `json:"http,omitempty"`
+	GRPC   *GRPC         `json:"grpc,omitempty"`
 	Think  *Distribution `json:"think,omitempty"`
 
 	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
 	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
-	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
+	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
+	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`
 	Save        []Expression `json:"save,omitempty"`
 	Measure     []Measure    `json:"measure,omitempty"`
@@ -95,7 +133,7 @@ type Step struct {
 	Retry    *Retry `json:"retry,omitempty"`
 }
 
-// HTTP is one HTTP request. At most one of JSON and Body is set.
+// HTTP is one HTTP request. At most one of JSON, Body, Form, Multipart and File is set.
 type HTTP struct {
 	Method  string  `json:"method"`
 	Path    string  `json:"path"` // template; joined to the target's base path
@@ -105,6 +143,46 @@ type HTTP struct {
 	JSON    any     `json:"json,omitempty"`
 	HasJSON bool    `json:"has_json,omitempty"` // tells a JSON null from no body
 	Body    *string `json:"body,omitempty"`     // template
+	// Form is sent as application/x-www-form-urlencoded, Multipart as multipart/form-data.
+	Form      []Field   `json:"form,omitempty"`
+	Multipart []Part    `json:"multipart,omitempty"`
+	File      *BodyFile `json:"file,omitempty"`
+	Compress  string    `json:"compress,omitempty"` // gzip; empty: the body is sent as it is
+}
+
+// Part is one part of a multipart body: exactly one of Value and File is set.
+type Part struct {
+	Name     string    `json:"name"`
+	Value    *string   `json:"value,omitempty"` // template
+	File     *BodyFile `json:"file,omitempty"`
+	Filename string    `json:"filename,omitempty"` // template; of a file
+	Type     string    `json:"type,omitempty"`     // Content-Type; empty: none
+}
+
+// BodyFile is a file of the scenario that is sent.
+type BodyFile struct {
+	FileRef
+	Template bool `json:"template,omitempty"` // it is a text with ${...}
+	// Data names the data sets that the templates of the file read.
+	Data []string `json:"data,omitempty"`
+}
+
+// GRPC is one gRPC call. Proto, Descriptor or the server's reflection, when both are empty, tell what its
+// messages look like.
+type GRPC struct {
+	Method     string    `json:"method"`               // package.Service/Method
+	Proto      string    `json:"proto,omitempty"`      // name of the .proto file as Files has it
+	Descriptor string    `json:"descriptor,omitempty"` // the file's name in the scenario
+	Files      []FileRef `json:"files,omitempty"`      // Proto with what it imports, or Descriptor
+	// Send is the messages to send: trees of map[string]any, []any and scalars; every string in them, and no
+	// key, is a template. Nil: one empty message, or none where the client sends a stream.
+	Send     []any   `json:"send"`
+	Metadata []Field `json:"metadata,omitempty"` // in the order of the names
+	// The stream is ended by the client, successfully, once Until is true of a message, Count messages have come,
+	// or CloseAfter has passed since it was opened; whatever is set.
+	Until      string        `json:"until,omitempty"` // expression
+	Count      int64         `json:"count,omitempty"`
+	CloseAfter time.Duration `json:"close_after,omitempty"`
 }
 
 // Field is one header or query parameter, in the order of the file.
@@ -146,9 +224,10 @@ type Distribution struct {
 	Sigma  float64       `json:"sigma,omitempty"`
 }
 
-// Dataset is rows for iterations or users: from a file (CSV set) or generated (Fake set).
+// Dataset is rows for iterations or users: from a file (CSV or JSONL set) or generated (Fake set).
 type Dataset struct {
 	CSV    string  `json:"csv,omitempty"`    // the file's name in the scenario
+	JSONL  string  `json:"jsonl,omitempty"`  // the same, of a file with a JSON object on each line
 	Digest string  `json:"digest,omitempty"` // sha256 of the file, hex: its name in the blob store
 	Rows   int64   `json:"rows,omitempty"`   // data rows, header excluded
 	Order  string  `json:"order,omitempty"`  // sequential | random | unique
@@ -156,6 +235,9 @@ type Dataset struct {
 	OnEnd  string  `json:"on_end,omitempty"` // wrap | stop
 	Fake   []Field `json:"fake,omitempty"`   // column name and gofakeit function, e.g. price(1,500)
 }
+
+// File returns the name of the data set's file in the scenario; empty when it is generated.
+func (d Dataset) File() string { return d.CSV + d.JSONL }
 
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {
@@ -197,7 +279,8 @@ type Phase struct {
 	Pace        time.Duration `json:"pace,omitempty"`          // closed model: from one iteration's start to the next
 	Rate        []Segment     `json:"rate,omitempty"`
 	Users       []Segment     `json:"users,omitempty"`
-	Length      time.Duration `json:"length"` // sum of the segments
+	Shapes      []Shape       `json:"shapes,omitempty"` // what the segments were made from, in their order
+	Length      time.Duration `json:"length"`           // sum of the segments
 	// Searched says that Plan.Search conducts the phase: Rate is the highest that it tries, for as long as it may take.
 	Searched bool `json:"searched,omitempty"`
 	// Deals is the rows of each data set with order: unique that are this phase's.
@@ -208,20 +291,6 @@ type Phase struct {
 type Weight struct {
 	Flow   string  `json:"flow"`
 	Weight float64 `json:"weight"`
-}
-
-// Segment is one piece of a rate or users profile, linear from From to To. Rates are arrivals per
-// second, users are numbers of users; both already scaled by the environment's load.
-type Segment struct {
-	Kind  string        `json:"kind"` // hold | ramp, as written, or search
-	From  float64       `json:"from"`
-	To    float64       `json:"to"`
-	Start time.Duration `json:"start"` // phase time
-	For   time.Duration `json:"for"`
-	// Before and Through are the integral of the rate from the phase's start to this segment's start
-	// and end, computed once here so that no two machines can round differently.
-	Before  float64 `json:"before,omitempty"`
-	Through float64 `json:"through,omitempty"`
 }
 
 // WorkerSelector chooses the workers of a run.

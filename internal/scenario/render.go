@@ -9,9 +9,17 @@ import (
 	"text/tabwriter"
 )
 
+// RenderOptions say how a plan is written.
+type RenderOptions struct {
+	Workers int // for the shares
+	// Counts returns how many arrivals an open phase has in each of its shapes; nil, or nothing: what follows
+	// from the rates alone, which for poisson is about as many.
+	Counts func(*Phase) []int64
+}
+
 // Render writes the plan in words: when what happens, how much of it, where it goes, and what must
-// hold. workers is the number of workers for the shares.
-func (p *Plan) Render(w io.Writer, workers int) error {
+// hold.
+func (p *Plan) Render(w io.Writer, opts RenderOptions) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", p.Name)
 	if p.Environment != "" {
@@ -37,13 +45,55 @@ func (p *Plan) Render(w io.Writer, workers int) error {
 		if t.Mock != "" {
 			where = "mock " + t.Mock + ", served by each worker"
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", name, where)
+		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, t.wayText()...), "; "))
 	}
-	p.renderPhases(&b, workers)
+	p.renderPhases(&b, opts)
 	p.renderSearch(&b)
 	p.renderCriteria(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// wayText says how a target is reached, as far as it is not by default.
+func (t Target) wayText() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if t.HTTP != "" {
+		add("HTTP/%s", t.HTTP)
+	}
+	if s := t.TLS; s != nil {
+		if s.CA != nil {
+			add("authorities of %s", s.CA.Name)
+		}
+		if s.Cert != nil {
+			add("client certificate %s", s.Cert.Name)
+		}
+		if s.ServerName != "" {
+			add("as %s", s.ServerName)
+		}
+		if s.NoVerify {
+			add("any certificate")
+		}
+	}
+	if d := t.DNS; d != nil {
+		if len(d.Addresses) > 0 {
+			add("at %s", strings.Join(d.Addresses, ", "))
+		} else {
+			add("resolved every %s", d.Refresh)
+		}
+	}
+	if c := t.Connections; c != nil {
+		switch c.Reuse {
+		case ReuseUser:
+			add("connections of each user")
+		case ReuseNever:
+			add("a connection for each request")
+		}
+		if len(c.Source) > 0 {
+			add("from %s", strings.Join(c.Source, ", "))
+		}
+	}
+	return out
 }
 
 // peakText names the heights that a plan reaches, without those that it has not.
@@ -64,26 +114,13 @@ func workersText(least int) string {
 	return fmt.Sprintf("%d workers", least)
 }
 
-func (p *Plan) renderPhases(b *strings.Builder, workers int) {
+func (p *Plan) renderPhases(b *strings.Builder, opts RenderOptions) {
 	b.WriteString("\nTimeline\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "  phase\tfrom\tto\tmodel\tload\tarrivals\tper worker\tflows\tcap")
-	for _, ph := range p.Phases {
+	for i := range p.Phases {
+		ph := &p.Phases[i]
 		start := p.Start(ph.Name)
-		model, arrivals, share, limit := "users", "-", "-", "-"
-		segments := ph.Users
-		if len(ph.Rate) > 0 {
-			model, segments = ph.Arrivals, ph.Rate
-			n := ph.PlannedArrivals()
-			arrivals, share = fmt.Sprint(n), fmt.Sprint(n/int64(max(workers, 1)))
-			if ph.Arrivals == "poisson" {
-				arrivals, share = "about "+arrivals, "about "+share
-			}
-			limit = fmt.Sprintf("%d in flight", ph.MaxInFlight)
-			if ph.Searched { // how many there will be, nobody knows
-				arrivals, share = "-", "-"
-			}
-		}
 		name := ph.Name
 		if ph.Warmup {
 			name += " (warm-up)"
@@ -95,31 +132,73 @@ func (p *Plan) renderPhases(b *strings.Builder, workers int) {
 		case ph.After != "":
 			from = "after " + ph.After + ", " + from + " or later"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, from, start+p.Lasts(&ph), model,
-			p.profile(&ph, segments), arrivals, share, mixText(ph.Mix), limit)
+		head := fmt.Sprintf("  %s\t%s\t%s", name, from, start+p.Lasts(ph))
+		if len(ph.Rate) == 0 {
+			fmt.Fprintf(t, "%s\tusers\t%s\t-\t-\t%s\t-\n", head, strings.Join(ph.texts(), ", "), mixText(ph.Mix))
+			continue
+		}
+		ph.render(t, head, opts)
 	}
 	_ = t.Flush()
 }
 
-func (p *Plan) profile(ph *Phase, segments []Segment) string {
-	if ph.Searched {
-		return fmt.Sprintf("searched from %s to %s", FormatRate(p.Search.Low), FormatRate(p.Search.High))
+// render writes the rows of an open phase: one for each of its shapes, and one for all of them.
+func (p *Phase) render(t io.Writer, head string, opts RenderOptions) {
+	if p.Searched { // how many arrivals there will be, nobody knows
+		fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t%s\t%d in flight\n", head, p.Arrivals, strings.Join(p.texts(), ", "), mixText(p.Mix), p.MaxInFlight)
+		return
 	}
-	unit := func(v float64) string {
-		if len(ph.Rate) > 0 {
-			return FormatRate(v)
+	about := ""
+	var counts []int64
+	if opts.Counts != nil {
+		counts = opts.Counts(p)
+	}
+	all := p.PlannedArrivals()
+	if len(counts) > 0 {
+		all = 0
+		for _, n := range counts {
+			all += n
 		}
-		return fmt.Sprintf("%.0f", v)
+	} else if p.Arrivals == "poisson" {
+		about = "about "
 	}
-	var parts []string
-	for _, s := range segments {
-		if s.Kind == "hold" {
-			parts = append(parts, fmt.Sprintf("%s for %s", unit(s.From), s.For))
-			continue
+	texts := p.texts()
+	load := strings.Join(texts, ", ")
+	perShape := len(texts) > 1 && len(counts) == len(texts)
+	if perShape {
+		load = fmt.Sprintf("%d shapes in a row", len(texts))
+	}
+	fmt.Fprintf(t, "%s\t%s\t%s\t%s%d\t%s%d\t%s\t%d in flight\n", head, p.Arrivals, load, about, all, about, all/int64(max(opts.Workers, 1)), mixText(p.Mix), p.MaxInFlight)
+	if !perShape {
+		return
+	}
+	start := p.Rate[0].Start
+	i := 0
+	EachShape(p.Shapes, p.Rate, func(s Shape, of []Segment) {
+		end := start
+		if n := len(of); n > 0 {
+			end = of[n-1].Start + of[n-1].For
 		}
-		parts = append(parts, fmt.Sprintf("%s to %s in %s", unit(s.From), unit(s.To), s.For))
-	}
-	return strings.Join(parts, ", ")
+		fmt.Fprintf(t, "    %s\t+%s\t+%s\t\t%s\t%d\t\t\t\n", s.Kind, start, end, texts[i], counts[i])
+		start = end
+		i++
+	})
+}
+
+// texts returns the shapes of the phase in words.
+func (p *Phase) texts() []string {
+	var out []string
+	EachShape(p.Shapes, slices.Concat(p.Rate, p.Users), func(s Shape, of []Segment) {
+		if s.Text == "" { // of a plan that was not made from a file
+			unit := FormatRate
+			if len(p.Users) > 0 {
+				unit = func(v float64) string { return fmt.Sprintf("%.0f", v) }
+			}
+			s.Text = fmt.Sprintf("%s to %s in %s", unit(of[0].From), unit(of[0].To), of[0].For)
+		}
+		out = append(out, s.Text)
+	})
+	return out
 }
 
 // renderSearch says what the search does, and how long it may take.

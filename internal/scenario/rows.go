@@ -29,7 +29,7 @@ func (l *loader) checkRows() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.plan.Data)) {
 		switch d := l.plan.Data[name]; {
-		case d.CSV == "":
+		case d.File() == "":
 		case d.Order == "unique":
 			l.deal(name, d)
 		case d.Order == "sequential" && d.OnEnd == "stop":
@@ -61,7 +61,7 @@ func (l *loader) deal(name string, d Dataset) {
 		need += n
 	}
 	if need+least > d.Rows {
-		l.fail(l.file.Data[name].CSV.At, "unique rows of %s: the phases draw %d of them, the file has %d%s", name, need+least, d.Rows, l.why(name))
+		l.fail(l.file.Data[name].place(), "unique rows of %s: the phases draw %d of them, the file has %d%s", name, need+least, d.Rows, l.why(name))
 		return
 	}
 	spare := d.Rows - need - least
@@ -90,7 +90,7 @@ func (l *loader) checkPoisson(name string, d Dataset) {
 			continue
 		}
 		if need := l.draws(p); need > d.Rows {
-			l.fail(l.file.Data[name].CSV.At, "rows of %s with on_end: stop: phase %s draws from %d of them, the file has %d%s", name, p.Name, need, d.Rows, l.why(name))
+			l.fail(l.file.Data[name].place(), "rows of %s with on_end: stop: phase %s draws from %d of them, the file has %d%s", name, p.Name, need, d.Rows, l.why(name))
 		}
 	}
 }

@@ -24,7 +24,7 @@ import (
 //	keys:"name"      the format of the names of a map
 //	one:"group"      exactly one of the keys of the group is there
 //	most:"group"     at most one of them is there
-//	with:"key: why"  may be there only together with that key
+//	with:"key: why"  may be there only together with that key, or with one of several: with:"a|b: why"
 
 // format is what a text looks like, and what to say when it does not.
 type format struct {
@@ -39,6 +39,10 @@ var formats = map[string]format{
 	"method":     {regexp.MustCompile(`^[A-Za-z]+$`), "write GET, POST, PUT, PATCH, DELETE or another word"},
 	"path":       {regexp.MustCompile(`^/`), "a path begins with /"},
 	"host":       {regexp.MustCompile(`^(\*|(\*\.)?[^\s/:@?#*\[\]]+|\[?[0-9A-Fa-f.:]+\]?)$`), "write a host such as shop.example, an address, or *.example for the hosts below it"},
+	"rpc":        {regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$`), "write package.Service/Method"},
+	"metadata":   {regexp.MustCompile(`^[0-9a-z_.-]+$`), "a name of metadata is of 0-9, a-z, _, - and ."},
+	"hostname":   {regexp.MustCompile(`^[^\s/:@?#*\[\]]+$`), "write a name such as shop.example"},
+	"address":    {regexp.MustCompile(`^[0-9A-Fa-f.:]+$`), "write an IP address such as 10.0.0.7 or fd00::7"},
 	"header":     {regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), "that is not the name of a header"},
 }
 
@@ -76,10 +80,13 @@ func groupsOf(t reflect.Type) []group {
 	return groups
 }
 
-// companion returns the key that a field needs beside it, and why.
-func companion(f reflect.StructField) (key, why string) {
-	key, why, _ = strings.Cut(f.Tag.Get("with"), ": ")
-	return key, why
+// companions returns the keys of which a field needs one beside it, and why.
+func companions(f reflect.StructField) (keys []string, why string) {
+	all, why, ok := strings.Cut(f.Tag.Get("with"), ": ")
+	if !ok {
+		return nil, ""
+	}
+	return strings.Split(all, "|"), why
 }
 
 // choices returns the words of a rule that lists some.
@@ -222,10 +229,11 @@ func (d *decoder) together(n *node, t reflect.Type, seen map[string]pos) {
 		}
 	}
 	for f := range t.Fields() {
-		key, why := companion(f)
+		keys, why := companions(f)
 		at, here := seen[keyOf(f)]
-		if _, ok := seen[key]; here && key != "" && !ok && !d.partial {
-			d.fail(at, "%s needs %s beside it: %s", keyOf(f), key, why)
+		there := slices.ContainsFunc(keys, func(key string) bool { _, ok := seen[key]; return ok })
+		if here && len(keys) > 0 && !there && !d.partial {
+			d.fail(at, "%s needs %s beside it: %s", keyOf(f), strings.Join(keys, " or "), why)
 		}
 	}
 }

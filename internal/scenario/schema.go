@@ -47,7 +47,7 @@ type Schema struct {
 	Title                string              `json:"title,omitempty"`
 	Description          string              `json:"description,omitempty"`
 	Type                 any                 `json:"type,omitempty"` // a word or a list of them
-	Enum                 []string            `json:"enum,omitempty"`
+	Enum                 []any               `json:"enum,omitempty"`
 	Default              any                 `json:"default,omitempty"`
 	Pattern              string              `json:"pattern,omitempty"`
 	PatternErrorMessage  string              `json:"patternErrorMessage,omitempty"`
@@ -208,17 +208,30 @@ func (g *generator) structure(t reflect.Type) *Schema {
 		if isRequired(f) && !g.partial {
 			s.Required = append(s.Required, key)
 		}
-		if with, _ := companion(f); with != "" && !g.partial {
-			if s.DependentRequired == nil {
-				s.DependentRequired = map[string][]string{}
-			}
-			s.DependentRequired[key] = []string{with}
+		if with, _ := companions(f); len(with) > 0 && !g.partial {
+			s.accompany(key, with)
 		}
 	}
 	for _, group := range groupsOf(t) {
 		g.exclude(s, group)
 	}
 	return s
+}
+
+// accompany adds that a key needs one of others beside it.
+func (s *Schema) accompany(key string, with []string) {
+	if len(with) == 1 {
+		if s.DependentRequired == nil {
+			s.DependentRequired = map[string][]string{}
+		}
+		s.DependentRequired[key] = with
+		return
+	}
+	either := &Schema{ErrorMessage: key + " needs " + strings.Join(with, " or ") + " beside it"}
+	for _, other := range with {
+		either.AnyOf = append(either.AnyOf, &Schema{Required: []string{other}})
+	}
+	s.AllOf = append(s.AllOf, &Schema{If: &Schema{Required: []string{key}}, Then: either})
 }
 
 // removable allows null beside a value where null takes the value out.

@@ -108,6 +108,12 @@ func (m *MeasureF) schema(g *generator) *Schema {
 	return &Schema{AnyOf: []*Schema{new(Source).schema(g), g.definition(m.long())}}
 }
 
+func (*FileF) long() reflect.Type { return reflect.TypeFor[fileMap]() }
+
+func (f *FileF) schema(g *generator) *Schema {
+	return &Schema{AnyOf: []*Schema{g.words("text"), g.definition(f.long())}}
+}
+
 // names is the schema of the names of a map.
 func names(format string) *Schema {
 	return &Schema{Pattern: formats[format].pattern.String(), PatternErrorMessage: formats[format].wrong}
@@ -158,7 +164,14 @@ func (g *generator) ruled(s *Schema, t reflect.Type, all string) *Schema {
 // words returns the schema of a text that is one of some words or of a format.
 func (g *generator) words(rule string) *Schema {
 	if words := choices(rule); words != nil {
-		return &Schema{AnyOf: []*Schema{{Enum: words}, g.template()}}
+		var enum []any
+		for _, word := range words {
+			enum = append(enum, word)
+			if v := spelled(word); v != word { // a number of YAML is a text by its spelling
+				enum = append(enum, v)
+			}
+		}
+		return &Schema{AnyOf: []*Schema{{Enum: enum}, g.template()}}
 	}
 	f := formats[rule]
 	s := &Schema{Pattern: orTemplate(f.pattern.String()), PatternErrorMessage: f.wrong}

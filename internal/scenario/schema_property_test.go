@@ -90,10 +90,13 @@ func wrongValues(f reflect.StructField) []any {
 	}
 	wrong := []any{map[string]any{"no": 1}, []any{[]any{1}}, nil}
 	if words := choices(f.Tag.Get("is")); words != nil {
-		wrong = append(wrong, words[0]+"x", strings.ToUpper(words[0]), "", 1)
+		wrong = append(wrong, words[0]+"x", "", 1)
+		if upper := strings.ToUpper(words[0]); upper != words[0] {
+			wrong = append(wrong, upper)
+		}
 	}
 	switch t {
-	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source]():
+	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source](), reflect.TypeFor[FileF](), reflect.TypeFor[KeyF](), reflect.TypeFor[TargetF]():
 		return wrong
 	case reflect.TypeFor[CheckSource]():
 		return append(wrong, "", "max", "max()", "max(response_time)", "max(response_time) <", "max(response_time) < 1s 2s", "1s < max(response_time)", "max(response_time{step=a}) < 1s", 5)

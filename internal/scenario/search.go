@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -139,11 +140,11 @@ func (l *loader) searched(p *Phase) {
 			drain = max(drain, step.Timeout)
 		}
 	}
-	p.Searched, p.Rate, p.Length = true, nil, 0
+	p.Searched = true
 	seg := Segment{Kind: "search", From: s.High, To: s.High, For: min(maxSpan, time.Duration(s.Config().Most())*(s.Load()+s.Cool+drain+mostPause))}
 	seg.Through = float64(s.High * seg.For.Seconds())
-	l.segment(p, seg, l.file.Search.At)
-	p.Rate = append(p.Rate, seg)
+	p.Rate, p.Length = []Segment{seg}, seg.For
+	p.Shapes = []Shape{{Kind: seg.Kind, Text: fmt.Sprintf("searched from %s to %s", FormatRate(s.Low), FormatRate(s.High)), Segments: 1}}
 }
 
 // capSearch keeps a search within the limit on the rate, of which other phases may need a part.

@@ -8,18 +8,6 @@ import (
 	"proofload/internal/scenario/expression"
 )
 
-// columns notes the columns of the data set whose file was just read.
-func (l *loader) columns(name Text, header []string) {
-	if l.header == nil {
-		l.header = map[string]expression.Names{}
-	}
-	for set, f := range l.file.Data {
-		if f.CSV != nil && f.CSV.At == name.At {
-			l.header[set] = expression.Names(header)
-		}
-	}
-}
-
 func (l *loader) buildFlows() {
 	if l.header == nil {
 		l.header = map[string]expression.Names{}
@@ -34,7 +22,6 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
-	l.secrets, l.personal = map[string]bool{}, map[string]bool{}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
@@ -62,6 +49,10 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		scope := l.scopeWith(setup, vars)
 		switch {
 		case f.HTTP != nil:
+			l.http(&step, f, scope)
+		case f.GRPC != nil:
+			l.grpc(&step, f, scope)
+			scope.Roots = grpcRoots
 		case f.Think != nil:
 			step.Think = &f.Think.Dist
 			out = append(out, step)
@@ -72,7 +63,6 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 			}
 			continue
 		}
-		l.http(&step, f, scope)
 		l.response(&step, f, scope)
 		for _, s := range step.Save {
 			vars = append(vars, s.Name)
@@ -83,43 +73,33 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 }
 
 func (l *loader) http(step *Step, f StepF, scope expression.Scope) {
-	step.Target = l.stepTarget(f)
-	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value, JSON: f.HTTP.JSON.Value, HasJSON: f.HTTP.JSON.Set}
+	step.Target = l.stepTarget(f, protocolHTTP)
+	h := HTTP{Method: strings.ToUpper(f.HTTP.Method.Value), Path: f.HTTP.Path.Value}
 	l.checkTemplate(h.Path, f.HTTP.Path.At, scope)
-	for _, name := range slices.Sorted(maps.Keys(f.HTTP.Headers)) {
-		v := f.HTTP.Headers[name]
-		l.checkTemplate(v.Value, v.At, scope)
-		h.Headers = append(h.Headers, Field{name, v.Value})
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.HTTP.Query)) {
-		v := f.HTTP.Query[name]
-		l.checkTemplate(v.Value, v.At, scope)
-		h.Query = append(h.Query, Field{name, v.Value})
-	}
-	if f.HTTP.Body != nil {
-		l.checkTemplate(f.HTTP.Body.Value, f.HTTP.Body.At, scope)
-		h.Body = &f.HTTP.Body.Value
-	}
-	l.checkTree(h.JSON, f.HTTP.JSON.At, scope)
+	h.Headers, h.Query = l.fields(f.HTTP.Headers, scope), l.fields(f.HTTP.Query, scope)
+	l.body(&h, f.HTTP, scope)
 	step.HTTP = &h
 }
 
-func (l *loader) stepTarget(f StepF) string {
-	if f.Target != nil {
-		if _, ok := l.file.Targets[f.Target.Value]; !ok {
-			l.fail(f.Target.At, "there is no target %q%s", f.Target.Value, didYouMean(f.Target.Value, slices.Sorted(maps.Keys(l.file.Targets))))
+// stepTarget returns the name of a step's target, which must speak the step's protocol.
+func (l *loader) stepTarget(f StepF, protocol string) string {
+	at, name := f.At, DefaultTarget
+	names := slices.Sorted(maps.Keys(l.file.Targets))
+	switch {
+	case f.Target != nil:
+		at, name = f.Target.At, f.Target.Value
+		if _, ok := l.file.Targets[name]; !ok {
+			l.fail(at, "there is no target %q%s", name, didYouMean(name, names))
 		}
-		return f.Target.Value
+	case len(names) == 1:
+		name = names[0]
+	case len(names) > 1:
+		l.fail(at, "there are several targets: say which, e.g. `target: %s`", names[0])
 	}
-	if len(l.file.Targets) == 1 {
-		for name := range l.file.Targets {
-			return name
-		}
+	if t, ok := l.plan.Targets[name]; ok && t.protocol() != protocol {
+		l.fail(at, "target %s is %s: a step that is %s cannot go there", name, t.URL, protocol)
 	}
-	if len(l.file.Targets) > 1 {
-		l.fail(f.At, "there are several targets: say which, e.g. `target: %s`", slices.Sorted(maps.Keys(l.file.Targets))[0])
-	}
-	return DefaultTarget
+	return name
 }
 
 // response builds what a step does with its response.
@@ -132,7 +112,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	step.ImplyStatus = true
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
-		if p != nil && p.Reads(expression.Status) {
+		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {
 			step.ImplyStatus = false
 		}
 		step.Expect = append(step.Expect, e.Value)

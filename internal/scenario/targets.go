@@ -22,10 +22,42 @@ func (l *loader) buildTargets() {
 	}
 }
 
-// later are the schemes of the language that no target may have yet.
-var later = []string{"grpc", "grpcs", "ws", "wss", "tcp", "udp"}
+// Protocols that a step can speak, by the key of the step.
+const (
+	protocolHTTP = "http"
+	protocolGRPC = "grpc"
+)
 
-func (l *loader) target(name string, t Text) {
+// scheme is what the scheme of a target's URL means.
+type scheme struct {
+	protocol string // of the steps that go there
+	secure   bool   // TLS is spoken
+}
+
+// schemes has the schemes that a target may have; mock, which is http to a worker itself, stands apart.
+var schemes = map[string]scheme{
+	"http":  {protocolHTTP, false},
+	"https": {protocolHTTP, true},
+	"grpc":  {protocolGRPC, false},
+	"grpcs": {protocolGRPC, true},
+}
+
+// later are the schemes of the language that no target may have yet.
+var later = []string{"ws", "wss", "tcp", "tls", "udp"}
+
+// scheme returns the scheme of a target's URL; a mock's is http.
+func (t Target) scheme() scheme {
+	if t.Mock != "" {
+		return schemes["http"]
+	}
+	name, _, _ := strings.Cut(t.URL, "://")
+	return schemes[name]
+}
+
+func (t Target) protocol() string { return t.scheme().protocol }
+
+func (l *loader) target(name string, f TargetF) {
+	t := f.URL
 	if t.Value == "" {
 		return
 	}
@@ -34,19 +66,20 @@ func (l *loader) target(name string, t Text) {
 		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
 		return
 	}
-	if err != nil || !slices.Contains([]string{"http", "https", "mock"}, u.Scheme) {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
+	if err == nil && u.Scheme == "mock" {
+		l.mocked(name, u.Host, f)
 		return
 	}
-	if u.Scheme == "mock" {
-		if _, ok := l.file.Mocks[u.Host]; !ok {
-			l.fail(t.At, "there is no mock %q%s", u.Host, didYouMean(u.Host, slices.Sorted(maps.Keys(l.file.Mocks))))
-		}
-		l.plan.Targets[name] = Target{Mock: u.Host}
+	if _, known := schemes[schemeOf(u)]; err != nil || !known {
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port or mock://name", t.Value)
 		return
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if schemes[u.Scheme].protocol == protocolGRPC && strings.Trim(u.Path, "/") != "" {
+		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
 		return
 	}
 	if port := u.Port(); port != "" {
@@ -55,11 +88,45 @@ func (l *loader) target(name string, t Text) {
 			return
 		}
 	}
-	if !l.opts.AnyTarget && !l.allowed(u.Hostname()) {
-		l.refuse(t.At, "target host %s is not in allow_targets: add it there if the load may go to it", u.Hostname())
-		return
+	out := Target{URL: strings.TrimSuffix(u.String(), "/")}
+	l.way(&out, f, u)
+	if out.DNS == nil || len(out.DNS.Addresses) == 0 { // else they are where the load goes
+		l.permit(t.At, u.Hostname())
 	}
-	l.plan.Targets[name] = Target{URL: strings.TrimSuffix(u.String(), "/")}
+	l.plan.Targets[name] = out
+}
+
+func schemeOf(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Scheme
+}
+
+// mocked builds a target that each worker serves itself.
+func (l *loader) mocked(name, mock string, f TargetF) {
+	if _, ok := l.file.Mocks[mock]; !ok {
+		l.fail(f.URL.At, "there is no mock %q%s", mock, didYouMean(mock, slices.Sorted(maps.Keys(l.file.Mocks))))
+	}
+	out := Target{Mock: mock}
+	if f.TLS != nil {
+		l.fail(f.TLS.At, "tls needs a target with TLS, such as https://host: mocks speak HTTP/1.1 without")
+	}
+	if f.DNS != nil {
+		l.fail(f.DNS.At, "a mock has no name to resolve: leave dns out")
+	}
+	if f.HTTP != nil && f.HTTP.Value != "1.1" {
+		l.fail(f.HTTP.At, "mocks speak HTTP/1.1")
+	}
+	out.Connections = l.connections(f.Connections)
+	l.plan.Targets[name] = out
+}
+
+// permit refuses a host that the load may not go to.
+func (l *loader) permit(at pos, host string) {
+	if !l.opts.AnyTarget && !l.allowed(host) {
+		l.refuse(at, "target host %s is not in allow_targets: add it there if the load may go to it", host)
+	}
 }
 
 // allowed checks a host against allow_targets. Without the list only this machine is allowed: load

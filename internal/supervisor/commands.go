@@ -67,10 +67,8 @@ func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Ru
 	if !head.Run.State.Final() {
 		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
 	}
-	if _, known := head.Run.Answer(ev.ID); !known {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
-	}
-	rec, _, err := run.Step(head.Run, ev) // refuses the id of another kind of command
+	// What is new is not possible any more, and the id of another kind of command is refused.
+	rec, _, err := run.Step(head.Run, ev)
 	return rec, err
 }
 

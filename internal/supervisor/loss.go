@@ -110,6 +110,8 @@ func (a account) missing() (out map[string]report.Missing, excess int64) {
 				}
 			}
 			excess += max(0, told-all)
+			// Stretches may overlap with what an heir has executed already; the number of all arrivals does not.
+			lost = lost.only(min(lost.total(), max(0, all-told)), w.last())
 			unknown = unknown.only(max(0, all-told-lost.total()), w.last())
 		}
 		if m := missingOf(unknown, lost); len(m.Seconds) > 0 {

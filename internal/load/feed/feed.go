@@ -36,7 +36,8 @@ type Set struct {
 	name    string
 	data    scenario.Dataset
 	columns map[string]int
-	cells   []string // row by row
+	cells   []string // row by row; of a csv file
+	values  []any    // the same of JSON lines; nothing where a row lacks a column
 	width   int64
 	rows    int64
 	order   schedule.Draw
@@ -45,7 +46,13 @@ type Set struct {
 // New reads a data set; content is its file, nil for generated data.
 func New(name string, d scenario.Dataset, content []byte, seed uint64) (*Set, error) {
 	s := &Set{name: name, data: d, columns: map[string]int{}, order: schedule.NewDraw(seed, "data/"+name)}
-	if d.CSV == "" {
+	switch {
+	case d.JSONL != "":
+		if err := s.lines(content); err != nil {
+			return nil, fmt.Errorf("data %s: file %s: %w", name, d.JSONL, err)
+		}
+		return s, nil
+	case d.CSV == "":
 		for i, f := range d.Fake {
 			s.columns[f.Name] = i
 			if _, err := generate(f.Value, s.order); err != nil {
@@ -70,6 +77,39 @@ func New(name string, d scenario.Dataset, content []byte, seed uint64) (*Set, er
 		s.cells = append(s.cells, record...)
 	}
 	return s, nil
+}
+
+// nothing stands where a row lacks a column.
+var nothing any = &struct{ _ byte }{}
+
+// lines reads a file of JSON lines.
+func (s *Set) lines(content []byte) error {
+	var rows []map[string]any
+	for row, err := range scenario.Lines(content) {
+		if err != nil {
+			return err
+		}
+		for column := range row {
+			if _, ok := s.columns[column]; !ok {
+				s.columns[column] = len(s.columns)
+			}
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		return errors.New("it has no rows")
+	}
+	s.width, s.rows = int64(len(s.columns)), int64(len(rows))
+	s.values = make([]any, s.width*s.rows)
+	for i := range s.values {
+		s.values[i] = nothing
+	}
+	for i, row := range rows {
+		for column, v := range row {
+			s.values[i*int(s.width)+s.columns[column]] = v
+		}
+	}
+	return nil
 }
 
 // Row returns the number of the row that an iteration gets; ErrExhausted when there is none.
@@ -101,11 +141,19 @@ func (s *Set) Row(id Identity) (int64, error) {
 	return deal.First + n, nil
 }
 
-// Cell returns a column of a row: the text of a file, or a value generated for the iteration.
+// Cell returns a column of a row: the text of a csv file, the value of a JSON line, or one generated for the
+// iteration; false when the row has no such column. A value that is a list or an object is only to be read.
 func (s *Set) Cell(row int64, column string, id Identity) (any, bool, error) {
 	i, ok := s.columns[column]
 	if !ok {
 		return nil, false, nil
+	}
+	if s.values != nil {
+		v := s.values[row*s.width+int64(i)]
+		if v == nothing {
+			return nil, false, nil
+		}
+		return v, true, nil
 	}
 	if s.rows > 0 {
 		return s.cells[row*s.width+int64(i)], true, nil

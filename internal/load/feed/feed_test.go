@@ -104,3 +104,54 @@ func TestGenerated(t *testing.T) {
 		t.Error("an unknown generator was taken")
 	}
 }
+
+// TestJSONLines: rows are dealt like those of a csv file, and cells keep their types.
+func TestJSONLines(t *testing.T) {
+	content := []byte("\xef\xbb\xbf{\"name\": \"ann\", \"age\": 1, \"tags\": [\"x\"]}\r\n\n{\"name\": \"bob\", \"ok\": true}\n{\"name\": null, \"age\": 2.5}")
+	for _, order := range []string{"sequential", "random", "unique"} {
+		d := scenario.Dataset{JSONL: "people.jsonl", Order: order, Per: "iteration", OnEnd: "stop"}
+		s, err := New("people", d, content, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.rows != 3 || s.width != 4 {
+			t.Fatalf("%d rows of %d columns", s.rows, s.width)
+		}
+		for i := range int64(3) {
+			if row, err := s.Row(Identity{Arrival: i, User: -1}); err != nil || order != "random" && row != i {
+				t.Errorf("%s: arrival %d gets row %d, %v", order, i, row, err)
+			}
+		}
+		if _, err := s.Row(Identity{Arrival: 3, User: -1}); order != "random" && !errors.Is(err, ErrExhausted) {
+			t.Errorf("%s: fourth arrival of three rows: %v", order, err)
+		}
+	}
+	s, err := New("people", scenario.Dataset{JSONL: "people.jsonl", Order: "sequential", OnEnd: "wrap"}, content, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		row    int64
+		column string
+		want   string
+	}{
+		{0, "age", "int 1 true"},
+		{0, "tags", "[]interface {} [x] true"},
+		{0, "ok", "<nil> <nil> false"},
+		{1, "age", "<nil> <nil> false"},
+		{1, "ok", "bool true true"},
+		{2, "name", "<nil> <nil> true"},
+		{2, "age", "float64 2.5 true"},
+		{2, "none", "<nil> <nil> false"},
+	} {
+		v, ok, err := s.Cell(tc.row, tc.column, Identity{})
+		if got := fmt.Sprintf("%T %v %v", v, v, ok); err != nil || got != tc.want {
+			t.Errorf("%s of row %d: %s, %v; want %s", tc.column, tc.row, got, err, tc.want)
+		}
+	}
+	for _, wrong := range []string{"", "{", "[]", "{} {}"} {
+		if _, err := New("people", scenario.Dataset{JSONL: "people.jsonl"}, []byte(wrong), 7); err == nil {
+			t.Errorf("%q is taken for JSON lines", wrong)
+		}
+	}
+}

@@ -34,7 +34,7 @@ func TestStatusOfWholeAnswers(t *testing.T) {
 	if ok || err == nil {
 		t.Errorf("run: %v, %v", ok, err)
 	}
-	if diff := cmp.Diff([]string{"s 0 closed"}, r.outcomes()); diff != "" {
+	if diff := cmp.Diff([]string{"s 0 length"}, r.outcomes()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

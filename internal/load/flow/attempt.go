@@ -17,32 +17,45 @@ const (
 	KindCheck    = "check"    // an expectation did not hold or could not be evaluated, or the status was 400 or above
 	KindExtract  = "extract"  // a save or measure could not be evaluated
 	KindTemplate = "template" // a template could not be evaluated, so that nothing was sent
+	KindData     = "data"     // the row of the data set lacks what the step reads
+	KindNotJSON  = "not_json" // an expectation, save or measure reads json, and the body is none
+	KindNotXML   = "not_xml"  // one reads the body as XML, and it is none
 )
 
 // codeOK is the code of gRPC for success.
 const codeOK = "OK"
 
-// Report is what came of one request. Times are durations; Ended is an instant of the Clock.
+// Report is what came of one request. Times are durations; Ended is an instant of the Clock. The times of a
+// stream that went well are those of its first message, or of its opening if none came; Ended is its end.
 type Report struct {
 	Step      *Step
 	Status    int    // of HTTP; 0: there was no complete response
-	Code      string // of gRPC; empty: there was no complete response
+	Code      string // of gRPC, or with which a WebSocket was closed; empty: there was no complete response
 	Kind      string // of the error; empty: success
 	Response  time.Duration
 	Service   time.Duration
 	Connect   time.Duration // 0: the connection was open already
 	BytesIn   int64
 	BytesOut  int64
+	Stream    Stream
 	Sent      bool // something was written, so that the target may have seen the request
 	Retried   bool // the request repeated a failed one
 	Generator bool // the failure is this machine's, not the target's
 	Ended     time.Duration
 }
 
+// Stream is what came of a request whose answer is messages.
+type Stream struct {
+	Opened   bool          // it is a stream, and it was open
+	Messages int64         // that came
+	First    time.Duration // from its opening to the first of them; 0 without any
+	Span     time.Duration // from the first to the last
+}
+
 // Unsent reports whether there was no request: nothing was written, and not because the target could
 // not be reached.
 func (r *Report) Unsent() bool {
-	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == string(transport.KindRequest))
+	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == KindData || r.Kind == string(transport.KindRequest))
 }
 
 // Sink is told what happens in an iteration, by the goroutine that executes it.
@@ -53,6 +66,8 @@ type Sink interface {
 	// Request says that a request has ended, or could not be made: its report is valid until Request
 	// returns.
 	Request(r *Report)
+	// Gap says that a message of a stream came, and how long after the one before it.
+	Gap(s *Step, gap, at time.Duration)
 	// Measure gives the value of a step's measure, whose name is s.Measures()[index], after the
 	// request that it was taken from.
 	Measure(s *Step, index int, value float64, at time.Duration)
@@ -76,21 +91,23 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	it.values.Response = nil
 	if err := s.operation.build(it); err != nil {
 		a.final = true
-		a.report.Kind = KindTemplate
+		a.report.Kind = kindOf(err, KindTemplate)
 		now := it.Clock.Now()
+		a.report.Ended = now
 		it.report(a, now, now)
 		return now, err
 	}
 	now, wall := it.Clock.Now(), time.Now()
+	x.began = wall
 	it.Sink.Began(s.Name, now)
 	err := s.operation.do(ctx, it, x)
-	sent, ended := now, it.Clock.Now()
+	sent, ended := now, now+x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
 	}
-	if !x.ended.IsZero() {
-		ended = now + x.ended.Sub(wall)
+	if x.ended.IsZero() {
+		ended = it.Clock.Now()
 	}
 	if err != nil {
 		a.fail(err)
@@ -100,9 +117,15 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		if err == nil {
 			x.response.Duration = max(ended-sent, 0)
 			a.report.Kind, err = it.judge(s)
+			a.final = a.report.Kind == KindData
 		}
 	}
-	it.report(a, sent, ended)
+	answered := ended
+	if at := x.answered(); err == nil && !at.IsZero() {
+		answered = min(now+at.Sub(wall), ended)
+	}
+	a.report.Ended = ended
+	it.report(a, sent, answered)
 	if err == nil {
 		for i, v := range it.measured {
 			it.Sink.Measure(s, i, v, ended)
@@ -123,10 +146,16 @@ func (a *attempted) fail(err error) {
 }
 
 // report fills in what is known of the response and tells the sink.
-func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
-	r := &a.report
-	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
-	r.Connect, r.BytesIn, r.BytesOut = it.exchange.connect, it.exchange.in, it.exchange.out
+func (it *Iteration) report(a *attempted, sent, answered time.Duration) {
+	r, x := &a.report, &it.exchange
+	r.Response, r.Service = max(answered-a.intended, 0), max(answered-sent, 0)
+	r.Connect, r.BytesIn, r.BytesOut = x.connect, x.in, x.out
+	if !x.stream.open.IsZero() {
+		r.Stream = Stream{Opened: true, Messages: x.stream.count}
+		if r.Stream.Messages > 0 {
+			r.Stream.First, r.Stream.Span = x.stream.first.Sub(x.stream.open), x.stream.last.Sub(x.stream.first)
+		}
+	}
 	it.Sink.Request(r)
 }
 
@@ -143,16 +172,31 @@ func (it *Iteration) judge(s *Step) (kind string, err error) {
 	for _, e := range s.expect {
 		ok, err := e.Bool(&it.values)
 		if err != nil {
-			return KindCheck, fmt.Errorf("expect %s: %w", e.Source(), err)
+			return kindOf(err, KindCheck), fmt.Errorf("expect %s: %w", e.Source(), err)
 		}
 		if !ok {
 			return KindCheck, fmt.Errorf("expect %s: it does not hold%s", e.Source(), outcomeOf(r))
 		}
 	}
 	if err := it.extract(s); err != nil {
-		return KindExtract, err
+		return kindOf(err, KindExtract), err
 	}
 	return "", nil
+}
+
+// kindOf returns the kind of an error of an expression: what was wrong with what it read, if that has a
+// kind of its own.
+func kindOf(err error, other string) string {
+	if _, ok := errors.AsType[*dataError](err); ok {
+		return KindData
+	}
+	if _, ok := errors.AsType[*expression.NotJSONError](err); ok {
+		return KindNotJSON
+	}
+	if _, ok := errors.AsType[*expression.NotXMLError](err); ok {
+		return KindNotXML
+	}
+	return other
 }
 
 // implied is what a response has to be when no expression reads its status or code.

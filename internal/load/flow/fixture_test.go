@@ -30,11 +30,13 @@ func (c wallClock) Now() time.Duration { return time.Since(c.zero) }
 type record struct {
 	began    []time.Duration
 	reports  []Report
+	gaps     []time.Duration
 	measures []string
 }
 
-func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }
-func (r *record) Request(report *Report)           { r.reports = append(r.reports, *report) }
+func (r *record) Began(_ string, at time.Duration)  { r.began = append(r.began, at) }
+func (r *record) Request(report *Report)            { r.reports = append(r.reports, *report) }
+func (r *record) Gap(_ *Step, gap, _ time.Duration) { r.gaps = append(r.gaps, gap) }
 func (r *record) Measure(s *Step, i int, v float64, _ time.Duration) {
 	r.measures = append(r.measures, fmt.Sprintf("%s.%s=%v", s.Name, s.Measures()[i], v))
 }
@@ -73,6 +75,13 @@ func newShop(t *testing.T, handler http.HandlerFunc) *shop {
 	return s
 }
 
+// newShopRaw is a server whose handler reads the bodies itself.
+func newShopRaw(t *testing.T, handler http.HandlerFunc) *shop {
+	s := &shop{Server: httptest.NewServer(handler)}
+	t.Cleanup(s.Close)
+	return s
+}
+
 // newShopFor is a server that answers at once with a little JSON.
 func newShopFor(t testing.TB) string {
 	s := httptest.NewServer(answer(200, `{"a": 1}`))
@@ -97,6 +106,7 @@ type bench struct {
 	id      feed.Identity
 	address string
 	options httpload.Options
+	files   func(digest string) ([]byte, error)
 }
 
 func newBench(address string, steps ...scenario.Step) *bench {
@@ -121,7 +131,7 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]*httpload.Client{"default": client}, Feeds: b.feeds, Secrets: b.secrets})
+	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
 	if err != nil {
 		t.Fatal(err)
 	}

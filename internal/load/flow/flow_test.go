@@ -99,7 +99,7 @@ func TestAbsentNeverPasses(t *testing.T) {
 		{"save absent", s.URL, func(s *scenario.Step) { s.Save = []scenario.Expression{{Name: "x", Source: "json.b"}} }, "s 200 extract", "save x: json.b is absent"},
 		{"measure absent", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: "json.b"}} }, "s 200 extract", "measure x: json.b is absent"},
 		{"measure text", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: "body"}} }, "s 200 extract", "a number is needed"},
-		{"not JSON", html.URL, func(s *scenario.Step) { s.Expect = []string{"!has(json.error)"} }, "s 200 check", "not JSON"},
+		{"not JSON", html.URL, func(s *scenario.Step) { s.Expect = []string{"!has(json.error)"} }, "s 200 not_json", "not JSON"},
 		{"path absent", s.URL, func(s *scenario.Step) { s.HTTP.Path = "/${vars.none}" }, "s 0 template", "path: vars.none is absent"},
 		{"query absent", s.URL, func(s *scenario.Step) { s.HTTP.Query = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "query q: vars.none is absent"},
 		{"header absent", s.URL, func(s *scenario.Step) { s.HTTP.Headers = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "header q: vars.none is absent"},
@@ -328,7 +328,7 @@ func TestCompileErrors(t *testing.T) {
 	} {
 		step := get("s", "/")
 		change(&step)
-		_, err := Compile(&scenario.Plan{Setup: []scenario.Step{step}}, Options{Clients: map[string]*httpload.Client{"": new(httpload.Client)}})
+		_, err := Compile(&scenario.Plan{Setup: []scenario.Step{step}}, Options{Clients: map[string]HTTPClient{"": new(httpload.Client)}})
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "flow setup, step 1 s") {
 			t.Errorf("got %v, want %q", err, name)
 		}

@@ -13,13 +13,13 @@ import (
 
 // request is the operation of an http step.
 type request struct {
-	client  *httpload.Client
+	client  HTTPClient
+	own     bool // connections are the user's own
 	method  string
 	path    text
 	query   []pair
 	headers []pair
-	body    *text
-	json    *document
+	body    *body // nil: none
 	timeout time.Duration
 	discard bool // nothing reads the body
 }
@@ -30,6 +30,7 @@ func (c *compiler) http(in *scenario.Step) (*request, error) {
 	if r.client == nil {
 		return nil, fmt.Errorf("there is no target %q", in.Target)
 	}
+	r.own = ownConnections(c.opts.plan.Targets[in.Target])
 	r.discard = !c.reads(expression.JSON, expression.Body)
 	h := in.HTTP
 	var err error
@@ -43,20 +44,15 @@ func (c *compiler) http(in *scenario.Step) (*request, error) {
 	if r.headers, err = c.pairs(h.Headers, strings.Clone); err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
-	switch {
-	case h.Body != nil:
-		body, err := c.text(*h.Body)
-		if err != nil {
-			return nil, fmt.Errorf("body: %w", err)
-		}
-		r.body = &body
-	case h.HasJSON:
-		if r.json, err = c.document(h.JSON); err != nil {
-			return nil, fmt.Errorf("json: %w", err)
-		}
-		if !hasHeader(h.Headers, "Content-Type") {
-			r.headers = append(r.headers, pair{"Content-Type", text{constant: "application/json"}})
-		}
+	var kind string
+	if r.body, kind, err = c.body(h); err != nil {
+		return nil, err
+	}
+	if kind != "" && !hasHeader(h.Headers, "Content-Type") {
+		r.headers = append(r.headers, pair{"Content-Type", text{constant: kind}})
+	}
+	if h.Compress != "" && !hasHeader(h.Headers, "Content-Encoding") {
+		r.headers = append(r.headers, pair{"Content-Encoding", text{constant: h.Compress}})
 	}
 	return r, nil
 }
@@ -92,6 +88,9 @@ func (r *request) build(it *Iteration) error {
 		return err
 	}
 	it.req = httpload.Request{Method: r.method, Path: path, Headers: it.req.Headers[:0], Timeout: r.timeout, Discard: r.discard}
+	if r.own {
+		it.req.Session = it.session().http(r.client)
+	}
 	for i := range r.headers {
 		h := &r.headers[i]
 		value, err := h.value.string(it)
@@ -100,17 +99,10 @@ func (r *request) build(it *Iteration) error {
 		}
 		it.req.Headers = append(it.req.Headers, httpload.Header{Name: h.name, Value: value})
 	}
-	switch {
-	case r.body != nil:
-		if it.body, err = r.body.append(it, it.body[:0]); err != nil {
-			return fmt.Errorf("body: %w", err)
+	if r.body != nil {
+		if it.req.Body, err = r.body.build(it); err != nil {
+			return err
 		}
-		it.req.Body = it.body
-	case r.json != nil:
-		if it.body, err = r.json.append(it, it.body[:0]); err != nil {
-			return fmt.Errorf("json: %w", err)
-		}
-		it.req.Body = it.body
 	}
 	return nil
 }
@@ -141,6 +133,7 @@ func (r *request) target(it *Iteration) (string, error) {
 }
 
 func (r *request) do(ctx context.Context, it *Iteration, x *exchange) error {
+	it.req.Began = x.began
 	err := r.client.Do(ctx, &it.req, &it.resp)
 	in := &it.resp
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut

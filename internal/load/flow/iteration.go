@@ -26,21 +26,27 @@ type Iteration struct {
 	Clock    Clock
 	Sink     Sink
 	Setup    map[string]any // what setup has saved; only read
+	// Session is what the user keeps from one iteration to the next. nil: the iteration has its own.
+	Session *Session
 
-	program  *Program
-	rows     []int64 // by data set
-	values   expression.Values
-	user     expression.UserValues
-	vars     map[string]any
-	exchange exchange
-	req      httpload.Request
-	resp     httpload.Response
-	timer    *time.Timer
-	saved    []any
-	measured []float64
-	scratch  []byte
-	url      []byte
-	body     []byte
+	own       Session
+	program   *Program
+	rows      []int64 // by data set
+	values    expression.Values
+	user      expression.UserValues
+	vars      map[string]any
+	exchange  exchange
+	attempted attempted // the present one; here, so that a report to the sink costs no memory
+	req       httpload.Request
+	resp      httpload.Response
+	rpc       rpcState
+	timer     *time.Timer
+	saved     []any
+	measured  []float64
+	scratch   []byte
+	url       []byte
+	body      []byte
+	packed    []byte // the body, compressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
@@ -78,10 +84,19 @@ func (it *Iteration) Cell(set, column string) (any, error) {
 	}
 	v, ok, err := it.program.feeds[i].Cell(it.rows[i], column, it.ID)
 	if err == nil && !ok {
-		return nil, &expression.AbsentError{Path: "data." + set + "." + column}
+		return nil, &dataError{expression.AbsentError{Path: "data." + set + "." + column, Why: "this row does not have it"}}
 	}
 	return v, err
 }
+
+// dataError says that a row lacks what was read of it. It is absent like anything else, and the fault of
+// nobody but the data.
+type dataError struct{ absent expression.AbsentError }
+
+func (e *dataError) Error() string { return e.absent.Error() }
+
+// Unwrap lets expressions that allow absence find it.
+func (e *dataError) Unwrap() error { return &e.absent }
 
 // Header implements expression.HeaderReader.
 func (it *Iteration) Header(name string) (string, bool) {
@@ -93,6 +108,9 @@ func (it *Iteration) Header(name string) (string, bool) {
 // ended; what it cut is reported as failed. Err is the first error, without the values of secrets.
 func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 	ok = true
+	if it.Session == nil && it.program.sessions {
+		defer it.own.end()
+	}
 	intended := it.Intended
 	for _, s := range f.Steps {
 		if s.think != nil {
@@ -146,8 +164,9 @@ func (it *Iteration) rest(ctx context.Context, step string, until time.Duration)
 // last one ended.
 func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) (ended time.Duration, err error) {
 	for attempt := 0; ; attempt++ {
-		a := attempted{step: s, intended: intended, retried: attempt > 0}
-		ended, err = it.attempt(ctx, &a)
+		it.attempted = attempted{step: s, intended: intended, retried: attempt > 0}
+		a := &it.attempted
+		ended, err = it.attempt(ctx, a)
 		if err == nil || a.final || attempt == s.retry.Times || ctx.Err() != nil {
 			return ended, err
 		}
@@ -164,9 +183,10 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
+	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
-	for _, buffer := range []*[]byte{&it.body, &it.scratch, &it.url} {
+	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil
 		}

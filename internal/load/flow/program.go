@@ -1,11 +1,13 @@
 package flow
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 
 	"proofload/internal/load/feed"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -22,13 +24,28 @@ type Program struct {
 	redactor *redactor
 	params   map[string]any
 	env      map[string]string
+	sessions bool
 }
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients map[string]*httpload.Client // by target
+	Clients map[string]HTTPClient       // by target
 	Feeds   map[string]*feed.Set        // by data set
 	Secrets map[string]string           // by name; the values are put into requests and nowhere else
+	GRPC    map[string]*grpcload.Client // by target
+	// Method returns what describes the method of a grpc step; it is asked once for each of them.
+	Method func(*scenario.Step) (Method, error)
+	// Files returns the content of a file of the scenario by its digest.
+	Files func(digest string) ([]byte, error)
+
+	plan *scenario.Plan
+}
+
+// HTTPClient sends the requests of http steps to one target, in one version of HTTP. It may be used by any
+// number of goroutines.
+type HTTPClient interface {
+	Do(ctx context.Context, req *httpload.Request, resp *httpload.Response) error
+	NewSession() httpload.Session
 }
 
 // Flow is one compiled sequence of steps.
@@ -40,9 +57,10 @@ type Flow struct {
 
 // Compile compiles the flows of a plan.
 func Compile(plan *scenario.Plan, opts Options) (*Program, error) {
+	opts.plan = plan
 	p := &Program{
 		flows: map[string]*Flow{}, sets: map[string]int{}, secrets: opts.Secrets, redactor: newRedactor(opts.Secrets),
-		params: scenario.TypedParams(plan.Params), env: plan.Env,
+		params: scenario.TypedParams(plan.Params), env: plan.Env, sessions: usesSessions(plan),
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Feeds)) {
 		p.sets[name] = len(p.feeds)

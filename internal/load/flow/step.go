@@ -65,6 +65,8 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 	switch {
 	case in.HTTP != nil:
 		s.operation, err = c.http(in)
+	case in.GRPC != nil:
+		s.operation, err = c.grpc(s, in)
 	default:
 		err = errors.New("it is of no kind that is known")
 	}

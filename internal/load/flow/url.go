@@ -43,16 +43,20 @@ func appendParameter(target []byte, name string, value []byte) []byte {
 			separator = '&'
 		}
 	}
-	target = append(append(append(target, separator), name...), '=')
+	return appendFormValue(append(append(append(target, separator), name...), '='), value)
+}
+
+// appendFormValue appends a value as it stands in a query or a form.
+func appendFormValue(dst, value []byte) []byte {
 	for _, c := range value {
 		switch {
 		case c == ' ':
-			target = append(target, '+')
+			dst = append(dst, '+')
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.', c == '~':
-			target = append(target, c)
+			dst = append(dst, c)
 		default:
-			target = appendEscape(target, c)
+			dst = appendEscape(dst, c)
 		}
 	}
-	return target
+	return dst
 }

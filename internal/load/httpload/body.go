@@ -44,7 +44,7 @@ func (b *body) read(m *message) *transport.Error {
 		if m.length > b.max {
 			return b.tooLarge()
 		}
-		return b.readExactly(m.length)
+		return b.readFixed(m.length)
 	case chunked:
 		return b.readChunks()
 	case untilClose:
@@ -77,6 +77,20 @@ func (b *body) buffered(n int64) int64 {
 	b.resp.BodySize += int64(len(p))
 	c.r += len(p)
 	return int64(len(p))
+}
+
+// readFixed reads a body of an announced length. What else has come along with it belongs to nothing: the
+// length was wrong, or the server answers what nobody asked.
+func (b *body) readFixed(n int64) *transport.Error {
+	failure := b.readExactly(n)
+	switch extra := b.conn.w - b.conn.r; {
+	case failure == nil && extra > 0:
+		return &transport.Error{Kind: transport.KindLength, Op: opBody, Err: fmt.Errorf("%d bytes more than its Content-Length of %d", extra, n)}
+	case failure != nil && failure.Kind == transport.KindClosed:
+		failure.Kind = transport.KindLength
+		failure.Err = fmt.Errorf("connection closed after %d of %d bytes of the body: %w", b.resp.BodySize, n, io.ErrUnexpectedEOF)
+	}
+	return failure
 }
 
 // readExactly reads n bytes.

@@ -37,6 +37,10 @@ type Options struct {
 	// Dial opens connections; by default a net.Dialer, which resolves the name for each connection
 	// and tries its addresses as RFC 6555 says.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Valid reports whether an idle connection may still be used; nil: all may.
+	Valid func(net.Conn) bool
+	// Fresh opens a connection for each request, and tells the server that it is the only one on it.
+	Fresh bool
 	// MaxIdle is the number of idle connections that are kept; negative keeps none.
 	MaxIdle int
 	// IdleTimeout is how long an idle connection may be reused.
@@ -65,31 +69,24 @@ type Client struct {
 
 // NewClient checks the options and returns a client; it connects to nothing.
 func NewClient(opts Options) (*Client, error) {
-	if opts.Target == nil {
-		return nil, errors.New("http client: no target")
+	e, err := NewEndpoint(opts.Target)
+	if err != nil {
+		return nil, fmt.Errorf("http client: %w", err)
 	}
 	setDefaults(&opts)
-	host, port, err := endpoint(opts.Target)
-	if err != nil {
-		return nil, fmt.Errorf("http client: target %s: %w", opts.Target.Redacted(), err)
-	}
-	base := strings.TrimRight(opts.Target.EscapedPath(), "/")
-	if !allIn(base, inTarget) {
-		return nil, fmt.Errorf("http client: target %s: path has a character that must be escaped", opts.Target.Redacted())
-	}
 	if !allIn(opts.UserAgent, inValue) {
 		return nil, errors.New("http client: user agent has a control character")
 	}
 	c := &Client{
 		opts:      opts,
-		addr:      net.JoinHostPort(host, port),
-		base:      []byte(base),
-		hostLine:  []byte("Host: " + hostField(host, opts.Target.Port()) + "\r\n"),
+		addr:      e.Addr,
+		base:      []byte(e.Base),
+		hostLine:  []byte("Host: " + e.Authority + "\r\n"),
 		agentLine: []byte("User-Agent: " + opts.UserAgent + "\r\n"),
 		pool:      pool{max: opts.MaxIdle},
 	}
-	if opts.Target.Scheme == "https" {
-		c.tls = tlsConfig(opts.TLS, host)
+	if e.Secure {
+		c.tls = tlsConfig(opts.TLS, e.Host)
 	}
 	return c, nil
 }
@@ -118,6 +115,33 @@ func setDefaults(o *Options) {
 		// timeout, and idle connections are not kept for long.
 		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
+}
+
+// Endpoint is what the address of a target says.
+type Endpoint struct {
+	Host      string // without brackets, in ASCII
+	Addr      string // host:port to dial
+	Authority string // the value of the field Host
+	Base      string // path without the last slash, escaped
+	Secure    bool   // https
+}
+
+// NewEndpoint takes an address apart, or says why it cannot be a target's.
+func NewEndpoint(u *url.URL) (Endpoint, error) {
+	if u == nil {
+		return Endpoint{}, errors.New("no target")
+	}
+	host, port, err := endpoint(u)
+	if err != nil {
+		return Endpoint{}, fmt.Errorf("target %s: %w", u.Redacted(), err)
+	}
+	base := strings.TrimRight(u.EscapedPath(), "/")
+	if !allIn(base, inTarget) {
+		return Endpoint{}, fmt.Errorf("target %s: path has a character that must be escaped", u.Redacted())
+	}
+	return Endpoint{
+		Host: host, Addr: net.JoinHostPort(host, port), Authority: hostField(host, u.Port()), Base: base, Secure: u.Scheme == "https",
+	}, nil
 }
 
 // endpoint returns what to dial, or why the target cannot be one.
@@ -190,6 +214,7 @@ type call struct {
 	req   *Request
 	resp  *Response
 	own   traits
+	pool  *pool     // where connections come from and go to
 	limit time.Time // when the request has failed by timeout
 }
 
@@ -213,8 +238,14 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	if failure != nil {
 		return failure
 	}
-	k.own = own
-	now := time.Now()
+	k.own, k.pool = own, &c.pool
+	if k.req.Session != nil {
+		k.pool = &k.req.Session.(*session).pool
+	}
+	now := k.req.Began
+	if now.IsZero() {
+		now = time.Now()
+	}
 	timeout := k.req.Timeout
 	if timeout <= 0 {
 		timeout = scenario.DefaultTimeout
@@ -240,8 +271,8 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 
 // conn takes an idle connection or opens one, and puts it under the watch of ctx.
 func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *transport.Error) {
-	for cn := c.pool.get(now); cn != nil; cn = c.pool.get(now) {
-		if cn.watch(ctx) {
+	for cn := k.pool.get(now); cn != nil; cn = k.pool.get(now) {
+		if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && cn.watch(ctx) {
 			k.resp.Reused, k.resp.Connect = true, 0
 			cn.limit = k.limit
 			return cn, nil
@@ -322,7 +353,7 @@ func (c *Client) readResponse(cn *conn, k *call) (keepAlive bool, failure *trans
 
 // release puts the connection back, if it may be used again.
 func (c *Client) release(cn *conn, k *call, keep bool) {
-	if !keep || k.own.close || cn.r != cn.w || cn.ended() {
+	if !keep || c.opts.Fresh || k.own.close || cn.r != cn.w || cn.ended() {
 		cn.close()
 		return
 	}
@@ -331,7 +362,7 @@ func (c *Client) release(cn *conn, k *call, keep bool) {
 		idle = min(idle, cn.announced)
 	}
 	cn.rest(k.resp.End.Add(idle))
-	c.pool.put(cn, k.resp.End)
+	k.pool.put(cn, k.resp.End)
 }
 
 // Close closes the idle connections. Requests in flight go on, and their connections are closed

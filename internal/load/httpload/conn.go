@@ -68,7 +68,7 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 	start := time.Now()
 	nc, err := c.opts.Dial(dialCtx, "tcp", c.addr)
 	if err != nil {
-		return nil, dialError(ctx, dialCtx, opDial, err)
+		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
 	}
 	cn := &conn{net: nc, buf: make([]byte, readSize), limit: k.limit}
 	cn.raw = rawOf(nc)
@@ -79,29 +79,13 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 		t := tls.Client(below, c.tls)
 		if err := t.HandshakeContext(dialCtx); err != nil {
 			_ = nc.Close() // the handshake's error is the one that says something
-			return nil, dialError(ctx, dialCtx, opHandshake, err)
+			return nil, transport.NewDialError(ctx, dialCtx, transport.OpHandshake, err)
 		}
 		cn.net, cn.secure = t, true
 	}
 	k.resp.Connect = time.Since(start)
 	cn.watch(ctx)
 	return cn, nil
-}
-
-// dialError tells the end of the caller's context from the request's timeout; the errors of the
-// dialer and of the handshake do not always do so.
-func dialError(ctx, dialCtx context.Context, op string, err error) *transport.Error {
-	fallback := transport.KindConnect
-	if op == opHandshake {
-		fallback = transport.KindTLS
-	}
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
-	case dialCtx.Err() != nil:
-		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
-	}
-	return transport.NewError(op, err, fallback)
 }
 
 // rawOf returns the access to a socket that probing needs. Other connections, such as pipes, are

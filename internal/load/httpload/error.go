@@ -4,12 +4,11 @@ import "proofload/internal/load/transport"
 
 // The operations of transport.Error.Op.
 const (
-	opRequest   = "request"
-	opDial      = "dial"
-	opHandshake = "tls handshake"
-	opWrite     = "write request"
-	opHead      = "read response"
-	opBody      = "read body"
+	opRequest = "request"
+	opDial    = "dial"
+	opWrite   = "write request"
+	opHead    = "read response"
+	opBody    = "read body"
 )
 
 func protocolError(op string, err error) *transport.Error {

@@ -78,6 +78,7 @@ func theirs(method string, data []byte) (*http.Response, []byte, error) {
 var responses = []string{
 	ok200 + "Content-Length: 5\r\n\r\nhello",
 	ok200 + "Content-Length: 5\r\n\r\nhel",
+	ok200 + "Content-Length: 2\r\n\r\nhello",
 	ok200 + "\r\nuntil the end",
 	"HTTP/1.0 404 Not Found\r\nServer: x\r\n\r\n",
 	"HTTP/1.1 204 No Content\r\n\r\n",
@@ -115,7 +116,7 @@ func FuzzResponse(f *testing.F) {
 				t.Fatalf("error %v has no kind", err)
 			}
 			switch e.Kind {
-			case transport.KindProtocol, transport.KindClosed, transport.KindBody:
+			case transport.KindProtocol, transport.KindClosed, transport.KindBody, transport.KindLength:
 			default:
 				t.Fatalf("kind %s for what a server said", e.Kind)
 			}

@@ -155,7 +155,9 @@ func TestMisbehavingServer(t *testing.T) {
 			}
 		}, transport.KindProtocol, "read response", 0},
 		{"too many fields", answer(ok200+strings.Repeat("A:b\r\n", 1001)+"\r\n", false), transport.KindProtocol, "read response", 0},
-		{"body shorter than its length", answer(ok200+"Content-Length: 10\r\n\r\nhello", true), transport.KindClosed, "read body", 200},
+		{"body shorter than its length", answer(ok200+"Content-Length: 10\r\n\r\nhello", true), transport.KindLength, "read body", 200},
+		{"body longer than its length", answer(ok200+"Content-Length: 5\r\n\r\nhello, world", false), transport.KindLength, "read body", 200},
+		{"body of length 0", answer(ok200+"Content-Length: 0\r\n\r\nhello", true), transport.KindLength, "read body", 200},
 		{"reset in the body", func(c *net.TCPConn) {
 			readRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, ok200+"Content-Length: 10\r\n\r\nhello")
@@ -249,11 +251,4 @@ func TestRefused(t *testing.T) {
 	if e.Op != "dial" || !resp.Sent.IsZero() || resp.BytesOut != 0 || resp.End.IsZero() {
 		t.Errorf("op %q, sent %v, out %d, end %v", e.Op, resp.Sent, resp.BytesOut, resp.End)
 	}
-}
-
-func TestUnknownName(t *testing.T) {
-	c := newClient(t, "http://no-such-name.invalid")
-	var resp httpload.Response
-	err := c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: time.Minute}, &resp)
-	wantKind(t, err, transport.KindDNS)
 }

@@ -26,9 +26,14 @@ type Request struct {
 	// close is honoured. Content-Length must agree with Body; Transfer-Encoding is refused.
 	Headers []Header
 	Body    []byte
-	// Timeout is the time from the call of Do to the last byte of the response, connecting
+	// Timeout is the time from Began to the last byte of the response, connecting
 	// included; 0 is scenario.DefaultTimeout. An earlier deadline of the context counts, too.
 	Timeout time.Duration
+	// Session is of Client.NewSession: the request goes out on a connection of the session's own. nil: on one
+	// of those that all share.
+	Session Session
+	// Began is when the caller began with the request; the zero time stands for the call of Do.
+	Began time.Time
 	// Discard says that the body of the response is read, checked and counted but not kept.
 	Discard bool
 }
@@ -72,7 +77,7 @@ func allIn[T string | []byte](s T, class uint8) bool {
 
 // traits is what a request's own headers say about the rest of it.
 type traits struct {
-	host, agent, length, close bool
+	host, agent, length, connection, close bool
 }
 
 func requestError(format string, args ...any) *transport.Error {
@@ -100,6 +105,17 @@ func (r *Request) check() (traits, *transport.Error) {
 	return t, nil
 }
 
+// Check refuses what cannot be written as one HTTP request of any version; the error is an *transport.Error.
+func (r *Request) Check() error {
+	if _, failure := r.check(); failure != nil {
+		return failure
+	}
+	return nil
+}
+
+// WantsLength reports whether a request whose headers give no Content-Length carries one.
+func (r *Request) WantsLength() bool { return r.wantsLength(traits{}) }
+
 func (r *Request) checkHeader(h *Header, t *traits) *transport.Error {
 	if h.Name == "" || !allIn(h.Name, inToken) {
 		return requestError("header name %q is not a token", h.Name)
@@ -116,7 +132,7 @@ func (r *Request) checkHeader(h *Header, t *traits) *transport.Error {
 	case foldEqual(h.Name, "user-agent"):
 		t.agent = true
 	case foldEqual(h.Name, "connection"):
-		t.close = t.close || hasToken(h.Value, "close")
+		t.connection, t.close = true, t.close || hasToken(h.Value, "close")
 	case foldEqual(h.Name, "content-length"):
 		if n, err := parseLength(h.Value); err != nil || n != int64(len(r.Body)) || t.length {
 			return requestError("header Content-Length does not agree with the body of %d bytes", len(r.Body))
@@ -151,6 +167,9 @@ func (c *Client) appendHead(b []byte, r *Request, t traits) []byte {
 	}
 	if !t.agent {
 		b = append(b, c.agentLine...)
+	}
+	if c.opts.Fresh && !t.connection {
+		b = append(b, "Connection: close\r\n"...)
 	}
 	for i := range r.Headers {
 		b = append(b, r.Headers[i].Name...)

@@ -44,6 +44,26 @@ func (r *Response) reset() {
 	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
 }
 
+// Reset empties r and keeps its memory. It is for the clients of other versions of HTTP.
+func (r *Response) Reset() { r.reset() }
+
+// AddField adds a header field.
+func (r *Response) AddField(name, value string) {
+	at := int32(len(r.head))
+	r.head = append(append(r.head, name...), value...)
+	mid := at + int32(len(name))
+	r.fields = append(r.fields, field{name: at, nameEnd: mid, value: mid, valueEnd: mid + int32(len(value))})
+}
+
+// ClearFields drops the header fields.
+func (r *Response) ClearFields() { r.head, r.fields = r.head[:0], r.fields[:0] }
+
+// AddBody counts a part of the body, and keeps it as far as keep bytes of all of it allow.
+func (r *Response) AddBody(p []byte, keep int) {
+	r.BodySize += int64(len(p))
+	r.keepBytes(p, keep)
+}
+
 // Trim gives back the memory of a large body or head. What the last Do has put there is gone.
 func (r *Response) Trim() {
 	r.reset()

@@ -51,7 +51,7 @@ func TestTLS(t *testing.T) {
 	t.Run("not trusted", func(t *testing.T) {
 		c := newClient(t, s.URL)
 		var resp httpload.Response
-		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
+		e := wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLSAuthority)
 		if e.Op != "tls handshake" || !resp.Sent.IsZero() {
 			t.Errorf("op %q, sent %v", e.Op, resp.Sent)
 		}
@@ -59,11 +59,29 @@ func TestTLS(t *testing.T) {
 	t.Run("wrong name", func(t *testing.T) {
 		c := newClient(t, s.URL, func(o *httpload.Options) { o.TLS = &tls.Config{RootCAs: roots, ServerName: "other.test"} })
 		var resp httpload.Response
-		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLSName)
 	})
 	t.Run("server speaks plain text", func(t *testing.T) {
 		plain := serveRaw(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, ok200+"\r\n"); hang(c) })
 		c := newClient(t, strings.Replace(plain.url(), "http:", "https:", 1))
+		var resp httpload.Response
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindNotSpoken)
+	})
+	t.Run("expired", func(t *testing.T) {
+		late := time.Now().AddDate(100, 0, 0)
+		c := newClient(t, s.URL, func(o *httpload.Options) {
+			o.TLS = &tls.Config{RootCAs: roots, Time: func() time.Time { return late }}
+		})
+		var resp httpload.Response
+		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLSExpired)
+	})
+	t.Run("no version in common", func(t *testing.T) {
+		old := httptest.NewUnstartedServer(http.NotFoundHandler())
+		old.TLS = &tls.Config{MaxVersion: tls.VersionTLS12}
+		old.Config.ErrorLog = quiet()
+		old.StartTLS()
+		defer old.Close()
+		c := newClient(t, old.URL, func(o *httpload.Options) { o.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13} })
 		var resp httpload.Response
 		wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET"}, &resp), transport.KindTLS)
 	})

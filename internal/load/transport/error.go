@@ -5,6 +5,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -25,10 +26,19 @@ const (
 	KindConnect  Kind = "connect"  // the connection was refused, or the host could not be reached
 	KindReset    Kind = "reset"    // the peer reset the connection
 	KindTimeout  Kind = "timeout"  // not complete within the request's timeout
-	KindTLS      Kind = "tls"      // no trusted TLS session: certificate, version, alert
+	KindTLS      Kind = "tls"      // no TLS session: version, alert, a certificate that is wrong in another way than the next three
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
 	KindBody     Kind = "body"     // the body is larger than allowed
+	KindLength   Kind = "length"   // the body is shorter or longer than its Content-Length
+
+	KindTLSName      Kind = "tls_name"      // the certificate is for another name
+	KindTLSExpired   Kind = "tls_expired"   // the certificate is not valid any more, or not yet
+	KindTLSAuthority Kind = "tls_authority" // nobody who is trusted has signed the certificate
+
+	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
+	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several
+	KindGoAway      Kind = "goaway"       // the server gave the connection up with what it carried
 )
 
 // KindRequest is a fault of the scenario: the request cannot be expressed in its protocol, for instance
@@ -40,6 +50,7 @@ const (
 	KindTooManyFiles Kind = "too_many_files" // this process or machine is out of file descriptors
 	KindNoPorts      Kind = "no_ports"       // no local port is left for this target
 	KindNoBuffers    Kind = "no_buffers"     // the kernel is out of memory for sockets
+	KindResolver     Kind = "resolver"       // this machine's resolver could not be asked, or did not answer
 	KindCancelled    Kind = "cancelled"      // the caller's context ended, or the client was closed
 )
 
@@ -66,6 +77,29 @@ func NewError(op string, err error, fallback Kind) *Error {
 	return &Error{Kind: Classify(err, fallback), Op: op, Err: err}
 }
 
+// OpHandshake is the operation of an error of a TLS handshake.
+const OpHandshake = "tls handshake"
+
+// NewDialError classifies an error of opening a connection. It tells the end of the caller's context from the
+// request's timeout, of which dialCtx, made of ctx, has the deadline: the errors of a dialer and of a handshake
+// do not always do so.
+func NewDialError(ctx, dialCtx context.Context, op string, err error) *Error {
+	fallback := KindConnect
+	if op == OpHandshake {
+		fallback = KindTLS
+	}
+	var lookup *net.DNSError
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &Error{Kind: KindCancelled, Op: op, Err: err}
+	case errors.As(err, &lookup): // one that took all the time is not the target's
+		return NewError(op, err, fallback)
+	case dialCtx.Err() != nil:
+		return &Error{Kind: KindTimeout, Op: op, Err: err}
+	}
+	return NewError(op, err, fallback)
+}
+
 // errnoKinds is the meaning of the errors that the operating system gives.
 var errnoKinds = map[syscall.Errno]Kind{
 	syscall.EMFILE:        KindTooManyFiles,
@@ -89,17 +123,20 @@ var errnoKinds = map[syscall.Errno]Kind{
 // Classify finds the kind of an error that a dial, a handshake, a read or a write returned.
 func Classify(err error, fallback Kind) Kind {
 	var (
-		errno syscall.Errno
-		dns   *net.DNSError
-		op    *net.OpError
+		errno  syscall.Errno
+		dns    *net.DNSError
+		op     *net.OpError
+		source *sourceError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return KindCancelled
+	case errors.As(err, &source):
+		return KindRequest
+	case errors.As(err, &dns): // also one that took all the time: that is not the target's
+		return classifyDNS(dns)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return KindTimeout
-	case errors.As(err, &dns):
-		return classifyDNS(dns)
 	case errors.As(err, &errno):
 		if kind, ok := errnoKinds[errno]; ok {
 			return kind
@@ -107,20 +144,23 @@ func Classify(err error, fallback Kind) Kind {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return KindClosed
 	case isTLS(err):
-		return KindTLS
+		return classifyTLS(err)
 	case errors.As(err, &op) && op.Timeout():
 		return KindTimeout
 	}
 	return fallback
 }
 
-// classifyDNS tells a lookup that failed because of the name from one that failed because this
-// machine could not ask. The resolver passes on the text of such a cause, but not the error.
+// classifyDNS tells a name that is not known from a lookup that failed because this machine could not
+// ask. The resolver passes on the text of such a cause, but not the error.
 func classifyDNS(err *net.DNSError) Kind {
-	if strings.Contains(err.Err, syscall.EMFILE.Error()) || strings.Contains(err.Err, syscall.ENFILE.Error()) {
+	switch {
+	case strings.Contains(err.Err, syscall.EMFILE.Error()), strings.Contains(err.Err, syscall.ENFILE.Error()):
 		return KindTooManyFiles
+	case err.IsNotFound:
+		return KindDNS
 	}
-	return KindDNS
+	return KindResolver
 }
 
 // isTLS recognises what crypto/tls returns for alerts, in both directions, and for certificates.
@@ -134,4 +174,29 @@ func isTLS(err error) bool {
 		return true
 	}
 	return errors.As(err, &record) || errors.As(err, &cert)
+}
+
+// noProtocol ends the error of a server that speaks none of the protocols that were offered; crypto/tls has
+// no type for it.
+const noProtocol = "tls: no application protocol"
+
+// classifyTLS says why there was no session.
+func classifyTLS(err error) Kind {
+	var (
+		record    tls.RecordHeaderError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+	)
+	switch {
+	case errors.As(err, &record), strings.HasSuffix(err.Error(), noProtocol):
+		return KindNotSpoken
+	case errors.As(err, &name):
+		return KindTLSName
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return KindTLSExpired
+	case errors.As(err, &authority):
+		return KindTLSAuthority
+	}
+	return KindTLS
 }

@@ -159,11 +159,15 @@ func init() { // a function table whose functions refer to the table's constants
 		},
 		fnCharge: func(args ...any) (any, error) { return args[1], args[0].(*frame).charge(args[1]) },
 	} {
-		functions[name] = &builtin.Function{Name: name, Func: fn}
+		functions[name] = newFunction(name, fn)
 	}
 	for name, fn := range own {
-		functions[ownPrefix+name] = &builtin.Function{Name: ownPrefix + name, Func: fn}
+		functions[ownPrefix+name] = newFunction(ownPrefix+name, fn)
 	}
+}
+
+func newFunction(name string, fn func(args ...any) (any, error)) *builtin.Function {
+	return &builtin.Function{Name: name, Func: fn}
 }
 
 // probe turns the error of an absent value into the marker; other errors remain.

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -132,6 +133,9 @@ func (r *rewriter) tolerant(n ast.Node) ast.Node {
 	case *ast.BuiltinNode:
 		return r.builtin(n, false)
 	}
+	if call, name := extractor(n); call != nil {
+		return invoke(n, fnNothing, r.extract(call, name, true))
+	}
 	return r.strict(n)
 }
 
@@ -230,7 +234,7 @@ func (r *rewriter) path(n ast.Node) *path {
 		return nil
 	}
 	switch p.root {
-	case Status, Body, Size, Duration:
+	case Status, Body, Size, Duration, Code:
 		if len(keys) > 0 {
 			r.fail(n, "%s has no members", p.root)
 			return nil
@@ -303,8 +307,23 @@ func (r *rewriter) call(n *ast.CallNode) ast.Node {
 		}
 		return r.read(&ast.MemberNode{Node: at(n, &ast.IdentifierNode{Value: string(Headers)}), Property: n.Arguments[0]}, false)
 	}
+	if _, ok := extractors[id.Value]; ok {
+		return r.extract(n, id.Value, false)
+	}
 	r.fail(n, "%s", unknownFunction(id.Value))
 	return n
+}
+
+// extractor returns the name of the extractor that n calls; empty when it calls none that may find nothing.
+func extractor(n ast.Node) (*ast.CallNode, string) {
+	call, ok := n.(*ast.CallNode)
+	if !ok {
+		return nil, ""
+	}
+	if id, ok := call.Callee.(*ast.IdentifierNode); ok && extractors[id.Value].probe != "" {
+		return call, id.Value
+	}
+	return nil, ""
 }
 
 func (r *rewriter) has(n *ast.CallNode) ast.Node {
@@ -313,13 +332,16 @@ func (r *rewriter) has(n *ast.CallNode) ast.Node {
 		case *ast.IdentifierNode, *ast.MemberNode, *ast.ChainNode:
 			return invoke(n, fnHas, r.read(arg, true))
 		}
+		if call, name := extractor(n.Arguments[0]); call != nil {
+			return invoke(n, fnHas, r.extract(call, name, true))
+		}
 	}
-	r.fail(n, "has needs one path, as in has(json.name)")
+	r.fail(n, "has needs one path, regex or xpath, as in has(json.name)")
 	return n
 }
 
 func unknownFunction(name string) string {
-	names := []string{"has", "header"}
+	names := slices.AppendSeq([]string{"has", "header"}, maps.Keys(extractors))
 	for allowed := range builtins {
 		names = append(names, allowed)
 	}
