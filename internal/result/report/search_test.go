@@ -27,7 +27,8 @@ func searchInput(t testing.TB, result search.Result) Input {
 	response := hist.New()
 	response.RecordN(12*time.Millisecond, 4990)
 	for i, v := range []search.Verdict{
-		{Rate: 500, Outcome: search.Held}, {Rate: 1000, Outcome: search.Held},
+		{Rate: 500, Outcome: search.Held},
+		{Rate: 1000, Outcome: search.Held},
 		{Rate: 2000, Outcome: search.Broken, Criterion: "pay is fast", Reason: "p99 < 250ms does not hold, observed 412 ms"},
 		{Rate: 1500, Outcome: search.Limited, Reason: "in 3 of 10 seconds the generators were at their limit or near it: cpu in 3"},
 		{Rate: 1500, Outcome: search.Broken, Criterion: "pay is fast", Reason: "observed 300 ms"},
@@ -80,7 +81,10 @@ func TestSearchIsReported(t *testing.T) {
 		t.Errorf("probes %+v", p)
 	}
 	var read Document
-	data, _ := json.Marshal(d)
+	data, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := json.Unmarshal(data, &read); err != nil || len(read.Search.Probes) != 6 {
 		t.Errorf("read again: %v", err)
 	}
