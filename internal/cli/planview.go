@@ -55,6 +55,11 @@ type planTarget struct {
 	TLS         *planTLS         `json:"tls"`
 	DNS         *planDNS         `json:"dns"`
 	Connections *planConnections `json:"connections"`
+	Auth        *string          `json:"auth"` // basic, bearer, aws
+	Cookies     bool             `json:"cookies"`
+	Redirects   int              `json:"redirects"`
+	Compression *string          `json:"compression"` // gzip, zstd
+	Trace       *float64         `json:"trace"`       // share of the requests that carry a traceparent
 }
 
 // planTLS names files as the scenario does; null is the default of the language.
@@ -97,7 +102,9 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
-	Script   []string   `json:"script"` // of a websocket step: send, expect or wait, in order
+	Body     *string    `json:"body"`     // json, body, form, multipart, file
+	Compress *string    `json:"compress"` // gzip
+	Script   []string   `json:"script"`   // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -270,7 +277,19 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 }
 
 func planTargetOf(name string, t scenario.Target) planTarget {
-	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	v := planTarget{
+		Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP),
+		Cookies: t.Cookies, Redirects: t.Redirects, Compression: given(t.Compression), Trace: given(t.Trace),
+	}
+	if a := t.Auth; a != nil {
+		kind := "bearer"
+		if a.Basic != nil {
+			kind = "basic"
+		} else if a.AWS != nil {
+			kind = "aws"
+		}
+		v.Auth = &kind
+	}
 	fileName := func(f *scenario.FileRef) *string {
 		if f == nil {
 			return nil
@@ -354,7 +373,7 @@ func planStepOf(s scenario.Step) planStep {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
-		v.Method, v.Path = &h.Method, &h.Path
+		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
 	}
 	if w := s.WebSocket; w != nil {
 		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)

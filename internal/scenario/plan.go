@@ -76,6 +76,35 @@ type Target struct {
 	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
 	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
 	Connections *Connections `json:"connections,omitempty"`
+	Auth        *Auth        `json:"auth,omitempty"`
+	Cookies     bool         `json:"cookies,omitempty"`   // each user, and in an open phase each iteration, has a jar
+	Redirects   int          `json:"redirects,omitempty"` // how many of them in a row are followed
+	// Compression is the content coding of answers that is asked for: gzip or zstd.
+	Compression string  `json:"compression,omitempty"`
+	Trace       float64 `json:"trace,omitempty"` // share of the requests that carry a traceparent, 0 to 1
+}
+
+// Auth is how requests say who sends them: exactly one of its fields is set. All but region and service are
+// templates.
+type Auth struct {
+	Basic  *BasicAuth `json:"basic,omitempty"`
+	Bearer string     `json:"bearer,omitempty"`
+	AWS    *AWSAuth   `json:"aws,omitempty"`
+}
+
+// BasicAuth is a user with a password.
+type BasicAuth struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// AWSAuth signs requests as AWS Signature Version 4 asks for.
+type AWSAuth struct {
+	Region       string `json:"region"`
+	Service      string `json:"service"`
+	AccessKey    string `json:"access_key"`
+	SecretKey    string `json:"secret_key"`
+	SessionToken string `json:"session_token,omitempty"`
 }
 
 // TLS is how a target is trusted, and how it trusts the load. Files are PEM.

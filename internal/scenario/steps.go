@@ -22,6 +22,9 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
+	for _, check := range l.later {
+		check()
+	}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
@@ -128,7 +131,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Measure)) {
 		m := f.Measure[name]
-		if _, engine := checkMetrics[name]; engine {
+		if _, engine := checkMetrics[name]; engine || slices.Contains(countedApart, name) {
 			l.fail(m.Value.At, "measure %s has the name of a metric that every run has", name)
 		}
 		l.checkExpr(m.Value, scope)
@@ -143,6 +146,9 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		}
 	}
 }
+
+// countedApart are the metrics of every run that no criterion can read.
+var countedApart = []string{"unsent", "arrival_gap", "retried", "redirects"}
 
 // measure notes a measure with its unit, which must be the same wherever it stands.
 func (l *loader) measure(name string, m MeasureF) {

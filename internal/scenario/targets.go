@@ -93,6 +93,7 @@ func (l *loader) target(name string, f TargetF) {
 	}
 	out := Target{URL: strings.TrimSuffix(u.String(), "/")}
 	l.way(&out, f, u)
+	l.dressing(&out, f)
 	if out.DNS == nil || len(out.DNS.Addresses) == 0 { // else they are where the load goes
 		l.permit(t.At, u.Hostname())
 	}
@@ -122,6 +123,7 @@ func (l *loader) mocked(name, mock string, f TargetF) {
 		l.fail(f.HTTP.At, "mocks speak HTTP/1.1")
 	}
 	out.Connections = l.connections(f.Connections)
+	l.dressing(&out, f)
 	l.plan.Targets[name] = out
 }
 

@@ -30,7 +30,9 @@ type Program struct {
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients    map[string]HTTPClient       // by target
+	Clients map[string]HTTPClient // by target
+	// Endpoints are where the clients lead, by target.
+	Endpoints  map[string]httpload.Endpoint
 	Feeds      map[string]*feed.Set        // by data set
 	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
 	GRPC       map[string]*grpcload.Client // by target
@@ -95,7 +97,7 @@ func (p *Program) Teardown() *Flow { return p.teardown }
 func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{opts: opts}
+		c := compiler{opts: opts, index: i}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)
