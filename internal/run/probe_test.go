@@ -29,10 +29,10 @@ func TestProbe(t *testing.T) {
 	judged := func(id string, rate float64, o search.Outcome) Event {
 		return Event{Kind: ProbeJudged, Probe: &Probe{Change: id, Verdict: search.Verdict{Rate: rate, Outcome: o}}, RunTime: 9 * time.Second}
 	}
-	refused(r, begin)                                   // one is under way
-	refused(r, judged("other", 100, search.Held))       // another one
-	refused(r, judged(c.ID, 200, search.Held))          // of another rate
-	refused(r, judged(c.ID, 100, "maybe"))              // without an outcome
+	refused(r, begin)                                                        // one is under way
+	refused(r, judged("other", 100, search.Held))                            // another one
+	refused(r, judged(c.ID, 200, search.Held))                               // of another rate
+	refused(r, judged(c.ID, 100, "maybe"))                                   // without an outcome
 	refused(must(t, newRun(), toRunning...), judged(c.ID, 100, search.Held)) // none is under way
 	r = must(t, r, judged(c.ID, 100, search.Held))
 	refused(r, judged(c.ID, 100, search.Broken)) // judged already
