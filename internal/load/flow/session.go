@@ -6,15 +6,17 @@ import (
 
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
 	"proofload/internal/scenario"
 )
 
 // Session is what a user keeps from one iteration to the next, and no other user has: connections, where a
 // target's are not shared, and cookies. It belongs to one iteration at a time; the empty one is ready for use.
 type Session struct {
-	https map[HTTPClient]httpload.Session
-	calls map[*grpcload.Client]*grpcload.Session
-	jar   *cookiejar.Jar
+	https   map[HTTPClient]httpload.Session
+	calls   map[*grpcload.Client]*grpcload.Session
+	sockets map[*sockload.Client]*sockload.Conn
+	jar     *cookiejar.Jar
 }
 
 // http returns the connections to a target.
@@ -57,6 +59,10 @@ func (s *Session) Close() error {
 		errs = append(errs, own.Close())
 	}
 	clear(s.calls)
+	for _, conn := range s.sockets {
+		conn.Close()
+	}
+	clear(s.sockets)
 	s.jar = nil
 	return errors.Join(errs...)
 }
