@@ -54,6 +54,11 @@ type planTarget struct {
 	TLS         *planTLS         `json:"tls"`
 	DNS         *planDNS         `json:"dns"`
 	Connections *planConnections `json:"connections"`
+	Auth        *string          `json:"auth"` // basic, bearer, aws
+	Cookies     bool             `json:"cookies"`
+	Redirects   int              `json:"redirects"`
+	Compression *string          `json:"compression"` // gzip, zstd
+	Trace       *float64         `json:"trace"`       // share of the requests that carry a traceparent
 }
 
 // planTLS names files as the scenario does; null is the default of the language.
@@ -96,6 +101,9 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
+	Body     *string    `json:"body"`     // json, body, form, multipart, file
+	Compress *string    `json:"compress"` // gzip
+	Script   []string   `json:"script"`   // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -252,7 +260,19 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 }
 
 func planTargetOf(name string, t scenario.Target) planTarget {
-	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	v := planTarget{
+		Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP),
+		Cookies: t.Cookies, Redirects: t.Redirects, Compression: given(t.Compression), Trace: given(t.Trace),
+	}
+	if a := t.Auth; a != nil {
+		kind := "bearer"
+		if a.Basic != nil {
+			kind = "basic"
+		} else if a.AWS != nil {
+			kind = "aws"
+		}
+		v.Auth = &kind
+	}
 	fileName := func(f *scenario.FileRef) *string {
 		if f == nil {
 			return nil
@@ -318,13 +338,19 @@ func planStepOf(s scenario.Step) planStep {
 		Name: given(s.Name), Target: given(s.Target), TimeoutS: givenSeconds(s.Timeout), Expect: notNil(s.Expect),
 		Save:    each(s.Save, func(e scenario.Expression) string { return e.Name }),
 		Measure: each(s.Measure, func(m scenario.Measure) string { return m.Name }),
-		OnFail:  "stop",
+		OnFail:  "stop", Script: []string{},
 	}
 	if s.Continue {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
-		v.Method, v.Path = &h.Method, &h.Path
+		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
+	}
+	if w := s.WebSocket; w != nil {
+		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
+	}
+	if w := s.Socket; w != nil {
+		v.Script = each(w.Script, scenario.Action.Kind)
 	}
 	if g := s.GRPC; g != nil {
 		v.Method = &g.Method

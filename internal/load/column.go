@@ -12,12 +12,13 @@ import (
 // column is the handles of a step's series as part of a phase. All runners share it, or else each of a hundred
 // thousand users would have one; it is read without a lock.
 type column struct {
-	labels   metric.Labels
-	connect  metric.Handle
-	in, out  metric.Handle
-	retried  metric.Handle
-	measures []metric.Handle
-	stream   atomic.Pointer[streamColumn] // nil: no stream of the step was open yet
+	labels    metric.Labels
+	connect   metric.Handle
+	in, out   metric.Handle
+	retried   metric.Handle
+	redirects metric.Handle
+	measures  []metric.Handle
+	stream    atomic.Pointer[streamColumn] // nil: no stream of the step was open yet
 
 	mu       sync.Mutex                      // of who adds an outcome
 	outcomes atomic.Pointer[[]outcomeSeries] // those that were seen, the most frequent ones mostly first
@@ -50,7 +51,8 @@ func (r *runner) column(st *flow.Step) *column {
 	c := &column{
 		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
 		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried: acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
 	}
 	for _, name := range st.Measures() {
 		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))

@@ -14,7 +14,9 @@ import (
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/transport"
+	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -26,12 +28,15 @@ type execution struct {
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
-	engine  *Engine
-	program *flow.Program
-	clients map[string]*httpload.Client
-	grpc    map[string]*grpcload.Client
-	dialers []*transport.Dialer
-	mocks   map[string]*mock.Server
+	engine     *Engine
+	program    *flow.Program
+	clients    map[string]*httpload.Client
+	webSockets map[string]*wsload.Client
+	sockets    map[string]*sockload.Client
+	grpc       map[string]*grpcload.Client
+	dialers    []*transport.Dialer
+	endpoints  map[string]httpload.Endpoint
+	mocks      map[string]*mock.Server
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*flow.Session
@@ -46,7 +51,11 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
+		endpoints: map[string]httpload.Endpoint{},
+		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -95,7 +104,7 @@ func (p *flows) open(ctx context.Context) error {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.webSockets, Sockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -131,11 +140,21 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
-	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+	switch u.Scheme {
+	case "ws", "wss":
+		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "tcp", "tls", "udp":
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		if err == nil {
 			p.grpc[name] = c
 		}
+		return err
+	}
+	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
 		return err
 	}
 	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
@@ -328,6 +347,14 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
+	}
+	if q.Redirected {
+		rec.Count(s, c.redirects, 1)
+	}
+	if q.Trace != "" {
+		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
+			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
+		})
 	}
 	if q.Stream.Opened {
 		c.streams(r.engine.acc).count(rec, s, &q.Stream)

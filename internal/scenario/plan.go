@@ -74,6 +74,35 @@ type Target struct {
 	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
 	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
 	Connections *Connections `json:"connections,omitempty"`
+	Auth        *Auth        `json:"auth,omitempty"`
+	Cookies     bool         `json:"cookies,omitempty"`   // each user, and in an open phase each iteration, has a jar
+	Redirects   int          `json:"redirects,omitempty"` // how many of them in a row are followed
+	// Compression is the content coding of answers that is asked for: gzip or zstd.
+	Compression string  `json:"compression,omitempty"`
+	Trace       float64 `json:"trace,omitempty"` // share of the requests that carry a traceparent, 0 to 1
+}
+
+// Auth is how requests say who sends them: exactly one of its fields is set. All but region and service are
+// templates.
+type Auth struct {
+	Basic  *BasicAuth `json:"basic,omitempty"`
+	Bearer string     `json:"bearer,omitempty"`
+	AWS    *AWSAuth   `json:"aws,omitempty"`
+}
+
+// BasicAuth is a user with a password.
+type BasicAuth struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// AWSAuth signs requests as AWS Signature Version 4 asks for.
+type AWSAuth struct {
+	Region       string `json:"region"`
+	Service      string `json:"service"`
+	AccessKey    string `json:"access_key"`
+	SecretKey    string `json:"secret_key"`
+	SessionToken string `json:"session_token,omitempty"`
 }
 
 // TLS is how a target is trusted, and how it trusts the load. Files are PEM.
@@ -111,16 +140,20 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, GRPC and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket and Think is set.
 type Step struct {
-	Name   string        `json:"name,omitempty"` // empty for a think step
-	Target string        `json:"target,omitempty"`
-	HTTP   *HTTP         `json:"http,omitempty"`
-	GRPC   *GRPC         `json:"grpc,omitempty"`
-	Think  *Distribution `json:"think,omitempty"`
+	Name      string        `json:"name,omitempty"` // empty for a think step
+	Target    string        `json:"target,omitempty"`
+	HTTP      *HTTP         `json:"http,omitempty"`
+	GRPC      *GRPC         `json:"grpc,omitempty"`
+	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Socket    *Socket       `json:"socket,omitempty"`
+	Think     *Distribution `json:"think,omitempty"`
 
-	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
-	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
+	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of
+	// each expectation that has none of its own.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Expect  []string      `json:"expect,omitempty"` // expressions; all must be true
 	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
 	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`

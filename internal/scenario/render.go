@@ -41,7 +41,7 @@ func (p *Plan) Render(w io.Writer, opts RenderOptions) error {
 		if t.Mock != "" {
 			where = "mock " + t.Mock + ", served by each worker"
 		}
-		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, t.wayText()...), "; "))
+		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, append(t.wayText(), t.dressText()...)...), "; "))
 	}
 	p.renderPhases(&b, opts)
 	p.renderCriteria(&b)

@@ -128,5 +128,6 @@ func (l *loader) usesData(p Phase, set string) bool {
 }
 
 func (l *loader) mentions(set string, steps []Step) bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Mentions("data." + set + ".") })
+	text := "data." + set + "."
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Mentions(text) || l.plan.Targets[s.Target].Auth.mentions(text) })
 }

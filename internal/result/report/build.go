@@ -50,6 +50,7 @@ func Build(in Input) (*Document, error) {
 		Measures: in.Fold.measuresOver(b.spans.counted),
 		Timeline: timelineOf(b.points()),
 		Faults:   []any{},
+		Slowest:  b.slow(),
 	}
 	b.totals(d)
 	d.Integrity = b.integrity(d)

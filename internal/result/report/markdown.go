@@ -37,6 +37,7 @@ func WriteMarkdown(w io.Writer, d *Document) error {
 	m.table(findingTable(d))
 	m.fold("Load by phase", phaseTable(d), notSentTable(d))
 	m.fold("Response times by step", percentileTable(d), seriesTable(d))
+	m.fold("Slowest requests", slowestTable(d))
 	m.fold("Errors", errorTable(d), statusTable(d))
 	var measures []table
 	for _, category := range categories(d) {
