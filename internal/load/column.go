@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func (c *column) times(acc *metric.Accumulator, o outcome) times {
 	}
 	t := c.series(acc, o)
 	known := *c.outcomes.Load()
-	more := append(known[:len(known):len(known)], outcomeSeries{o, t})
+	more := append(slices.Clone(known), outcomeSeries{o, t})
 	c.outcomes.Store(&more)
 	return t
 }

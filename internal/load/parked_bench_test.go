@@ -47,7 +47,7 @@ func BenchmarkParkedUsers(b *testing.B) {
 				time.Sleep(time.Second) // until the last answers have been read
 			case <-time.After(time.Duration(n/4000+30) * time.Second): // some requests failed: their users are parked all the same
 			}
-			hangUp()                // what connections cost depends on how many it took
+			hangUp() // what connections cost depends on how many it took
 			time.Sleep(time.Second)
 			after := memory()
 			b.ReportMetric(float64(after-before)/n, "B/user")
