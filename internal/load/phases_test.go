@@ -175,3 +175,27 @@ func TestSetupIsForAll(t *testing.T) {
 		t.Errorf("the server was sent %v, want %v", seen, want)
 	}
 }
+
+// TestWarmupIsMarked: whatever a phase that warms up has measured says so, and nothing else does.
+func TestWarmupIsMarked(t *testing.T) {
+	server := newCountingServer(t)
+	warm, steady := openPhase("warm", [3]float64{50, 50, 0.5}), openPhase("steady", [3]float64{50, 50, 0.5})
+	warm.Warmup = true
+	plan := httpPlan(server.URL, 1, warm, steady)
+	plan.Flows["f"].Steps[0].Measure = []scenario.Measure{{Name: "size", Source: "size"}}
+	s := execute(t, plan)
+	seen := map[string]bool{}
+	for key := range s.Series {
+		phase := key.Labels.Get("phase")
+		if phase == "" {
+			continue // of the machine
+		}
+		seen[phase] = true
+		if marked := key.Labels.Get("warmup") == "true"; marked != (phase == "warm") {
+			t.Errorf("%v: marked %v", key, marked)
+		}
+	}
+	if !seen["warm"] || !seen["steady"] {
+		t.Errorf("phases that measured something: %v", seen)
+	}
+}
