@@ -104,7 +104,9 @@ func TestAbsentNeverPasses(t *testing.T) {
 		{"not JSON, saved", html.URL, func(s *scenario.Step) { s.Save = []scenario.Expression{{Name: "x", Source: "json.a"}} }, "s 200 not_json", "not JSON"},
 		{"not XML", html.URL, func(s *scenario.Step) { s.Expect = []string{`xpath("count(//a)") == 0`} }, "s 200 not_xml", "not XML"},
 		{"not XML, measured", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: `xpath("sum(//a)")`}} }, "s 200 not_xml", "not XML"},
-		{"regex finds nothing", html.URL, func(s *scenario.Step) { s.Save = []scenario.Expression{{Name: "x", Source: `regex(body, "id=([0-9]+)")`}} }, "s 200 extract", "nothing matches"},
+		{"regex finds nothing", html.URL, func(s *scenario.Step) {
+			s.Save = []scenario.Expression{{Name: "x", Source: `regex(body, "id=([0-9]+)")`}}
+		}, "s 200 extract", "nothing matches"},
 		{"path absent", s.URL, func(s *scenario.Step) { s.HTTP.Path = "/${vars.none}" }, "s 0 template", "path: vars.none is absent"},
 		{"query absent", s.URL, func(s *scenario.Step) { s.HTTP.Query = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "query q: vars.none is absent"},
 		{"header absent", s.URL, func(s *scenario.Step) { s.HTTP.Headers = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "header q: vars.none is absent"},
