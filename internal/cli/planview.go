@@ -349,6 +349,9 @@ func planStepOf(s scenario.Step) planStep {
 	if w := s.WebSocket; w != nil {
 		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
 	}
+	if w := s.Socket; w != nil {
+		v.Script = each(w.Script, scenario.Action.Kind)
+	}
 	if g := s.GRPC; g != nil {
 		v.Method = &g.Method
 	}

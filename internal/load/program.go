@@ -15,6 +15,7 @@ import (
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/transport"
 	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
@@ -59,14 +60,15 @@ type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
-	engine    *Engine
-	program   *flow.Program
-	clients   map[string]*httpload.Client
-	sockets   map[string]*wsload.Client
-	grpc      map[string]*grpcload.Client
-	dialers   []*transport.Dialer
-	endpoints map[string]httpload.Endpoint
-	mocks     map[string]*mock.Server
+	engine     *Engine
+	program    *flow.Program
+	clients    map[string]*httpload.Client
+	webSockets map[string]*wsload.Client
+	sockets    map[string]*sockload.Client
+	grpc       map[string]*grpcload.Client
+	dialers    []*transport.Dialer
+	endpoints  map[string]httpload.Endpoint
+	mocks      map[string]*mock.Server
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*flow.Session
@@ -82,8 +84,9 @@ type sessionKey struct {
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
 	p := &flows{
-		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, sockets: map[string]*wsload.Client{},
-		endpoints: map[string]httpload.Endpoint{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
+		endpoints: map[string]httpload.Endpoint{},
+		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
 	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
@@ -133,7 +136,7 @@ func (p *flows) open(ctx context.Context) error {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.webSockets, Sockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -171,7 +174,10 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	p.dialers = append(p.dialers, dialer)
 	switch u.Scheme {
 	case "ws", "wss":
-		p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "tcp", "tls", "udp":
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
 	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})

@@ -205,6 +205,8 @@ func (s *Step) files() []FileRef {
 		return s.GRPC.Files
 	case s.WebSocket != nil:
 		return scriptFiles(s.WebSocket.Script)
+	case s.Socket != nil:
+		return scriptFiles(s.Socket.Script)
 	case s.HTTP == nil:
 		return nil
 	}

@@ -140,13 +140,14 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket and Think is set.
 type Step struct {
 	Name      string        `json:"name,omitempty"` // empty for a think step
 	Target    string        `json:"target,omitempty"`
 	HTTP      *HTTP         `json:"http,omitempty"`
 	GRPC      *GRPC         `json:"grpc,omitempty"`
 	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Socket    *Socket       `json:"socket,omitempty"`
 	Think     *Distribution `json:"think,omitempty"`
 
 	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of

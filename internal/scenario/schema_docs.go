@@ -138,6 +138,8 @@ var keyDocs = map[string]map[string]keyDoc{
 		"think":     {text: "Waits: a duration or a distribution. In no response time."},
 		"grpc":      {text: "Makes a gRPC call, on a target with grpc:// or grpcs://."},
 		"websocket": {text: "Opens a WebSocket, speaks a script and closes it, on a target with ws:// or wss://."},
+		"tcp":       {text: "Opens a connection and speaks a script of bytes, on a target with tcp:// or tls://."},
+		"udp":       {text: "Sends and awaits datagrams by a script, on a target with udp://."},
 		"target":    {text: "Which of the targets; needed when there are several."},
 		"timeout":   {text: "Of one attempt, from sending to the last byte. Of a gRPC call its deadline; with close, of the wait for the first message. With a script: of the opening, of each send, and of each expect without its own.", value: "30s"},
 		"expect":    {text: "Expressions that must be true. Unless one reads status, status < 400 is implied; of gRPC code == \"OK\"."},
@@ -177,6 +179,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"script":       {text: "What is said once the connection is open: send, expect and wait, one after the other."},
 		"close":        {text: "How the connection is closed in the end."},
 	},
+	"SocketF": {"script": {text: "What is said: send, expect and wait, one after the other."}},
 	"FarewellF": {
 		"code":   {text: "Code of the close frame.", value: defaultCloseCode},
 		"reason": {text: "Reason in the close frame, up to 123 bytes."},
@@ -198,6 +201,8 @@ var keyDocs = map[string]map[string]keyDoc{
 		"text":    {text: "What came is this text; may hold ${...}."},
 		"hex":     {text: "What came is these bytes, as pairs of hexadecimal digits; may hold ${...}."},
 		"pattern": {text: "A regular expression that matches somewhere in what came."},
+		"until":   {text: "Of tcp: bytes up to and with this text; may hold ${...}."},
+		"size":    {text: "Of tcp: so many bytes. Of udp: a datagram of that size."},
 	},
 	"GRPCF": {
 		"method":     {text: "package.Service/Method."},

@@ -56,6 +56,9 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		case f.WebSocket != nil:
 			l.webSocket(&step, f, scope)
 			scope.Roots = webSocketRoots
+		case f.TCP != nil || f.UDP != nil:
+			l.socket(&step, f, scope)
+			scope.Roots = socketRoots
 		case f.GRPC != nil:
 			l.grpc(&step, f, scope)
 			scope.Roots = grpcRoots
@@ -115,7 +118,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	if f.Timeout != nil {
 		step.Timeout = f.Timeout.Value
 	}
-	step.ImplyStatus = step.WebSocket == nil // a script that was spoken to its end is a success
+	step.ImplyStatus = step.WebSocket == nil && step.Socket == nil // a script that was spoken to its end is a success
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
 		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {

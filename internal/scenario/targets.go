@@ -27,6 +27,8 @@ const (
 	protocolHTTP      = "http"
 	protocolGRPC      = "grpc"
 	protocolWebSocket = "websocket"
+	protocolTCP       = "tcp"
+	protocolUDP       = "udp"
 )
 
 // scheme is what the scheme of a target's URL means.
@@ -43,10 +45,10 @@ var schemes = map[string]scheme{
 	"grpcs": {protocolGRPC, true},
 	"ws":    {protocolWebSocket, false},
 	"wss":   {protocolWebSocket, true},
+	"tcp":   {protocolTCP, false},
+	"tls":   {protocolTCP, true},
+	"udp":   {protocolUDP, false},
 }
-
-// later are the schemes of the language that no target may have yet.
-var later = []string{"tcp", "tls", "udp"}
 
 // scheme returns the scheme of a target's URL; a mock's is http.
 func (t Target) scheme() scheme {
@@ -65,10 +67,6 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	u, err := url.Parse(t.Value)
-	if err == nil && slices.Contains(later, u.Scheme) {
-		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
-		return
-	}
 	if err == nil && u.Scheme == "mock" {
 		l.mocked(name, u.Host, f)
 		return
@@ -83,6 +81,10 @@ func (l *loader) target(name string, f TargetF) {
 	}
 	if schemes[u.Scheme].protocol == protocolGRPC && strings.Trim(u.Path, "/") != "" {
 		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
+		return
+	}
+	if kind := schemes[u.Scheme].protocol; (kind == protocolTCP || kind == protocolUDP) && (u.Port() == "" || strings.Trim(u.Path, "/") != "") {
+		l.fail(t.At, "target %q must be %s://host:port", t.Value, u.Scheme)
 		return
 	}
 	if port := u.Port(); port != "" {

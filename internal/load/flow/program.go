@@ -9,6 +9,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/wsload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -36,6 +37,7 @@ type Options struct {
 	Feeds      map[string]*feed.Set        // by data set
 	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
 	GRPC       map[string]*grpcload.Client // by target
+	Sockets    map[string]*sockload.Client // by target
 	WebSockets map[string]*wsload.Client   // by target
 	// Method returns what describes the method of a grpc step; it is asked once for each of them.
 	Method func(*scenario.Step) (Method, error)

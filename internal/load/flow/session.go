@@ -5,14 +5,16 @@ import (
 	"net/http/cookiejar"
 
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
 	"proofload/internal/scenario"
 )
 
 // Session is what a user keeps from one iteration to the next, and no other user has: connections, where a
 // target's are not shared, and cookies. It belongs to one iteration at a time; the empty one is ready for use.
 type Session struct {
-	https map[HTTPClient]httpload.Session
-	jar   *cookiejar.Jar
+	https   map[HTTPClient]httpload.Session
+	sockets map[*sockload.Client]*sockload.Conn
+	jar     *cookiejar.Jar
 }
 
 // http returns the connections to a target.
@@ -35,6 +37,10 @@ func (s *Session) Close() error {
 		errs = append(errs, own.Close())
 	}
 	clear(s.https)
+	for _, conn := range s.sockets {
+		conn.Close()
+	}
+	clear(s.sockets)
 	s.jar = nil
 	return errors.Join(errs...)
 }
