@@ -12,9 +12,14 @@ func TestEndpointPath(t *testing.T) {
 		req    Request
 		want   string
 	}{
-		{"http://shop", Request{}, "/"}, {"http://shop", Request{Path: "?a=b"}, "/?a=b"}, {"http://shop/", Request{Path: "/x"}, "/x"},
-		{"http://shop/api", Request{}, "/api"}, {"http://shop/api", Request{Path: "?a=b"}, "/api?a=b"}, {"http://shop/api/", Request{Path: "/x"}, "/api/x"},
-		{"http://shop/api", Request{Path: "/x", Absolute: true}, "/x"}, {"http://shop/api", Request{Absolute: true}, "/"},
+		{"http://shop", Request{}, "/"},
+		{"http://shop", Request{Path: "?a=b"}, "/?a=b"},
+		{"http://shop/", Request{Path: "/x"}, "/x"},
+		{"http://shop/api", Request{}, "/api"},
+		{"http://shop/api", Request{Path: "?a=b"}, "/api?a=b"},
+		{"http://shop/api/", Request{Path: "/x"}, "/api/x"},
+		{"http://shop/api", Request{Path: "/x", Absolute: true}, "/x"},
+		{"http://shop/api", Request{Absolute: true}, "/"},
 		{"http://shop/api", Request{Path: "?a=b", Absolute: true}, "/?a=b"},
 	} {
 		u, err := url.Parse(tc.target)
