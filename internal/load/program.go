@@ -148,7 +148,9 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
 	case "grpc", "grpcs":
-		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		c, err := grpcload.NewClient(grpcload.Options{
+			Target: u, TLS: cfg, Dial: dialer.DialContext, Fresh: t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever,
+		})
 		if err == nil {
 			p.grpc[name] = c
 		}
