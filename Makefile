@@ -150,7 +150,7 @@ bench-deps:
 # Peers that Debian does not have, at the versions that the figures in docs/benchmarks.md are of.
 PEERS := $(CACHE)/peers
 FORTIO := fortio.org/fortio@v1.68.0
-GHZ    := github.com/bojand/ghz/cmd/ghz@v0.93.0
+GHZ    := github.com/bojand/ghz/cmd/ghz@v0.121.0
 
 bench-peers: build bench-peers-deps ## processor time per request beside wrk, fortio, h2load, ab and ghz (PEER_ROUNDS=5 PEER_LENGTH=6s)
 	PATH="$(CURDIR)/$(PEERS):$$PATH" $(GO) -C test/e2e test -tags soak -run '^TestPeers$$' -count 1 -v -timeout 60m . \

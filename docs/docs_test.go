@@ -126,7 +126,6 @@ func notSupported(err error) bool {
 func TestRefusedWords(t *testing.T) {
 	places := map[string]string{
 		"top level": "WORD: {}\n",
-		"step":      "flows:\n  buy:\n    - step: order\n      WORD: {}\n",
 	}
 	for place, snippet := range places {
 		_, row, found := strings.Cut(read(t, "scenario.md"), "| "+place+" | ")

@@ -85,6 +85,7 @@ type heard struct {
 	leases   []lease
 	drains   []string
 	lives    []Life
+	halts    []wire.Halt
 }
 
 // ear is a receiver that keeps what it is told.
@@ -294,3 +295,5 @@ func (s *attached) breakOff(err error) {
 func (e *ear) runTime(int64) (string, time.Duration, bool) { return "", 0, false }
 
 func (e *ear) reborn() {}
+
+func (e *ear) halted(h wire.Halt) { e.note(func(n *heard) { n.halts = append(n.halts, h) }) }

@@ -45,6 +45,7 @@ type work struct {
 	passed     wire.Assignment // the last one that the engine was given
 	handOverTo time.Duration   // run time up to which hand-overs were heard of
 	heard      time.Duration   // run time through which the load was executed when the last was heard of
+	stopped    time.Duration   // run time at which it was told to stop; 0: before T0, or not yet
 	last       lease
 	ready      chan struct{} // closed when the engine is prepared or cannot be
 	executed   chan struct{} // closed when the load has ended and the books are closed
@@ -200,6 +201,9 @@ func (w *work) finish() {
 	defer w.mu.Unlock()
 	if w.state < wire.WorkerStopping {
 		w.state = wire.WorkerStopping
+		if w.clock.known() {
+			w.stopped = max(0, w.clock.Now())
+		}
 		w.reportLocked()
 	}
 	w.stopLoad()

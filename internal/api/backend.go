@@ -77,6 +77,14 @@ type Page struct {
 	Next string // empty: this was the last
 }
 
+// Halter passes on stops that nobody can record now.
+type Halter interface {
+	// Halt passes a stop to every worker of the run that can be reached, and to the other coordinators for theirs,
+	// and keeps it until it is recorded. An empty AskedOf, and a zero Asked, mean this coordinator and now. An error
+	// says that nothing was done.
+	Halt(ctx context.Context, h wire.Halt) (wire.Passed, error)
+}
+
 // Files is the store of scenario and data files by digest.
 type Files interface {
 	// PutFile stores content and returns its SHA-256 in hex.

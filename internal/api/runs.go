@@ -171,22 +171,6 @@ func (s *runService) ScaleRun(ctx context.Context, r *pb.ScaleRunRequest) (*pb.S
 	return &pb.ScaleRunResponse{Run: wire.RunToProto(v)}, nil
 }
 
-func (s *runService) StopRun(ctx context.Context, r *pb.StopRunRequest) (*pb.StopRunResponse, error) {
-	kind := run.StopOperator
-	if r.GetBySignal() {
-		kind = run.StopSignal
-	}
-	reason := r.GetReason()
-	if reason == "" {
-		reason = "stopped by " + string(kind)
-	}
-	v, err := s.command(ctx, r.GetRunId(), run.Event{Kind: run.StopRequested, ID: r.GetRequestId(), Reason: reason, Stop: kind})
-	if err != nil {
-		return nil, err
-	}
-	return &pb.StopRunResponse{Run: wire.RunToProto(v)}, nil
-}
-
 func (s *runService) command(ctx context.Context, id string, ev run.Event) (wire.RunView, error) {
 	b, err := s.server.backend()
 	if err != nil {

@@ -96,6 +96,7 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
+	Script   []string   `json:"script"` // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -318,13 +319,16 @@ func planStepOf(s scenario.Step) planStep {
 		Name: given(s.Name), Target: given(s.Target), TimeoutS: givenSeconds(s.Timeout), Expect: notNil(s.Expect),
 		Save:    each(s.Save, func(e scenario.Expression) string { return e.Name }),
 		Measure: each(s.Measure, func(m scenario.Measure) string { return m.Name }),
-		OnFail:  "stop",
+		OnFail:  "stop", Script: []string{},
 	}
 	if s.Continue {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
 		v.Method, v.Path = &h.Method, &h.Path
+	}
+	if w := s.WebSocket; w != nil {
+		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
 	}
 	if g := s.GRPC; g != nil {
 		v.Method = &g.Method

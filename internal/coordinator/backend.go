@@ -240,10 +240,7 @@ func workerState(w fleet.Worker) string {
 // Status implements api.Cluster.
 func (b *backend) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{Leader: b.leader, Active: b.manager.Active()}
-	var problem string
-	if s.Coordinators, problem = b.coordinator.candidates(ctx); problem != "" {
-		s.Problems = append(s.Problems, problem)
-	}
+	s.Coordinators, s.Problems = b.coordinator.troubles(ctx)
 	if len(s.Coordinators) == 0 {
 		s.Coordinators = []wire.Leader{b.leader} // it has led since before it read who else is there
 	}

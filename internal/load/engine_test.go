@@ -18,7 +18,7 @@ import (
 	"proofload/internal/scenario"
 )
 
-// TestMain looks for goroutines left behind, or makes this program a client or a server for a benchmark.
+// TestMain looks for goroutines left behind, or makes this program a client for BenchmarkBesideWrk.
 func TestMain(m *testing.M) {
 	if url := os.Getenv(loadChild); url != "" {
 		if err := runLoadChild(url, os.Stdout); err != nil {
@@ -26,10 +26,6 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
-	}
-	if addr := os.Getenv(grpcServer); addr != "" {
-		fmt.Fprintln(os.Stderr, serveGRPC(addr))
-		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -16,6 +16,7 @@ import (
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
+	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -60,6 +61,7 @@ type flows struct {
 	engine  *Engine
 	program *flow.Program
 	clients map[string]*httpload.Client
+	sockets map[string]*wsload.Client
 	grpc    map[string]*grpcload.Client
 	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
@@ -77,7 +79,10 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, sockets: map[string]*wsload.Client{},
+		mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -126,7 +131,7 @@ func (p *flows) open(ctx context.Context) error {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, GRPC: p.grpc, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, GRPC: p.grpc, WebSockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -162,7 +167,11 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
-	if u.Scheme == "grpc" || u.Scheme == "grpcs" {
+	switch u.Scheme {
+	case "ws", "wss":
+		p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		if err == nil {
 			p.grpc[name] = c

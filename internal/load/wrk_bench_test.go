@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -196,11 +195,7 @@ const loadChild = "PROOFLOAD_TEST_LOAD"
 
 // runLoadChild puts load on url for one round and writes a round in JSON.
 func runLoadChild(url string, out io.Writer) error {
-	load := usersPhase("p", [3]float64{roundUsers, roundUsers, roundLength.Seconds()})
-	plan := httpPlan(url, 1, load)
-	if strings.HasPrefix(url, "grpc") {
-		plan = grpcPlan(url, load)
-	}
+	plan := httpPlan(url, 1, usersPhase("p", [3]float64{roundUsers, roundUsers, roundLength.Seconds()}))
 	clock := simClock{time.Now()}
 	e, err := New(Options{Plan: plan, Clock: clock, Logger: hclog.NewNullLogger()})
 	if err != nil {

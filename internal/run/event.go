@@ -36,7 +36,7 @@ const (
 	// Restamped gives the change Change a later stamp, by a new leader that found it past and held
 	// by no worker [Change].
 	Restamped EventKind = "restamped"
-	// StopRequested ends the run early [Stop]. While stopping it changes nothing: aborts take effect once.
+	// StopRequested ends the run early [Stop, At, Asked, AskedOf]. While stopping it changes nothing: aborts take effect once.
 	StopRequested EventKind = "stop_requested"
 	// AllEnded says that every phase has ended and nothing is in flight [At].
 	AllEnded EventKind = "all_ended"
@@ -73,8 +73,13 @@ type Event struct {
 	Reason string
 
 	// At is the run time at which the load of an AllEnded ended; 0, or one that is still to come: now. Of a
-	// Drained it is that up to which there was load, as the samples tell.
-	At        time.Duration
+	// Drained it is that up to which there was load, as the samples tell. Of a StopRequested it is when a worker
+	// was told, if that was before it could be recorded; 0: now.
+	At time.Duration
+	// Asked and AskedOf are when a StopRequested was asked for and of which coordinator, if it could not be
+	// recorded then.
+	Asked     time.Time
+	AskedOf   string
 	Shards    *ShardMap
 	T0        time.Time
 	Factor    float64 // absolute against the plan of the environment: 1.5 is 150 %

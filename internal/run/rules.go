@@ -216,7 +216,17 @@ func (s *step) stopRequested() error {
 		}
 		return nil
 	}
-	return s.end(s.ev.Stop)
+	if err := s.end(s.ev.Stop); err != nil {
+		return err
+	}
+	if s.ev.At > 0 {
+		s.run.Stop.At = min(s.run.Stop.At, s.ev.At)
+	}
+	if s.ev.AskedOf != "" {
+		asked := label(s.ev.Asked)
+		s.run.Stop.Asked, s.run.Stop.AskedOf = &asked, s.ev.AskedOf
+	}
+	return nil
 }
 
 // errorOccurred ends the run; one that is stopping for another reason fails all the same.

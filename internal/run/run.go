@@ -76,6 +76,10 @@ type Stop struct {
 	At time.Duration `json:"at"`
 	// ExitCode, when not 0, is the exit code of a run that an error ended (70, 75, 77 ...).
 	ExitCode int `json:"exit_code,omitempty"`
+	// Asked is when the stop was asked for, and AskedOf of which coordinator, if it could not be recorded then; the
+	// workers were told before.
+	Asked   *time.Time `json:"asked_at,omitempty"`
+	AskedOf string     `json:"asked_of,omitempty"`
 }
 
 // TaskState is how far setup or teardown is.

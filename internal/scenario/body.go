@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +25,9 @@ type fileMap struct {
 
 func (f *FileF) decode(d *decoder, n *node) {
 	if n.kind != mapNode {
-		f.Name.decode(d, n)
+		if f.Name.decode(d, n); n.kind == scalarNode {
+			d.rules("text", field{"file", n.pos, n}, reflect.ValueOf(f.Name))
+		}
 		return
 	}
 	var long fileMap
@@ -185,10 +188,12 @@ func (h *HTTP) look(look func(string)) {
 
 // files returns the files that a step needs.
 func (s *Step) files() []FileRef {
-	if s.GRPC != nil {
+	switch {
+	case s.GRPC != nil:
 		return s.GRPC.Files
-	}
-	if s.HTTP == nil {
+	case s.WebSocket != nil:
+		return scriptFiles(s.WebSocket.Script)
+	case s.HTTP == nil:
 		return nil
 	}
 	var out []FileRef

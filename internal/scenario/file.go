@@ -100,19 +100,19 @@ type DataF struct {
 
 // StepF is one step of a flow.
 type StepF struct {
-	Step    *Text               `yaml:"step" is:"name"`
-	HTTP    *HTTPF              `yaml:"http" one:"kind" with:"step: a request has a name"`
-	Think   *DistF              `yaml:"think" one:"kind"`
-	GRPC    *GRPCF              `yaml:"grpc" one:"kind" with:"step: a request has a name"`
-	WS      Later               `yaml:"websocket" one:"kind"`
-	Target  *Text               `yaml:"target" with:"http|grpc: a think step only waits"`
-	Timeout *Span               `yaml:"timeout" is:">0" with:"http|grpc: a think step only waits"`
-	Expect  []Source            `yaml:"expect" with:"http|grpc: a think step only waits"`
-	Save    map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc: a think step only waits"`
-	Measure map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc: a think step only waits"`
-	OnFail  *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc: a think step only waits"`
-	Retry   *RetryF             `yaml:"retry" with:"http|grpc: a think step only waits"`
-	At      pos                 `yaml:"-"`
+	Step      *Text               `yaml:"step" is:"name"`
+	HTTP      *HTTPF              `yaml:"http" one:"kind" with:"step: a request has a name"`
+	Think     *DistF              `yaml:"think" one:"kind"`
+	GRPC      *GRPCF              `yaml:"grpc" one:"kind" with:"step: a request has a name"`
+	WebSocket *WebSocketF         `yaml:"websocket" one:"kind" with:"step: a request has a name"`
+	Target    *Text               `yaml:"target" with:"http|grpc|websocket: a think step only waits"`
+	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket: a think step only waits"`
+	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket: a think step only waits"`
+	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket: a think step only waits"`
+	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket: a think step only waits"`
+	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket: a think step only waits"`
+	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket: a think step only waits"`
+	At        pos                 `yaml:"-"`
 }
 
 // HTTPF is a request.

@@ -101,14 +101,13 @@ func messages(t Tree) []any {
 // describe reads the file that describes the method, and checks what is sent against it.
 func (l *loader) describe(g *GRPC, in *GRPCF) {
 	var d *described
-	at := in.Method.At
 	switch {
 	case in.Proto != nil:
-		g.Proto, at = path.Clean(in.Proto.Value), in.Proto.At
-		d = l.described("proto "+g.Proto, at, func() (*described, error) { return l.protoFile(g.Proto) })
+		g.Proto = path.Clean(in.Proto.Value)
+		d = l.described("proto "+g.Proto, in.Proto.At, func() (*described, error) { return l.protoFile(g.Proto) })
 	case in.Descriptor != nil:
-		g.Descriptor, at = in.Descriptor.Value, in.Descriptor.At
-		d = l.described("descriptor "+g.Descriptor, at, func() (*described, error) { return l.descriptorSet(g.Descriptor) })
+		g.Descriptor = in.Descriptor.Value
+		d = l.described("descriptor "+g.Descriptor, in.Descriptor.At, func() (*described, error) { return l.descriptorSet(g.Descriptor) })
 	}
 	if d == nil || d.set == nil {
 		return

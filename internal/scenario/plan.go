@@ -111,16 +111,19 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, GRPC and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket and Think is set.
 type Step struct {
-	Name   string        `json:"name,omitempty"` // empty for a think step
-	Target string        `json:"target,omitempty"`
-	HTTP   *HTTP         `json:"http,omitempty"`
-	GRPC   *GRPC         `json:"grpc,omitempty"`
-	Think  *Distribution `json:"think,omitempty"`
+	Name      string        `json:"name,omitempty"` // empty for a think step
+	Target    string        `json:"target,omitempty"`
+	HTTP      *HTTP         `json:"http,omitempty"`
+	GRPC      *GRPC         `json:"grpc,omitempty"`
+	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Think     *Distribution `json:"think,omitempty"`
 
-	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
-	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
+	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of
+	// each expectation that has none of its own.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Expect  []string      `json:"expect,omitempty"` // expressions; all must be true
 	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
 	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`

@@ -120,9 +120,9 @@ var keyDocs = map[string]map[string]keyDoc{
 		"http":      {text: "Sends an HTTP request."},
 		"think":     {text: "Waits: a duration or a distribution. In no response time."},
 		"grpc":      {text: "Makes a gRPC call, on a target with grpc:// or grpcs://."},
-		"websocket": {text: "Talks over a WebSocket."},
+		"websocket": {text: "Opens a WebSocket, speaks a script and closes it, on a target with ws:// or wss://."},
 		"target":    {text: "Which of the targets; needed when there are several."},
-		"timeout":   {text: "Of one attempt, from sending to the last byte. Of a gRPC call its deadline; with close, of the wait for the first message.", value: "30s"},
+		"timeout":   {text: "Of one attempt, from sending to the last byte. Of a gRPC call its deadline; with close, of the wait for the first message. With a script: of the opening, of each send, and of each expect without its own.", value: "30s"},
 		"expect":    {text: "Expressions that must be true. Unless one reads status, status < 400 is implied; of gRPC code == \"OK\"."},
 		"save":      {text: "Name to expression; later steps read ${vars.name}."},
 		"measure":   {text: "Name to expression: numbers of your business, with statistics and criteria."},
@@ -151,6 +151,36 @@ var keyDocs = map[string]map[string]keyDoc{
 	"fileMap": {
 		"path":     {text: "A file beside the scenario or below it."},
 		"template": {text: "Whether the file is text that holds ${...}.", value: false},
+	},
+	"WebSocketF": {
+		"path":         {text: "Path below the target's; may hold ${...}."},
+		"headers":      {text: "Headers of the handshake; may hold ${...}."},
+		"query":        {text: "Query parameters, escaped by the engine; may hold ${...}."},
+		"subprotocols": {text: "What is offered to the server, which must choose one of them or none."},
+		"script":       {text: "What is said once the connection is open: send, expect and wait, one after the other."},
+		"close":        {text: "How the connection is closed in the end."},
+	},
+	"FarewellF": {
+		"code":   {text: "Code of the close frame.", value: defaultCloseCode},
+		"reason": {text: "Reason in the close frame, up to 123 bytes."},
+	},
+	"ActionF": {
+		"send":    {text: "Sends a text message, or with a map text, json, hex or file."},
+		"expect":  {text: "The next message: an expression over message that must be true, or a map with text, hex or pattern."},
+		"wait":    {text: "Keeps the connection open for a time, fixed or drawn, and takes what comes."},
+		"timeout": {text: "How long is waited for what is expected. Left out: the step's timeout."},
+		"skip":    {text: "Messages that are not what is expected are passed over.", value: false},
+	},
+	"sendMap": {
+		"text": {text: "A text; may hold ${...}."},
+		"json": {text: "JSON; its texts may hold ${...}."},
+		"hex":  {text: "Bytes as pairs of hexadecimal digits; may hold ${...}."},
+		"file": {text: "The bytes of a file beside the scenario or below it."},
+	},
+	"expectMap": {
+		"text":    {text: "What came is this text; may hold ${...}."},
+		"hex":     {text: "What came is these bytes, as pairs of hexadecimal digits; may hold ${...}."},
+		"pattern": {text: "A regular expression that matches somewhere in what came."},
 	},
 	"GRPCF": {
 		"method":     {text: "package.Service/Method."},

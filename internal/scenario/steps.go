@@ -50,6 +50,9 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		switch {
 		case f.HTTP != nil:
 			l.http(&step, f, scope)
+		case f.WebSocket != nil:
+			l.webSocket(&step, f, scope)
+			scope.Roots = webSocketRoots
 		case f.GRPC != nil:
 			l.grpc(&step, f, scope)
 			scope.Roots = grpcRoots
@@ -109,7 +112,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	if f.Timeout != nil {
 		step.Timeout = f.Timeout.Value
 	}
-	step.ImplyStatus = true
+	step.ImplyStatus = step.WebSocket == nil // a script that was spoken to its end is a success
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
 		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {

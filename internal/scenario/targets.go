@@ -24,8 +24,9 @@ func (l *loader) buildTargets() {
 
 // Protocols that a step can speak, by the key of the step.
 const (
-	protocolHTTP = "http"
-	protocolGRPC = "grpc"
+	protocolHTTP      = "http"
+	protocolGRPC      = "grpc"
+	protocolWebSocket = "websocket"
 )
 
 // scheme is what the scheme of a target's URL means.
@@ -40,10 +41,12 @@ var schemes = map[string]scheme{
 	"https": {protocolHTTP, true},
 	"grpc":  {protocolGRPC, false},
 	"grpcs": {protocolGRPC, true},
+	"ws":    {protocolWebSocket, false},
+	"wss":   {protocolWebSocket, true},
 }
 
 // later are the schemes of the language that no target may have yet.
-var later = []string{"ws", "wss", "tcp", "tls", "udp"}
+var later = []string{"tcp", "tls", "udp"}
 
 // scheme returns the scheme of a target's URL; a mock's is http.
 func (t Target) scheme() scheme {
@@ -71,7 +74,7 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	if _, known := schemes[schemeOf(u)]; err != nil || !known {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port or mock://name", t.Value)
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port, ws://host or mock://name", t.Value)
 		return
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

@@ -141,8 +141,8 @@ func (r *runner) loop(ctx context.Context) error {
 	for !r.over {
 		select {
 		case <-r.mail.wake:
-			for _, fn := range r.mail.take() {
-				fn()
+			if err := r.work(ticker.C); err != nil {
+				return err
 			}
 		case <-ticker.C:
 			r.tick()
@@ -160,6 +160,25 @@ func (r *runner) loop(ctx context.Context) error {
 		r.view.update(r)
 	}
 	return nil
+}
+
+// work takes a few messages, and what has become due meanwhile: however much the workers send, commits go out and
+// the clock is looked at.
+func (r *runner) work(tick <-chan time.Time) error {
+	for _, fn := range r.mail.take(mailAtOnce) {
+		fn()
+	}
+	select {
+	case <-tick:
+		r.tick()
+	default:
+	}
+	select {
+	case o := <-r.commits:
+		return r.committed(o)
+	default:
+		return nil
+	}
 }
 
 // now returns the run time; 0 before T0 is stamped. That of a run whose clock was lost with an
@@ -187,6 +206,7 @@ func (r *runner) step(ev run.Event) error {
 		if next.State == run.Stopping {
 			r.stopping = r.m.opts.Clock()
 			defer r.inHand() // what was to wait for the run time is answered now
+			r.noteStop(next.Stop)
 		}
 	}
 	if r.run.State == run.Idle && next.State != run.Idle {

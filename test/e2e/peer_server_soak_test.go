@@ -62,3 +62,27 @@ http {
 	})
 	return addr
 }
+
+// grpcServer starts a server of grpc-go, with health checks and reflection, on the server's core.
+func grpcServer(t *testing.T) string {
+	t.Helper()
+	addr, file := freeAddress(t), filepath.Join(t.TempDir(), "grpctarget")
+	if out, err := exec.Command("go", "build", "-o", file, "./grpctarget").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var log bytes.Buffer
+	cmd := exec.Command("taskset", "-c", serverCore, file, addr)
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself, which the log tells
+		_ = cmd.Wait()
+	})
+	until(t, "the gRPC server", func() bool {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+		return err == nil && c.Close() == nil
+	})
+	return addr
+}

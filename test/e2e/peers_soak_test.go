@@ -80,6 +80,15 @@ var contests = []contest{
 			"fortio", "load", "-quiet", "-c", "64", "-qps", "20000", "-uniform", "-nocatchup", "-t", "%ds", "http://%s/",
 		}, fortioCount}},
 	},
+	{
+		name: "gRPC, unary, closed model, 64 calls at once over 4 connections", wanted: 0.5, server: grpcServer, target: "grpc://%s",
+		step:  "grpc: {method: grpc.health.v1.Health/Check, send: {service: ''}}",
+		phase: "users: [{hold: {at: 64, for: %ds}}]",
+		peers: []peer{{"ghz", []string{
+			"ghz", "--insecure", "--call", "grpc.health.v1.Health/Check", "-d", `{"service":""}`, "-c", "64", "--connections", "4",
+			"-z", "%ds", "--duration-stop", "wait", "%s",
+		}, regexp.MustCompile(`(?m)^ *Count:\s+(\d+)`)}},
+	},
 }
 
 var (

@@ -112,17 +112,17 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	if err != nil {
 		a.fail(err)
 	}
-	if x.completed {
-		a.report.Status, a.report.Code = x.response.Status, x.response.Code
-		if err == nil {
-			x.response.Duration = max(ended-sent, 0)
-			a.report.Kind, err = it.judge(s)
-			a.final = a.report.Kind == KindData
-		}
-	}
 	answered := ended
 	if at := x.answered(); err == nil && !at.IsZero() {
 		answered = min(now+at.Sub(wall), ended)
+	}
+	if x.completed {
+		a.report.Status, a.report.Code = x.response.Status, x.response.Code
+		if err == nil {
+			x.response.Duration = max(answered-sent, 0)
+			a.report.Kind, err = it.judge(s)
+			a.final = a.report.Kind == KindData
+		}
 	}
 	a.report.Ended = ended
 	it.report(a, sent, answered)

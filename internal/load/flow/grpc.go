@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -93,6 +92,7 @@ func (c *compiler) grpc(s *Step, in *scenario.Step) (*rpc, error) {
 	r.decoded = r.every || c.reads(expression.Message)
 	r.call = grpcload.Call{
 		Method: "/" + g.Method, Timeout: in.Timeout, CloseAfter: g.CloseAfter, KeepMetadata: c.reads(expression.Headers),
+		FromClient: method.Descriptor.IsStreamingClient(), FromServer: method.Descriptor.IsStreamingServer(),
 	}
 	if g.Until != "" {
 		if r.until, err = c.expr(g.Until); err != nil {
@@ -183,9 +183,8 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 	s := &it.rpc
 	s.size = 0
 	s.messages = inbox{method: &r.method, every: r.every, all: s.messages.all[:0]}
-	d := r.method.Descriptor
 	var err error
-	if d.IsStreamingClient() || d.IsStreamingServer() {
+	if r.call.FromClient || r.call.FromServer {
 		err = r.stream(ctx, it, x)
 	} else if err = r.client.Unary(ctx, &s.call, s.wire[0], &s.response); err == nil && s.response.Code == codeOK {
 		s.size = int64(s.response.Size())
@@ -204,12 +203,11 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 // stream makes a call with a stream one or both ways.
 func (r *rpc) stream(ctx context.Context, it *Iteration, x *exchange) error {
 	s := &it.rpc
-	d := r.method.Descriptor
-	stream, err := r.client.Open(ctx, &s.call, d.IsStreamingClient(), d.IsStreamingServer(), &s.response)
+	stream, err := r.client.Open(ctx, &s.call, &s.response)
 	if err != nil {
 		return err
 	}
-	if d.IsStreamingServer() {
+	if r.call.FromServer {
 		x.stream.open, x.stream.whole = s.response.Sent, true
 	}
 	var sending sync.WaitGroup
@@ -228,7 +226,7 @@ func (r *rpc) stream(ctx context.Context, it *Iteration, x *exchange) error {
 	})
 	for n := int64(1); ; n++ {
 		m, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, grpcload.ErrEnded) {
 			return nil
 		}
 		if err != nil {

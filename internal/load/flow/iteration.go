@@ -9,6 +9,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/schedule"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario/expression"
 )
 
@@ -39,6 +40,8 @@ type Iteration struct {
 	attempted attempted // the present one; here, so that a report to the sink costs no memory
 	req       httpload.Request
 	resp      httpload.Response
+	opening   wsload.Opening
+	talk      *conversation // nil: it has spoken no script yet
 	rpc       rpcState
 	timer     *time.Timer
 	saved     []any
@@ -186,6 +189,7 @@ func (it *Iteration) Trim() {
 	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
+	it.talk.trim()
 	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil

@@ -9,6 +9,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
 )
@@ -29,10 +30,11 @@ type Program struct {
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients map[string]HTTPClient       // by target
-	Feeds   map[string]*feed.Set        // by data set
-	Secrets map[string]string           // by name; the values are put into requests and nowhere else
-	GRPC    map[string]*grpcload.Client // by target
+	Clients    map[string]HTTPClient       // by target
+	Feeds      map[string]*feed.Set        // by data set
+	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
+	GRPC       map[string]*grpcload.Client // by target
+	WebSockets map[string]*wsload.Client   // by target
 	// Method returns what describes the method of a grpc step; it is asked once for each of them.
 	Method func(*scenario.Step) (Method, error)
 	// Files returns the content of a file of the scenario by its digest.

@@ -65,6 +65,8 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 	switch {
 	case in.HTTP != nil:
 		s.operation, err = c.http(in)
+	case in.WebSocket != nil:
+		s.operation, err = c.webSocket(s, in)
 	case in.GRPC != nil:
 		s.operation, err = c.grpc(s, in)
 	default:

@@ -119,6 +119,6 @@ func BenchmarkIteration(b *testing.B) {
 type discard struct{}
 
 func (discard) Began(string, time.Duration)                {}
-func (discard) Gap(*Step, time.Duration, time.Duration)    {}
 func (discard) Request(*Report)                            {}
+func (discard) Gap(*Step, time.Duration, time.Duration)    {}
 func (discard) Measure(*Step, int, float64, time.Duration) {}

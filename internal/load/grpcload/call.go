@@ -20,6 +20,8 @@ type Call struct {
 	// Timeout is the deadline, of which the server is told; 0: none. With CloseAfter it bounds the wait for the
 	// first message instead.
 	Timeout time.Duration
+	// FromClient and FromServer say which sides send a stream; a unary call has neither.
+	FromClient, FromServer bool
 	// CloseAfter ends a stream so long after it was opened, which is success; 0: it lasts until it ends.
 	CloseAfter time.Duration
 	// KeepMessage makes messages that are received available; else they are counted.
@@ -106,7 +108,7 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 	if r.Connect == 0 && !r.Sent.IsZero() {
 		r.Connect = l.takeConnect()
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) { // the latter of a stream: the library returns it as it is
 		r.Code = codeNames[0]
 		return nil
 	}

@@ -54,11 +54,11 @@ type outcome struct {
 // classify finds out why a call has failed; nil says that the server has answered with a status.
 func (l *link) classify(ctx context.Context, k *call, st *status.Status, seen outcome) *transport.Error {
 	text := errors.New(st.Message())
-	opening, broken, closed := l.causes()
+	why := l.causes()
 	switch {
 	case seen.answered && (st.Code() != codes.DeadlineExceeded || k.Err() == nil):
 		return nil
-	case closed || errors.Is(ctx.Err(), context.Canceled):
+	case why.closed || errors.Is(ctx.Err(), context.Canceled):
 		return &transport.Error{Kind: transport.KindCancelled, Op: opCall, Err: text}
 	case ctx.Err() != nil || k.Err() != nil || st.Code() == codes.DeadlineExceeded:
 		return timeout()
@@ -68,14 +68,14 @@ func (l *link) classify(ctx context.Context, k *call, st *status.Status, seen ou
 			return &transport.Error{Kind: p.kind, Op: opCall, Err: text}
 		}
 	}
-	e, ok := errors.AsType[*transport.Error](opening)
+	e, ok := errors.AsType[*transport.Error](why.opening)
 	switch {
 	case ok && !seen.sent:
 		return e
-	case st.Code() == codes.Unavailable && strings.Contains(st.Message(), "server preface") && transport.Classify(broken, "") == "":
+	case st.Code() == codes.Unavailable && strings.Contains(st.Message(), "server preface") && transport.Classify(why.broken, "") == "":
 		return &transport.Error{Kind: transport.KindNotSpoken, Op: opConnect, Err: text}
-	case st.Code() == codes.Unavailable && broken != nil:
-		return transport.NewError(opCall, broken, transport.KindProtocol)
+	case st.Code() == codes.Unavailable && why.broken != nil:
+		return transport.NewError(opCall, why.broken, transport.KindProtocol)
 	case st.Code() == codes.Internal && !seen.sent:
 		return &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: text}
 	}

@@ -114,7 +114,7 @@ func endpoint(u *url.URL) (string, error) {
 // from outside, retries by policy, idling, and pings that measure bandwidth.
 func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(newCredentials(&l.trace, opts, addr)),
+		grpc.WithTransportCredentials(newCredentials(&l.trace, &opts)),
 		grpc.WithContextDialer(l.dialer(opts.Dial)),
 		grpc.WithStatsHandler(watcher{}),
 		grpc.WithUserAgent(opts.UserAgent),

@@ -10,8 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // what encodes the questions
-	v1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	v1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -46,9 +45,9 @@ func (c *Client) reflect(ctx context.Context, service string) (*descriptor.Set, 
 	l := c.link()
 	k, done := begin(ctx, &Call{})
 	defer done()
-	set, err := reflectOver(k, l, asksV1, service)
+	set, err := reflectOver(k, l, "v1", service)
 	if status.Code(err) == codes.Unimplemented {
-		set, err = reflectOver(k, l, asksV1Alpha, service)
+		set, err = reflectOver(k, l, "v1alpha", service)
 	}
 	if status.Code(err) == codes.Unimplemented {
 		return nil, errors.New("the server does not offer it: give proto or descriptor instead")
@@ -70,8 +69,8 @@ func (c *Client) reflect(ctx context.Context, service string) (*descriptor.Set, 
 type asker func(symbol, file string) (files [][]byte, err error)
 
 // reflectOver collects the files that describe a service, with what they import.
-func reflectOver(ctx context.Context, l *link, open func(context.Context, *grpc.ClientConn) (asker, error), service string) (*descriptorpb.FileDescriptorSet, error) {
-	ask, err := open(ctx, l.conn)
+func reflectOver(ctx context.Context, l *link, version, service string) (*descriptorpb.FileDescriptorSet, error) {
+	ask, err := askerOf(ctx, l, version)
 	if err != nil {
 		return nil, err
 	}
@@ -120,43 +119,21 @@ func refusal(code int32, text string) error {
 
 var errNoFiles = errors.New("the server answers with something else than files")
 
-func asksV1(ctx context.Context, conn *grpc.ClientConn) (asker, error) {
-	stream, err := v1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx, protoCodec())
+// askerOf opens a stream of questions. The two versions of reflection differ in their names alone.
+func askerOf(ctx context.Context, l *link, version string) (asker, error) {
+	both := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
+	stream, err := l.conn.NewStream(ctx, both, "/grpc.reflection."+version+".ServerReflection/ServerReflectionInfo", protoCodec())
 	if err != nil {
 		return nil, err
 	}
 	return func(symbol, file string) ([][]byte, error) {
-		q := &v1.ServerReflectionRequest{MessageRequest: &v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol}}
+		q := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol}}
 		if file != "" {
-			q.MessageRequest = &v1.ServerReflectionRequest_FileByFilename{FileByFilename: file}
+			q.MessageRequest = &reflectionpb.ServerReflectionRequest_FileByFilename{FileByFilename: file}
 		}
-		_ = stream.Send(q) // what is wrong Recv tells
-		a, err := stream.Recv()
-		switch {
-		case err != nil:
-			return nil, err
-		case a.GetErrorResponse() != nil:
-			return nil, refusal(a.GetErrorResponse().GetErrorCode(), a.GetErrorResponse().GetErrorMessage())
-		case a.GetFileDescriptorResponse() == nil:
-			return nil, errNoFiles
-		}
-		return a.GetFileDescriptorResponse().GetFileDescriptorProto(), nil
-	}, nil
-}
-
-// asksV1Alpha is for servers from before reflection was settled.
-func asksV1Alpha(ctx context.Context, conn *grpc.ClientConn) (asker, error) {
-	stream, err := v1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(ctx, protoCodec())
-	if err != nil {
-		return nil, err
-	}
-	return func(symbol, file string) ([][]byte, error) {
-		q := &v1alpha.ServerReflectionRequest{MessageRequest: &v1alpha.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol}}
-		if file != "" {
-			q.MessageRequest = &v1alpha.ServerReflectionRequest_FileByFilename{FileByFilename: file}
-		}
-		_ = stream.Send(q) // what is wrong Recv tells
-		a, err := stream.Recv()
+		_ = stream.SendMsg(q) // what is wrong RecvMsg tells
+		a := &reflectionpb.ServerReflectionResponse{}
+		err := stream.RecvMsg(a)
 		switch {
 		case err != nil:
 			return nil, err

@@ -2,7 +2,7 @@ package grpcload
 
 import (
 	"context"
-	"io"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +25,9 @@ type Stream struct {
 	ending atomic.Int32
 }
 
+// ErrEnded says that a call has ended with an answer.
+var ErrEnded = errors.New("the call has ended")
+
 // Why the client has ended a stream.
 const (
 	endedClosed = 1 + iota // as was asked for
@@ -33,7 +36,7 @@ const (
 
 // Open begins a call whose client, server or both send a stream. r is filled in as the call goes on. A Stream
 // must be ended with End.
-func (c *Client) Open(ctx context.Context, in *Call, client, server bool, r *Response) (*Stream, error) {
+func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, error) {
 	r.reset()
 	r.received.keep = in.KeepMessage
 	k, cancel := begin(ctx, in)
@@ -45,7 +48,7 @@ func (c *Client) Open(ctx context.Context, in *Call, client, server bool, r *Res
 		}
 	}
 	var err error
-	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: client, ServerStreams: server}, in.Method); err != nil {
+	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: in.FromClient, ServerStreams: in.FromServer}, in.Method); err != nil {
 		defer s.release()
 		return nil, s.fail(err)
 	}
@@ -77,11 +80,11 @@ func (s *Stream) fail(err error) error {
 	return s.link.finish(s.ctx, s.call, err, s.response)
 }
 
-// Send sends a message, which must not be changed any more. io.EOF says that the call has ended, and Receive
+// Send sends a message, which must not be changed any more. ErrEnded says that the call has ended, and Receive
 // tells how.
 func (s *Stream) Send(message []byte) error {
 	if err := s.stream.SendMsg(&message); err != nil {
-		return io.EOF
+		return ErrEnded
 	}
 	return nil
 }
@@ -90,7 +93,7 @@ func (s *Stream) Send(message []byte) error {
 func (s *Stream) CloseSend() { _ = s.stream.CloseSend() } // what is wrong Receive tells
 
 // Receive waits for a message. Its bytes are there when the call's KeepMessage is set, valid until the next
-// Receive. io.EOF says that the call has ended: the Response's Code tells how. Another error is a
+// Receive. ErrEnded says that the call has ended: the Response's Code tells how. Another error is a
 // *transport.Error.
 func (s *Stream) Receive() ([]byte, error) {
 	err := s.stream.RecvMsg(&s.response.received)
@@ -105,7 +108,7 @@ func (s *Stream) Receive() ([]byte, error) {
 	if err := s.fail(err); err != nil {
 		return nil, err
 	}
-	return nil, io.EOF
+	return nil, ErrEnded
 }
 
 // begun notes that a message has come.

@@ -50,11 +50,17 @@ func (t *trace) takeConnect() time.Duration {
 	return took
 }
 
-// causes returns why the connection could not be opened and why it broke.
-func (t *trace) causes() (opening, broken error, closed bool) {
+// causes is why a connection is not there.
+type causes struct {
+	opening error // it could not be opened
+	broken  error // it broke
+	closed  bool  // Close was called
+}
+
+func (t *trace) causes() causes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.opening, t.broken, t.closed
+	return causes{t.opening, t.broken, t.closed}
 }
 
 func (t *trace) close() {
@@ -99,7 +105,7 @@ type noted struct {
 	trace *trace
 }
 
-func newCredentials(t *trace, opts Options, addr string) credentials.TransportCredentials {
+func newCredentials(t *trace, opts *Options) credentials.TransportCredentials {
 	if opts.Target.Scheme != "grpcs" {
 		return insecure.NewCredentials()
 	}

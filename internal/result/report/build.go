@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proofload/internal/judge"
+	"proofload/internal/load/schedule"
 	"proofload/internal/metric"
 	"proofload/internal/metric/hist"
 	"proofload/internal/run"
@@ -106,6 +107,13 @@ func (b *builder) phases() []Phase {
 		row := Phase{
 			Name: p.Name, Warmup: p.Warmup, Load: b.load(p.Name), Requests: b.Fold.requests(p.Name),
 			FromS: seconds(span.from), ToS: seconds(span.to),
+		}
+		if len(p.Rate) > 0 {
+			cv := 0.0
+			if p.Arrivals == schedule.Poisson {
+				cv = 1
+			}
+			row.Arrivals, row.PlannedCV = &p.Arrivals, &cv
 		}
 		row.OfferedPerS, row.AchievedPerS = per(row.Load.Planned, span.active), per(row.Load.Sent, span.active)
 		rows = append(rows, row)

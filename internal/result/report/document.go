@@ -177,8 +177,12 @@ type Requests struct {
 // Phase is one stretch of load. Offered and achieved are arrivals per second of its schedule,
 // pauses excluded; null when the phase had no time under load.
 type Phase struct {
-	Name         string   `json:"name"`
-	Warmup       bool     `json:"warmup"`
+	Name     string  `json:"name"`
+	Warmup   bool    `json:"warmup"`
+	Arrivals *string `json:"arrivals"` // uniform, poisson; null: users
+	// PlannedCV is the coefficient of variation that the times between arrivals have when each comes at its
+	// instant: 0 of uniform arrivals, 1 of poisson ones; null: users.
+	PlannedCV    *float64 `json:"planned_cv"`
 	Load         Load     `json:"load"`
 	Requests     Requests `json:"requests"`
 	OfferedPerS  *float64 `json:"offered_per_s"`

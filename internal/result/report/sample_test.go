@@ -259,7 +259,7 @@ func samplePlan() *scenario.Plan {
 		Flows: map[string]scenario.Flow{"buy": flow("login", "add", "pay"), "browse": flow("login", "add", "pay")},
 		Phases: []scenario.Phase{
 			{Name: "warmup", Mix: []scenario.Weight{{Flow: flowOf("warmup"), Weight: 1}}, Warmup: true, Length: 30 * time.Second},
-			{Name: "steady", Mix: []scenario.Weight{{Flow: flowOf("steady"), Weight: 1}}, After: "warmup", Length: 160 * time.Second},
+			{Name: "steady", Mix: []scenario.Weight{{Flow: flowOf("steady"), Weight: 1}}, After: "warmup", Length: 160 * time.Second, Arrivals: "uniform", Rate: []scenario.Segment{{From: 400, To: 500, For: 160 * time.Second}}},
 			{Name: "shoppers", Mix: []scenario.Weight{{Flow: flowOf("shoppers"), Weight: 1}}, With: "steady", Length: 160 * time.Second},
 		},
 		Validity: scenario.Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999},

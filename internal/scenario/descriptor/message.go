@@ -30,10 +30,7 @@ func (s *Set) Encode(dst []byte, md protoreflect.MessageDescriptor, text []byte)
 
 // where takes the position in the JSON from an error: it is that of an encoding that nobody has seen.
 func where(err error) error {
-	text := clean(err).Error()
-	if strings.HasPrefix(text, "syntax error ") {
-		text = strings.TrimPrefix(text, "syntax error ")
-	}
+	text := strings.TrimPrefix(clean(err).Error(), "syntax error ")
 	if strings.HasPrefix(text, "(line ") {
 		if _, rest, ok := strings.Cut(text, "): "); ok {
 			text = rest

@@ -49,8 +49,17 @@ func (s *Set) tree(m protoreflect.Message) (any, error) {
 	return out, nil
 }
 
+// wrappers are the messages that only hold a scalar.
+var wrappers = map[protoreflect.Name]bool{
+	"DoubleValue": true, "FloatValue": true, "Int64Value": true, "UInt64Value": true, "Int32Value": true, "UInt32Value": true,
+	"BoolValue": true, "StringValue": true, "BytesValue": true,
+}
+
 // wellKnown decodes a message whose JSON has a form of its own, such as a Timestamp.
 func (s *Set) wellKnown(m protoreflect.Message) (any, error) {
+	if wrapped := m.Descriptor().Fields().ByName("value"); wrapped != nil && wrappers[m.Descriptor().Name()] {
+		return s.value(wrapped, m.Get(wrapped))
+	}
 	text, err := protojson.MarshalOptions{Resolver: s.types}.Marshal(m.Interface())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Descriptor().FullName(), clean(err))
