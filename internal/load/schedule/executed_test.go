@@ -18,7 +18,7 @@ func TestProbedProperty(t *testing.T) {
 		p := &scenario.Phase{Name: "p", Searched: true, Length: time.Hour, Rate: []scenario.Segment{{From: 1000, To: 1000, For: time.Hour, Through: 3.6e6}}}
 		start := time.Duration(rapid.IntRange(0, 20).Draw(t, "start")) * time.Second
 		var h run.History
-		at, paused, scale := start, false, 1.0
+		at, paused := start, false
 		for range rapid.IntRange(0, 12).Draw(t, "changes") {
 			at += time.Duration(rapid.IntRange(0, 20).Draw(t, "gap")) * time.Second
 			switch rapid.IntRange(0, 3).Draw(t, "kind") {
@@ -30,8 +30,8 @@ func TestProbedProperty(t *testing.T) {
 				paused = !paused
 				h = append(h, run.Change{ID: "x", Kind: kind, At: at})
 			case 1:
-				scale = rapid.SampledFrom([]float64{0.5, 1, 2}).Draw(t, "scale")
-				h = append(h, run.Change{ID: "x", Kind: run.ChangeScale, At: at, Factor: scale})
+				factor := rapid.SampledFrom([]float64{0.5, 1, 2}).Draw(t, "scale")
+				h = append(h, run.Change{ID: "x", Kind: run.ChangeScale, At: at, Factor: factor})
 			default:
 				c := run.Change{ID: "x", Kind: run.ChangeProbe, Phase: "p", At: at, Rate: rapid.SampledFrom([]float64{0, 100, 250, 1000}).Draw(t, "rate")}
 				if c.Rate > 0 {
