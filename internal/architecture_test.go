@@ -26,6 +26,7 @@ const (
 // path that is its own or leads to it. It may import packages of lower layers. Packages of the same
 // layer import each other only when one is nested in the other.
 var layers = [][]string{
+	{"internal/search"},              // the algorithm alone
 	{"internal/scenario/expression"}, // what all of the language stands on
 	{"internal/scenario", "internal/run", "internal/metric", "internal/clock", "internal/simulation"}, // the last one for tests alone
 	{"internal/judge"},
@@ -55,7 +56,7 @@ var protoUsers = []string{"internal/wire", "internal/fleet", "internal/agent", "
 // and randomness come in as arguments. A package below one of them that has its own entry in layers
 // (metric/source ...) is not meant.
 var pure = []string{
-	"internal/scenario", "internal/scenario/expression", "internal/run", "internal/judge", "internal/metric",
+	"internal/search", "internal/scenario", "internal/scenario/expression", "internal/run", "internal/judge", "internal/metric",
 	"internal/load/schedule", "internal/result/analysis",
 }
 

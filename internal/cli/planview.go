@@ -37,6 +37,7 @@ type planView struct {
 	Teardown        []planStep        `json:"teardown"`
 	Flows           []planFlow        `json:"flows"`
 	Phases          []planPhase       `json:"phases"`
+	Search          *planSearch       `json:"search"` // null: none
 	Criteria        []planCriterion   `json:"criteria"`
 	Validity        planValidity      `json:"validity"`
 	Workers         planWorkers       `json:"workers"`
@@ -153,6 +154,21 @@ type planPhase struct {
 	UniqueRows       planRows      `json:"unique_rows"`
 }
 
+// planSearch is a search for the highest rate of a phase. ProbesUsual is how many probes it takes at most without
+// repeats, ProbesMost with them.
+type planSearch struct {
+	Phase       string  `json:"phase"`
+	LowPerS     float64 `json:"low_per_s"`
+	HighPerS    float64 `json:"high_per_s"`
+	Precision   float64 `json:"precision"`
+	Confirm     int     `json:"confirm"`
+	WarmS       float64 `json:"warm_s"`
+	MeasureS    float64 `json:"measure_s"`
+	CoolS       float64 `json:"cool_s"`
+	ProbesUsual int     `json:"probes_usual"`
+	ProbesMost  int     `json:"probes_most"`
+}
+
 // planRows is how many rows of each data set with order: unique a phase gives out.
 type planRows map[string]int64
 
@@ -250,12 +266,13 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	}
 	counts := schedule.Counts(p, mostDrawn)
 	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase {
-		out := planPhaseOf(ph, p.Start(ph.Name))
-		if len(ph.Rate) > 0 {
+		out := planPhaseOf(p, ph)
+		if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
 			out.count(ph.PlannedArrivals(), counts(&ph), int64(workers))
 		}
 		return out
 	})
+	v.Search = planSearchOf(p.Search)
 	return v
 }
 
@@ -291,10 +308,22 @@ func planTargetOf(name string, t scenario.Target) planTarget {
 	return v
 }
 
-func planPhaseOf(ph scenario.Phase, start time.Duration) planPhase {
+func planSearchOf(s *scenario.Search) *planSearch {
+	if s == nil {
+		return nil
+	}
+	return &planSearch{
+		Phase: s.Phase, LowPerS: s.Low, HighPerS: s.High, Precision: s.Precision, Confirm: s.Confirm,
+		WarmS: s.Warm.Seconds(), MeasureS: s.Measure.Seconds(), CoolS: s.Cool.Seconds(),
+		ProbesUsual: s.Config().Usual(), ProbesMost: s.Config().Most(),
+	}
+}
+
+func planPhaseOf(p *scenario.Plan, ph scenario.Phase) planPhase {
+	start := p.Start(ph.Name)
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
-		FromS: start.Seconds(), ToS: (start + ph.Length).Seconds(),
+		FromS: start.Seconds(), ToS: (start + p.Lasts(&ph)).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
 		Mix:    each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
 		Shapes: []planShape{}, Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},

@@ -27,7 +27,7 @@ type File struct {
 	Teardown     []StepF            `yaml:"teardown"`
 	Flows        map[string][]StepF `yaml:"flows,required" is:"filled" keys:"name" items:"filled"`
 	Phases       []PhaseF           `yaml:"phases,required" is:"filled"`
-	Search       Later              `yaml:"search"`
+	Search       *SearchF           `yaml:"search"`
 	Proxies      Later              `yaml:"proxies"`
 	Faults       Later              `yaml:"faults"`
 	Recovery     Later              `yaml:"recovery"`
@@ -53,8 +53,9 @@ type LimitsFile struct {
 
 // MockF is a stub service.
 type MockF struct {
-	Routes []RouteF `yaml:"routes,required" is:"filled"`
-	At     pos      `yaml:"-"`
+	Routes   []RouteF `yaml:"routes,required" is:"filled"`
+	Parallel *Count   `yaml:"parallel" is:"1..1000000"`
+	At       pos      `yaml:"-"`
 }
 
 // RouteF is one answer of a mock.

@@ -49,6 +49,8 @@ type Plan struct {
 	Flows        map[string]Flow    `json:"flows"`
 	Phases       []Phase            `json:"phases"` // in the order of the file
 
+	Search *Search `json:"search,omitempty"` // nil: none
+
 	Criteria []Criterion    `json:"criteria,omitempty"`
 	Validity Validity       `json:"validity"`
 	Workers  WorkerSelector `json:"workers"`
@@ -274,6 +276,8 @@ func (d Dataset) File() string { return d.CSV + d.JSONL }
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {
 	Routes []Route `json:"routes"` // first match answers; none: 404
+	// Parallel is how many requests are answered at once, while the others wait; 0: all.
+	Parallel int64 `json:"parallel,omitempty"`
 }
 
 // Route is one answer of a mock. An empty Method or Path matches all; a Path ending in * matches by prefix.
@@ -311,6 +315,8 @@ type Phase struct {
 	Users       []Segment     `json:"users,omitempty"`
 	Shapes      []Shape       `json:"shapes,omitempty"` // what the segments were made from, in their order
 	Length      time.Duration `json:"length"`           // sum of the segments
+	// Searched says that Plan.Search conducts the phase: Rate is the highest that it tries, for as long as it may take.
+	Searched bool `json:"searched,omitempty"`
 	// Deals is the rows of each data set with order: unique that are this phase's.
 	Deals map[string]Deal `json:"deals,omitempty"`
 }

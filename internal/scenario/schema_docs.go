@@ -106,7 +106,10 @@ var keyDocs = map[string]map[string]keyDoc{
 		"rate":  {text: "Most arrivals per second, over all phases at once."},
 		"users": {text: "Most users at once."},
 	},
-	"MockF": {"routes": {text: "Answers; the first that matches is given, and 404 without one."}},
+	"MockF": {
+		"routes":   {text: "Answers; the first that matches is given, and 404 without one."},
+		"parallel": {text: "How many requests are answered at once, while the others wait: what gives the mock a capacity. Left out: all."},
+	},
 	"RouteF": {
 		"match":   {text: "Which requests are answered so. Left out: all."},
 		"status":  {text: "Status of the answer.", value: statusOK},
@@ -303,6 +306,18 @@ var keyDocs = map[string]map[string]keyDoc{
 		"on_breach":  {text: "alert is an event; abort ends the run and needs a window.", value: "none"},
 		"on_missing": {text: "What no samples mean."},
 		"by":         {text: "One result row for each value of these labels."},
+	},
+	"SearchF": {
+		"phase":     {text: "The phase whose rate is searched. Its own rate is what it has without the search."},
+		"between":   {text: "The first rate, and the highest that is tried."},
+		"probe":     {text: "How long the load of each rate lasts."},
+		"precision": {text: "How wide the result may be, as a share of its upper end.", value: "2%"},
+		"confirm":   {text: "How often the result must hold, 1 to 10.", value: defaultConfirm},
+	},
+	"ProbeF": {
+		"warm":    {text: "Load before anything counts, in whole seconds.", value: defaultWarm.String()},
+		"measure": {text: "Load that counts, in whole seconds."},
+		"cool":    {text: "Least time without load between two probes. The next one waits in any case until the target has answered.", value: "0s"},
 	},
 	"ValidityF": {
 		"schedule_lag_p99": {text: "How late the generator may be.", value: defaultValidity.ScheduleLagP99.String()},

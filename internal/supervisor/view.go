@@ -236,6 +236,13 @@ func (v *view) inFlightOf(phase, worker string) int64 {
 	return v.inFlight[phase][worker]
 }
 
+// inFlightIn returns what all workers had in flight of a phase when they last told.
+func (v *view) inFlightIn(phase string) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return sum(v.inFlight[phase])
+}
+
 func sum(m map[string]int64) int64 {
 	var n int64
 	for _, v := range m {
@@ -279,7 +286,7 @@ func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 		c.InFlight = sum(v.inFlight[ph.Name])
 		p.Load.InFlight += c.InFlight
 		state, start := r.phaseState(ph, now)
-		p.Phases = append(p.Phases, wire.PhaseProgress{Name: ph.Name, State: state, Start: start, Length: ph.Length, Load: c})
+		p.Phases = append(p.Phases, wire.PhaseProgress{Name: ph.Name, State: state, Start: start, Length: v.plan.Lasts(&ph), Load: c})
 	}
 	return p
 }

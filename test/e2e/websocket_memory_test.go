@@ -82,7 +82,8 @@ func heldMemory(t testing.TB, n int) float64 {
 		Flows: map[string]plan.Flow{"f": {Steps: []plan.Step{{
 			Name: "hold", Target: "default", Timeout: time.Minute,
 			WebSocket: &plan.WebSocket{Path: "/", CloseCode: 1000, Script: []plan.Action{
-				{Send: &plan.Payload{Text: &hello}}, {Expect: &plan.Expectation{Text: &hello}},
+				{Send: &plan.Payload{Text: &hello}},
+				{Expect: &plan.Expectation{Text: &hello}},
 				{Wait: &plan.Distribution{Kind: "constant", Value: time.Hour}},
 			}},
 		}}}},

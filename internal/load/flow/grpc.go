@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"proofload/internal/load/grpcload"
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/descriptor"
 	"proofload/internal/scenario/expression"
@@ -33,6 +34,7 @@ type rpc struct {
 	constant metadata.MD // when no metadata changes
 	call     grpcload.Call
 
+	own     bool // the user's own connection
 	until   *expression.Program
 	count   int64
 	hold    bool // the client's side stays open until the stream ends
@@ -88,6 +90,7 @@ func (c *compiler) grpc(s *Step, in *scenario.Step) (*rpc, error) {
 		return nil, err
 	}
 	r := &rpc{step: s, client: client, method: method, count: g.Count, hold: g.CloseAfter > 0}
+	r.own = ownConnections(c.opts.plan.Targets[in.Target])
 	r.every = c.reads(expression.Messages)
 	r.decoded = r.every || c.reads(expression.Message)
 	r.call = grpcload.Call{
@@ -150,6 +153,12 @@ func (c *compiler) metadata(r *rpc, g *scenario.GRPC) error {
 func (r *rpc) build(it *Iteration) error {
 	x := &it.rpc
 	x.call, x.wire = r.call, x.wire[:0]
+	if r.own {
+		var err error
+		if x.call.Session, err = it.session().grpc(r.client); err != nil {
+			return err
+		}
+	}
 	if x.call.Metadata = r.constant; r.constant == nil {
 		x.call.Metadata = make(metadata.MD, len(r.metadata))
 		for i := range r.metadata {
@@ -254,13 +263,7 @@ func (r *rpc) enough(it *Iteration, n int64) (bool, error) {
 	defer func() { it.values.Response = nil }()
 	ok, err := r.until.Bool(&it.values)
 	if err != nil {
-		return false, &untilError{err}
+		return false, &transport.Error{Kind: KindCheck, Op: "until", Err: err}
 	}
 	return ok, nil
 }
-
-// untilError says that an expression of until could not be evaluated.
-type untilError struct{ err error }
-
-func (e *untilError) Error() string { return "until: " + e.err.Error() }
-func (e *untilError) Unwrap() error { return e.err }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http/cookiejar"
 
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/sockload"
 	"proofload/internal/scenario"
@@ -13,6 +14,7 @@ import (
 // target's are not shared, and cookies. It belongs to one iteration at a time; the empty one is ready for use.
 type Session struct {
 	https   map[HTTPClient]httpload.Session
+	calls   map[*grpcload.Client]*grpcload.Session
 	sockets map[*sockload.Client]*sockload.Conn
 	jar     *cookiejar.Jar
 }
@@ -30,6 +32,22 @@ func (s *Session) http(c HTTPClient) httpload.Session {
 	return own
 }
 
+// grpc returns the connection to a target.
+func (s *Session) grpc(c *grpcload.Client) (*grpcload.Session, error) {
+	if own := s.calls[c]; own != nil {
+		return own, nil
+	}
+	own, err := c.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	if s.calls == nil {
+		s.calls = map[*grpcload.Client]*grpcload.Session{}
+	}
+	s.calls[c] = own
+	return own, nil
+}
+
 // Close closes the connections and forgets the cookies. The session is as good as new afterwards.
 func (s *Session) Close() error {
 	var errs []error
@@ -37,6 +55,10 @@ func (s *Session) Close() error {
 		errs = append(errs, own.Close())
 	}
 	clear(s.https)
+	for _, own := range s.calls {
+		errs = append(errs, own.Close())
+	}
+	clear(s.calls)
 	for _, conn := range s.sockets {
 		conn.Close()
 	}

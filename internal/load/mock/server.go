@@ -32,6 +32,8 @@ type Server struct {
 	group    errgroup.Group
 	stop     context.CancelFunc // ends the waiting of answers that take their time
 	routes   []route
+	ending   atomic.Bool
+	slots    chan struct{} // has an element for each request that is being answered; nil: any number may be
 	draw     schedule.Draw
 	count    atomic.Int64
 }
@@ -61,6 +63,9 @@ func New(ctx context.Context, m scenario.Mock, opts Options) (*Server, error) {
 			return nil, fmt.Errorf("mock %s: %w", opts.Name, err)
 		}
 		s.routes = append(s.routes, ready)
+	}
+	if m.Parallel > 0 {
+		s.slots = make(chan struct{}, m.Parallel)
 	}
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -157,6 +162,17 @@ func (m *route) matches(r *http.Request) bool {
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *route, n uint64) {
+	if s.slots != nil {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+			if s.ending.Load() { // those before it were only let go
+				panic(http.ErrAbortHandler)
+			}
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
 	if m.Latency != nil {
 		timer := time.NewTimer(s.draw.Child(n).Duration(*m.Latency))
 		defer timer.Stop()
@@ -180,6 +196,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *route, n uint
 // Close ends the service and waits for it. Answers that are still waiting for their latency are
 // dropped with their connection; those being written are finished.
 func (s *Server) Close() error {
+	s.ending.Store(true)
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

@@ -23,6 +23,8 @@ type Document struct {
 	Events     []Event     `json:"events"`
 	Criteria   []Criterion `json:"criteria"`
 	Violations []Violation `json:"violations"`
+	// Search is null in runs that search nothing.
+	Search *Search `json:"search"`
 	// Faults is empty in runs that inject none.
 	Faults   []any     `json:"faults"`
 	Findings []Finding `json:"findings"`

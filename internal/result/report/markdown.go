@@ -23,6 +23,7 @@ func WriteMarkdown(w io.Writer, d *Document) error {
 		m.printf("\n")
 	}
 	m.tiles(d)
+	m.table(searchTable(d))
 	m.table(criteriaTable(d))
 	m.table(violationTable(d))
 	m.printf("**Can the numbers be trusted?**\n\n")

@@ -367,5 +367,7 @@ func hostileDocument(t testing.TB) *Document {
 	d.Integrity.Workers[0].ID, d.Integrity.Gaps[0].Worker = evil(), evil()
 	d.Integrity.LeaderChanges[0].Coordinator = evil()
 	d.Timeline.Points[0].Validity = evil()
+	broke := evil()
+	d.Search = &Search{Phase: evil(), Result: evil(), Message: evil(), Probes: []Probe{{Outcome: evil(), Reason: evil(), Criterion: &broke, Seconds: 1}}}
 	return d
 }
