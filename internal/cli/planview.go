@@ -37,6 +37,7 @@ type planView struct {
 	Teardown        []planStep        `json:"teardown"`
 	Flows           []planFlow        `json:"flows"`
 	Phases          []planPhase       `json:"phases"`
+	Search          *planSearch       `json:"search"` // null: none
 	Criteria        []planCriterion   `json:"criteria"`
 	Validity        planValidity      `json:"validity"`
 	Workers         planWorkers       `json:"workers"`
@@ -54,6 +55,11 @@ type planTarget struct {
 	TLS         *planTLS         `json:"tls"`
 	DNS         *planDNS         `json:"dns"`
 	Connections *planConnections `json:"connections"`
+	Auth        *string          `json:"auth"` // basic, bearer, aws
+	Cookies     bool             `json:"cookies"`
+	Redirects   int              `json:"redirects"`
+	Compression *string          `json:"compression"` // gzip, zstd
+	Trace       *float64         `json:"trace"`       // share of the requests that carry a traceparent
 }
 
 // planTLS names files as the scenario does; null is the default of the language.
@@ -96,7 +102,9 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
-	Script   []string   `json:"script"` // of a websocket step: send, expect or wait, in order
+	Body     *string    `json:"body"`     // json, body, form, multipart, file
+	Compress *string    `json:"compress"` // gzip
+	Script   []string   `json:"script"`   // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -144,6 +152,21 @@ type planPhase struct {
 	Rate             []planSegment `json:"rate"`   // arrivals per second
 	Users            []planSegment `json:"users"`  // numbers of users
 	UniqueRows       planRows      `json:"unique_rows"`
+}
+
+// planSearch is a search for the highest rate of a phase. ProbesUsual is how many probes it takes at most without
+// repeats, ProbesMost with them.
+type planSearch struct {
+	Phase       string  `json:"phase"`
+	LowPerS     float64 `json:"low_per_s"`
+	HighPerS    float64 `json:"high_per_s"`
+	Precision   float64 `json:"precision"`
+	Confirm     int     `json:"confirm"`
+	WarmS       float64 `json:"warm_s"`
+	MeasureS    float64 `json:"measure_s"`
+	CoolS       float64 `json:"cool_s"`
+	ProbesUsual int     `json:"probes_usual"`
+	ProbesMost  int     `json:"probes_most"`
 }
 
 // planRows is how many rows of each data set with order: unique a phase gives out.
@@ -243,17 +266,30 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	}
 	counts := schedule.Counts(p, mostDrawn)
 	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase {
-		out := planPhaseOf(ph, p.Start(ph.Name))
-		if len(ph.Rate) > 0 {
+		out := planPhaseOf(p, ph)
+		if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
 			out.count(ph.PlannedArrivals(), counts(&ph), int64(workers))
 		}
 		return out
 	})
+	v.Search = planSearchOf(p.Search)
 	return v
 }
 
 func planTargetOf(name string, t scenario.Target) planTarget {
-	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	v := planTarget{
+		Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP),
+		Cookies: t.Cookies, Redirects: t.Redirects, Compression: given(t.Compression), Trace: given(t.Trace),
+	}
+	if a := t.Auth; a != nil {
+		kind := "bearer"
+		if a.Basic != nil {
+			kind = "basic"
+		} else if a.AWS != nil {
+			kind = "aws"
+		}
+		v.Auth = &kind
+	}
 	fileName := func(f *scenario.FileRef) *string {
 		if f == nil {
 			return nil
@@ -272,10 +308,22 @@ func planTargetOf(name string, t scenario.Target) planTarget {
 	return v
 }
 
-func planPhaseOf(ph scenario.Phase, start time.Duration) planPhase {
+func planSearchOf(s *scenario.Search) *planSearch {
+	if s == nil {
+		return nil
+	}
+	return &planSearch{
+		Phase: s.Phase, LowPerS: s.Low, HighPerS: s.High, Precision: s.Precision, Confirm: s.Confirm,
+		WarmS: s.Warm.Seconds(), MeasureS: s.Measure.Seconds(), CoolS: s.Cool.Seconds(),
+		ProbesUsual: s.Config().Usual(), ProbesMost: s.Config().Most(),
+	}
+}
+
+func planPhaseOf(p *scenario.Plan, ph scenario.Phase) planPhase {
+	start := p.Start(ph.Name)
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
-		FromS: start.Seconds(), ToS: (start + ph.Length).Seconds(),
+		FromS: start.Seconds(), ToS: (start + p.Lasts(&ph)).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
 		Mix:    each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
 		Shapes: []planShape{}, Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
@@ -325,10 +373,13 @@ func planStepOf(s scenario.Step) planStep {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
-		v.Method, v.Path = &h.Method, &h.Path
+		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
 	}
 	if w := s.WebSocket; w != nil {
 		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
+	}
+	if w := s.Socket; w != nil {
+		v.Script = each(w.Script, scenario.Action.Kind)
 	}
 	if g := s.GRPC; g != nil {
 		v.Method = &g.Method

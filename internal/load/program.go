@@ -15,6 +15,7 @@ import (
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/transport"
 	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
@@ -39,6 +40,7 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	redirects metric.Handle
 	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
@@ -58,13 +60,15 @@ type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
-	engine  *Engine
-	program *flow.Program
-	clients map[string]*httpload.Client
-	sockets map[string]*wsload.Client
-	grpc    map[string]*grpcload.Client
-	dialers []*transport.Dialer
-	mocks   map[string]*mock.Server
+	engine     *Engine
+	program    *flow.Program
+	clients    map[string]*httpload.Client
+	webSockets map[string]*wsload.Client
+	sockets    map[string]*sockload.Client
+	grpc       map[string]*grpcload.Client
+	dialers    []*transport.Dialer
+	endpoints  map[string]httpload.Endpoint
+	mocks      map[string]*mock.Server
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*flow.Session
@@ -80,8 +84,9 @@ type sessionKey struct {
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
 	p := &flows{
-		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, sockets: map[string]*wsload.Client{},
-		mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
+		endpoints: map[string]httpload.Endpoint{},
+		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
 	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
@@ -131,7 +136,7 @@ func (p *flows) open(ctx context.Context) error {
 		clients[name] = c
 	}
 	p.program, err = flow.Compile(plan, flow.Options{
-		Clients: clients, GRPC: p.grpc, WebSockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.webSockets, Sockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
 	})
 	return err
 }
@@ -169,13 +174,21 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	p.dialers = append(p.dialers, dialer)
 	switch u.Scheme {
 	case "ws", "wss":
-		p.sockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "tcp", "tls", "udp":
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
 	case "grpc", "grpcs":
-		c, err := grpcload.NewClient(grpcload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		c, err := grpcload.NewClient(grpcload.Options{
+			Target: u, TLS: cfg, Dial: dialer.DialContext, Fresh: t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever,
+		})
 		if err == nil {
 			p.grpc[name] = c
 		}
+		return err
+	}
+	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
 		return err
 	}
 	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
@@ -371,6 +384,14 @@ func (r *runner) Request(q *flow.Report) {
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
 	}
+	if q.Redirected {
+		rec.Count(s, c.redirects, 1)
+	}
+	if q.Trace != "" {
+		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
+			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
+		})
+	}
 	if q.Stream.Opened {
 		c.streams(r.engine.acc).count(rec, s, &q.Stream)
 	}
@@ -401,7 +422,8 @@ func (r *runner) column(st *flow.Step) *column {
 	c := &column{
 		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
 		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried: acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
 	}
 	for _, name := range st.Measures() {
 		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))

@@ -44,6 +44,8 @@ const (
 	BytesOut = "bytes_out"
 	// Retried counts requests that were a repetition. Labels: phase, flow, step, warmup.
 	Retried = "retried"
+	// Redirects counts requests that a redirect led to. Labels: phase, flow, step, warmup.
+	Redirects = "redirects"
 )
 
 // Key names one series.
@@ -147,7 +149,9 @@ type Second struct {
 	Arrivals map[ArrivalKey]*Arrivals
 	// Peaks is how many iterations were in flight at most, by phase with a cap. Merged over workers: the
 	// sum.
-	Peaks  map[string]int64
-	Health Health
-	Causes []string // why Health is not valid; sorted, without repetition; generator causes only
+	Peaks map[string]int64
+	// Slowest is the slowest request of each step that carried the id of a trace.
+	Slowest map[StepKey]Exemplar
+	Health  Health
+	Causes  []string // why Health is not valid; sorted, without repetition; generator causes only
 }

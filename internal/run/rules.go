@@ -194,7 +194,8 @@ func (s *step) restamped() error {
 	}
 	for ; i < len(s.run.History); i++ {
 		c := &s.run.History[i]
-		c.At = max(c.At, at)
+		c.At = c.aligned(max(c.At, at))
+		at = c.At
 		for j := range s.run.Applied {
 			if s.run.Applied[j].ID == c.ID {
 				s.run.Applied[j].At = c.At

@@ -28,6 +28,7 @@ type Run struct {
 	History History    `json:"history,omitempty"`
 	Factor  float64    `json:"factor"` // the scale accepted last; 1 is the plan as it stands
 	Applied []Applied  `json:"applied,omitempty"`
+	Probes  []Probe    `json:"probes,omitempty"` // of the capacity search, as far as they are judged, in order
 
 	Shards ShardMap `json:"shards"`
 	// Owed are the lives of workers that were ever given shards: each owes a Final.

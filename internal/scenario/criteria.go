@@ -142,6 +142,9 @@ func (s Step) Mentions(text string) bool {
 		}
 		mentions(w.Script, look)
 	}
+	if s.Socket != nil {
+		mentions(s.Socket.Script, look)
+	}
 	if s.GRPC != nil {
 		s.GRPC.look(look)
 	}

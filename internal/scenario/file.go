@@ -27,7 +27,7 @@ type File struct {
 	Teardown     []StepF            `yaml:"teardown"`
 	Flows        map[string][]StepF `yaml:"flows,required" is:"filled" keys:"name" items:"filled"`
 	Phases       []PhaseF           `yaml:"phases,required" is:"filled"`
-	Search       Later              `yaml:"search"`
+	Search       *SearchF           `yaml:"search"`
 	Proxies      Later              `yaml:"proxies"`
 	Faults       Later              `yaml:"faults"`
 	Recovery     Later              `yaml:"recovery"`
@@ -53,8 +53,9 @@ type LimitsFile struct {
 
 // MockF is a stub service.
 type MockF struct {
-	Routes []RouteF `yaml:"routes,required" is:"filled"`
-	At     pos      `yaml:"-"`
+	Routes   []RouteF `yaml:"routes,required" is:"filled"`
+	Parallel *Count   `yaml:"parallel" is:"1..1000000"`
+	At       pos      `yaml:"-"`
 }
 
 // RouteF is one answer of a mock.
@@ -105,13 +106,15 @@ type StepF struct {
 	Think     *DistF              `yaml:"think" one:"kind"`
 	GRPC      *GRPCF              `yaml:"grpc" one:"kind" with:"step: a request has a name"`
 	WebSocket *WebSocketF         `yaml:"websocket" one:"kind" with:"step: a request has a name"`
-	Target    *Text               `yaml:"target" with:"http|grpc|websocket: a think step only waits"`
-	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket: a think step only waits"`
-	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket: a think step only waits"`
-	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket: a think step only waits"`
-	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket: a think step only waits"`
-	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket: a think step only waits"`
-	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket: a think step only waits"`
+	TCP       *SocketF            `yaml:"tcp" one:"kind" with:"step: a request has a name"`
+	UDP       *SocketF            `yaml:"udp" one:"kind" with:"step: a request has a name"`
+	Target    *Text               `yaml:"target" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
 	At        pos                 `yaml:"-"`
 }
 

@@ -54,7 +54,7 @@ func TestFullExampleIsRefusedOnlyForWhatIsNotBuilt(t *testing.T) {
 		seen[p.String()], named[feature] = true, true
 	}
 	for _, want := range []string{
-		"fault_policy", "canary", "window", "search", "proxies", "faults",
+		"fault_policy", "canary", "window", "proxies", "faults",
 		"recovery", "except", "during: fault:slow-db", "recovery_time", "baseline", "on_missing", "sources", "notify",
 	} {
 		if !named[want] {

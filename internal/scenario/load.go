@@ -152,6 +152,7 @@ type loader struct {
 	sources     []string                    // names of the sources, which are not supported yet
 	personal    map[string]bool             // flows that read user, which only users have
 	descriptors map[string]*described       // by what was read
+	later       []func()                    // checks that need the columns of the data
 	flowName    string                      // of the flow whose steps are being built
 }
 

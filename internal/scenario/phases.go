@@ -24,6 +24,7 @@ func (l *loader) buildPhases() {
 		l.plan.Phases = append(l.plan.Phases, l.phase(f, load, names))
 	}
 	l.checkGraph()
+	l.capSearch()
 	l.checkLimits()
 }
 
@@ -37,6 +38,7 @@ func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
 	switch {
 	case f.Rate != nil:
 		l.open(&p, f, load)
+		l.searched(&p)
 		for _, w := range p.Mix {
 			if l.personal[w.Flow] {
 				l.fail(f.Name.At, "flow %s reads user, which the arrivals of a rate do not have: use users in phase %s, or has(user.id)", w.Flow, p.Name)
@@ -182,7 +184,7 @@ func (p *Plan) Start(name string) time.Duration {
 			if before == nil {
 				return 0
 			}
-			return start(before, depth+1) + before.Length
+			return start(before, depth+1) + p.Lasts(before)
 		case ph.With != "":
 			return start(p.phase(ph.With), depth+1)
 		}
@@ -191,11 +193,20 @@ func (p *Plan) Start(name string) time.Duration {
 	return start(p.phase(name), 0)
 }
 
+// Lasts returns how long a phase takes when nothing delays it: one that a search conducts usually ends well before
+// its Length, and this is how long it takes at most without repeats.
+func (p *Plan) Lasts(ph *Phase) time.Duration {
+	if ph.Searched && p.Search != nil {
+		return p.Search.Usual()
+	}
+	return ph.Length
+}
+
 // Planned returns the length of the whole plan when nothing delays it.
 func (p *Plan) Planned() time.Duration {
 	var end time.Duration
 	for _, ph := range p.Phases {
-		end = max(end, p.Start(ph.Name)+ph.Length)
+		end = max(end, p.Start(ph.Name)+p.Lasts(&ph))
 	}
 	return end
 }

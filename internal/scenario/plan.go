@@ -49,6 +49,8 @@ type Plan struct {
 	Flows        map[string]Flow    `json:"flows"`
 	Phases       []Phase            `json:"phases"` // in the order of the file
 
+	Search *Search `json:"search,omitempty"` // nil: none
+
 	Criteria []Criterion    `json:"criteria,omitempty"`
 	Validity Validity       `json:"validity"`
 	Workers  WorkerSelector `json:"workers"`
@@ -74,6 +76,35 @@ type Target struct {
 	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
 	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
 	Connections *Connections `json:"connections,omitempty"`
+	Auth        *Auth        `json:"auth,omitempty"`
+	Cookies     bool         `json:"cookies,omitempty"`   // each user, and in an open phase each iteration, has a jar
+	Redirects   int          `json:"redirects,omitempty"` // how many of them in a row are followed
+	// Compression is the content coding of answers that is asked for: gzip or zstd.
+	Compression string  `json:"compression,omitempty"`
+	Trace       float64 `json:"trace,omitempty"` // share of the requests that carry a traceparent, 0 to 1
+}
+
+// Auth is how requests say who sends them: exactly one of its fields is set. All but region and service are
+// templates.
+type Auth struct {
+	Basic  *BasicAuth `json:"basic,omitempty"`
+	Bearer string     `json:"bearer,omitempty"`
+	AWS    *AWSAuth   `json:"aws,omitempty"`
+}
+
+// BasicAuth is a user with a password.
+type BasicAuth struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// AWSAuth signs requests as AWS Signature Version 4 asks for.
+type AWSAuth struct {
+	Region       string `json:"region"`
+	Service      string `json:"service"`
+	AccessKey    string `json:"access_key"`
+	SecretKey    string `json:"secret_key"`
+	SessionToken string `json:"session_token,omitempty"`
 }
 
 // TLS is how a target is trusted, and how it trusts the load. Files are PEM.
@@ -111,13 +142,14 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket and Think is set.
 type Step struct {
 	Name      string        `json:"name,omitempty"` // empty for a think step
 	Target    string        `json:"target,omitempty"`
 	HTTP      *HTTP         `json:"http,omitempty"`
 	GRPC      *GRPC         `json:"grpc,omitempty"`
 	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Socket    *Socket       `json:"socket,omitempty"`
 	Think     *Distribution `json:"think,omitempty"`
 
 	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of
@@ -243,6 +275,8 @@ func (d Dataset) File() string { return d.CSV + d.JSONL }
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {
 	Routes []Route `json:"routes"` // first match answers; none: 404
+	// Parallel is how many requests are answered at once, while the others wait; 0: all.
+	Parallel int64 `json:"parallel,omitempty"`
 }
 
 // Route is one answer of a mock. An empty Method or Path matches all; a Path ending in * matches by prefix.
@@ -280,6 +314,8 @@ type Phase struct {
 	Users       []Segment     `json:"users,omitempty"`
 	Shapes      []Shape       `json:"shapes,omitempty"` // what the segments were made from, in their order
 	Length      time.Duration `json:"length"`           // sum of the segments
+	// Searched says that Plan.Search conducts the phase: Rate is the highest that it tries, for as long as it may take.
+	Searched bool `json:"searched,omitempty"`
 	// Deals is the rows of each data set with order: unique that are this phase's.
 	Deals map[string]Deal `json:"deals,omitempty"`
 }

@@ -151,7 +151,7 @@ func TestProblems(t *testing.T) {
 		{"path", "path: /login", "path: login", `12:34: path "login": a path begins with /`},
 		{"step twice", "- think: 100ms", "- step: login\n      http: {method: GET, path: /}", `15:13: step login stands twice`},
 		{"base of gRPC", "http://127.0.0.1:8080", "grpc://127.0.0.1:1/base", `3:9: target "grpc://127.0.0.1:1/base" must be grpc://host[:port]: a method of gRPC has no base`},
-		{"protocol of targets that is not built", "http://127.0.0.1:8080", "udp://127.0.0.1", `3:9: targets with udp:// are not supported yet`},
+		{"target of bytes without a port", "http://127.0.0.1:8080", "udp://127.0.0.1", `3:9: target "udp://127.0.0.1" must be udp://host:port`},
 		{"step without a name", "- step: login\n      http:", "- http:", `11:7: http needs step beside it: a request has a name`},
 		{"key twice", "name: sound", "name: sound\nname: again", `3:1: key "name" stands twice`},
 		{"anchor", "name: sound", "name: &n sound", `2:7: anchors and aliases are not part of the language`},

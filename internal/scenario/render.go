@@ -30,7 +30,11 @@ func (p *Plan) Render(w io.Writer, opts RenderOptions) error {
 		fmt.Fprintf(&b, "%s\n", strings.Join(strings.Fields(p.Description), " "))
 	}
 	rate, users := p.Peak()
-	fmt.Fprintf(&b, "lasts %s, reaches %s, needs %s", p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
+	lasts := "lasts"
+	if p.Search != nil {
+		lasts = "lasts at most"
+	}
+	fmt.Fprintf(&b, "%s %s, reaches %s, needs %s", lasts, p.Planned(), peakText(rate, users), workersText(p.Workers.Min))
 	for _, k := range slices.Sorted(maps.Keys(p.Workers.Match)) {
 		fmt.Fprintf(&b, " %s=%s", k, p.Workers.Match[k])
 	}
@@ -41,9 +45,10 @@ func (p *Plan) Render(w io.Writer, opts RenderOptions) error {
 		if t.Mock != "" {
 			where = "mock " + t.Mock + ", served by each worker"
 		}
-		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, t.wayText()...), "; "))
+		fmt.Fprintf(&b, "  %s: %s%s\n", name, where, strings.Join(append([]string{""}, append(t.wayText(), t.dressText()...)...), "; "))
 	}
 	p.renderPhases(&b, opts)
+	p.renderSearch(&b)
 	p.renderCriteria(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -121,10 +126,13 @@ func (p *Plan) renderPhases(b *strings.Builder, opts RenderOptions) {
 			name += " (warm-up)"
 		}
 		from := start.String()
-		if ph.After != "" {
+		switch {
+		case ph.After != "" && p.Search != nil && ph.After == p.Search.Phase:
+			from = "after " + ph.After + ", usually by " + from
+		case ph.After != "":
 			from = "after " + ph.After + ", " + from + " or later"
 		}
-		head := fmt.Sprintf("  %s\t%s\t%s", name, from, start+ph.Length)
+		head := fmt.Sprintf("  %s\t%s\t%s", name, from, start+p.Lasts(ph))
 		if len(ph.Rate) == 0 {
 			fmt.Fprintf(t, "%s\tusers\t%s\t-\t-\t%s\t-\n", head, strings.Join(ph.texts(), ", "), mixText(ph.Mix))
 			continue
@@ -136,6 +144,10 @@ func (p *Plan) renderPhases(b *strings.Builder, opts RenderOptions) {
 
 // render writes the rows of an open phase: one for each of its shapes, and one for all of them.
 func (p *Phase) render(t io.Writer, head string, opts RenderOptions) {
+	if p.Searched { // how many arrivals there will be, nobody knows
+		fmt.Fprintf(t, "%s\t%s\t%s\t-\t-\t%s\t%d in flight\n", head, p.Arrivals, strings.Join(p.texts(), ", "), mixText(p.Mix), p.MaxInFlight)
+		return
+	}
 	about := ""
 	var counts []int64
 	if opts.Counts != nil {
@@ -187,6 +199,22 @@ func (p *Phase) texts() []string {
 		out = append(out, s.Text)
 	})
 	return out
+}
+
+// renderSearch says what the search does, and how long it may take.
+func (p *Plan) renderSearch(b *strings.Builder) {
+	s := p.Search
+	if s == nil {
+		return
+	}
+	c := s.Config()
+	fmt.Fprintf(b, "\nSearch\n  the highest rate of phase %s from %s to %s at which its critical criteria hold\n", s.Phase, FormatRate(s.Low), FormatRate(s.High))
+	fmt.Fprintf(b, "  each probe: %s of load to warm up, %s measured", s.Warm, s.Measure)
+	if s.Cool > 0 {
+		fmt.Fprintf(b, ", then %s without load", s.Cool)
+	}
+	fmt.Fprintf(b, "\n  to within %.4g %%; the result must hold %d times\n", s.Precision*100, s.Confirm)
+	fmt.Fprintf(b, "  at most %d probes, which take about %s; up to %d if some are disturbed or the target is not steady\n", c.Usual(), s.Usual(), c.Most())
 }
 
 func mixText(mix []Weight) string {

@@ -61,11 +61,28 @@ var keyDocs = map[string]map[string]keyDoc{
 		"dns":         {text: "Where the target's name leads. Left out: the system resolves it for each connection."},
 		"connections": {text: "How connections are made and used again."},
 		"auth":        {text: "How requests are signed or the user is named."},
-		"cookies":     {text: "Whether cookies are kept."},
-		"redirects":   {text: "How many redirects are followed."},
-		"compression": {text: "Whether compressed answers are asked for."},
+		"cookies":     {text: "Whether cookies are kept: by each user, and of a rate by each iteration.", value: false},
+		"redirects":   {text: "How many redirects in a row are followed, to the targets of the scenario alone. Each is a request of its own.", value: 0},
+		"compression": {text: "Content coding of answers that is asked for and undone.", value: "none"},
 		"trace":       {text: "Which share of the requests carries a traceparent."},
 	},
+	"AuthF": {
+		"basic":  {text: "A user with a password."},
+		"bearer": {text: "A token; write ${secret.NAME}."},
+		"aws":    {text: "Signs requests as AWS Signature Version 4 asks for."},
+	},
+	"BasicF": {
+		"user":     {text: "Name of the user; may hold ${...}."},
+		"password": {text: "Password; write ${secret.NAME} or ${data.SET.COLUMN}."},
+	},
+	"AWSF": {
+		"region":        {text: "Region, such as eu-west-1."},
+		"service":       {text: "Service, such as execute-api or s3."},
+		"access_key":    {text: "Id of the access key; may hold ${...}."},
+		"secret_key":    {text: "Secret of the access key; write ${secret.NAME}."},
+		"session_token": {text: "Token of temporary credentials; write ${secret.NAME}."},
+	},
+	"TraceF": {"sample": {text: "Share of the requests, at most 100%."}},
 	"TLSF": {
 		"ca":          {text: "A file of authorities in PEM, instead of the system's."},
 		"cert":        {text: "A file with the client's certificate in PEM, its chain behind it."},
@@ -89,7 +106,10 @@ var keyDocs = map[string]map[string]keyDoc{
 		"rate":  {text: "Most arrivals per second, over all phases at once."},
 		"users": {text: "Most users at once."},
 	},
-	"MockF": {"routes": {text: "Answers; the first that matches is given, and 404 without one."}},
+	"MockF": {
+		"routes":   {text: "Answers; the first that matches is given, and 404 without one."},
+		"parallel": {text: "How many requests are answered at once, while the others wait: what gives the mock a capacity. Left out: all."},
+	},
 	"RouteF": {
 		"match":   {text: "Which requests are answered so. Left out: all."},
 		"status":  {text: "Status of the answer.", value: statusOK},
@@ -121,6 +141,8 @@ var keyDocs = map[string]map[string]keyDoc{
 		"think":     {text: "Waits: a duration or a distribution. In no response time."},
 		"grpc":      {text: "Makes a gRPC call, on a target with grpc:// or grpcs://."},
 		"websocket": {text: "Opens a WebSocket, speaks a script and closes it, on a target with ws:// or wss://."},
+		"tcp":       {text: "Opens a connection and speaks a script of bytes, on a target with tcp:// or tls://."},
+		"udp":       {text: "Sends and awaits datagrams by a script, on a target with udp://."},
 		"target":    {text: "Which of the targets; needed when there are several."},
 		"timeout":   {text: "Of one attempt, from sending to the last byte. Of a gRPC call its deadline; with close, of the wait for the first message. With a script: of the opening, of each send, and of each expect without its own.", value: "30s"},
 		"expect":    {text: "Expressions that must be true. Unless one reads status, status < 400 is implied; of gRPC code == \"OK\"."},
@@ -160,6 +182,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"script":       {text: "What is said once the connection is open: send, expect and wait, one after the other."},
 		"close":        {text: "How the connection is closed in the end."},
 	},
+	"SocketF": {"script": {text: "What is said: send, expect and wait, one after the other."}},
 	"FarewellF": {
 		"code":   {text: "Code of the close frame.", value: defaultCloseCode},
 		"reason": {text: "Reason in the close frame, up to 123 bytes."},
@@ -181,6 +204,8 @@ var keyDocs = map[string]map[string]keyDoc{
 		"text":    {text: "What came is this text; may hold ${...}."},
 		"hex":     {text: "What came is these bytes, as pairs of hexadecimal digits; may hold ${...}."},
 		"pattern": {text: "A regular expression that matches somewhere in what came."},
+		"until":   {text: "Of tcp: bytes up to and with this text; may hold ${...}."},
+		"size":    {text: "Of tcp: so many bytes. Of udp: a datagram of that size."},
 	},
 	"GRPCF": {
 		"method":     {text: "package.Service/Method."},
@@ -273,6 +298,18 @@ var keyDocs = map[string]map[string]keyDoc{
 		"on_breach":  {text: "alert is an event; abort ends the run and needs a window.", value: "none"},
 		"on_missing": {text: "What no samples mean."},
 		"by":         {text: "One result row for each value of these labels."},
+	},
+	"SearchF": {
+		"phase":     {text: "The phase whose rate is searched. Its own rate is what it has without the search."},
+		"between":   {text: "The first rate, and the highest that is tried."},
+		"probe":     {text: "How long the load of each rate lasts."},
+		"precision": {text: "How wide the result may be, as a share of its upper end.", value: "2%"},
+		"confirm":   {text: "How often the result must hold, 1 to 10.", value: defaultConfirm},
+	},
+	"ProbeF": {
+		"warm":    {text: "Load before anything counts, in whole seconds.", value: defaultWarm.String()},
+		"measure": {text: "Load that counts, in whole seconds."},
+		"cool":    {text: "Least time without load between two probes. The next one waits in any case until the target has answered.", value: "0s"},
 	},
 	"ValidityF": {
 		"schedule_lag_p99": {text: "How late the generator may be.", value: defaultValidity.ScheduleLagP99.String()},

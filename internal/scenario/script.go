@@ -61,6 +61,8 @@ type expectMap struct {
 	Text    *TemplateText `yaml:"text" one:"content"`
 	Hex     *TemplateText `yaml:"hex" one:"content"`
 	Pattern *Text         `yaml:"pattern" one:"content" is:"text"`
+	Until   *TemplateText `yaml:"until" one:"content"`
+	Size    *Count        `yaml:"size" one:"content" is:"1.."`
 }
 
 func (e *ExpectF) decode(d *decoder, n *node) {
@@ -83,7 +85,8 @@ type medium int
 
 const (
 	byMessage medium = iota // each thing that is sent or comes is a message
-	asBytes                 // bytes without bounds
+	asDatagrams
+	asBytes // bytes without bounds
 )
 
 // script builds what is said on a connection.
@@ -153,6 +156,7 @@ func DecodeHex(text string) ([]byte, error) {
 func (l *loader) expectation(f *ActionF, scope expression.Scope, over medium) *Expectation {
 	in := f.Expect
 	out := &Expectation{Expr: in.Expr.Value, Skip: f.Skip != nil && f.Skip.Value}
+	l.fits(f, over)
 	if f.Timeout != nil {
 		out.Timeout = f.Timeout.Value
 	}
@@ -165,6 +169,13 @@ func (l *loader) expectation(f *ActionF, scope expression.Scope, over medium) *E
 		out.Text = &in.Text.Value
 	case in.Hex != nil:
 		out.Hex = l.hex(in.Hex, scope)
+	case in.Until != nil:
+		l.checkTemplate(in.Until.Value, in.Until.At, scope)
+		if out.Until = &in.Until.Value; in.Until.Value == "" {
+			l.fail(in.Until.At, "until is empty")
+		}
+	case in.Size != nil:
+		out.Size = in.Size.Value
 	case in.Pattern != nil:
 		if out.Pattern = in.Pattern.Value; out.Pattern != "" {
 			if _, err := regexp.Compile(out.Pattern); err != nil {
@@ -173,6 +184,21 @@ func (l *loader) expectation(f *ActionF, scope expression.Scope, over medium) *E
 		}
 	}
 	return out
+}
+
+// fits refuses what makes no sense over a medium.
+func (l *loader) fits(f *ActionF, over medium) {
+	in := f.Expect
+	switch {
+	case over == asBytes && in.Expr.Value != "":
+		l.fail(in.At, "bytes of tcp have no bounds: say with text, hex, pattern, until or size what is awaited, and write the expression into the expect of the step")
+	case over == asBytes && f.Skip != nil:
+		l.fail(f.Skip.At, "bytes of tcp have no bounds: there is nothing to pass over")
+	case over != asBytes && in.Until != nil:
+		l.fail(in.Until.At, "until is of tcp, where bytes have no bounds: here each message has an end of its own")
+	case over == byMessage && in.Size != nil:
+		l.fail(in.Size.At, "size is of tcp and udp: write an expression such as size == 3")
+	}
 }
 
 // mentions shows every template and expression of a script to look.

@@ -14,7 +14,7 @@ import (
 // users; both already scaled by the environment's load. Between its ends the height is linear, unless Arc
 // or Stamps says otherwise.
 type Segment struct {
-	Kind  string        `json:"kind"` // hold | ramp | steps | burst | wave | chaos | replay, as written
+	Kind  string        `json:"kind"` // hold | ramp | steps | burst | wave | chaos | replay, as written, or search
 	From  float64       `json:"from"`
 	To    float64       `json:"to"`
 	Start time.Duration `json:"start"` // phase time

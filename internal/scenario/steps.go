@@ -22,6 +22,9 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
+	for _, check := range l.later {
+		check()
+	}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
@@ -53,6 +56,9 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		case f.WebSocket != nil:
 			l.webSocket(&step, f, scope)
 			scope.Roots = webSocketRoots
+		case f.TCP != nil || f.UDP != nil:
+			l.socket(&step, f, scope)
+			scope.Roots = socketRoots
 		case f.GRPC != nil:
 			l.grpc(&step, f, scope)
 			scope.Roots = grpcRoots
@@ -112,7 +118,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	if f.Timeout != nil {
 		step.Timeout = f.Timeout.Value
 	}
-	step.ImplyStatus = step.WebSocket == nil // a script that was spoken to its end is a success
+	step.ImplyStatus = step.WebSocket == nil && step.Socket == nil // a script that was spoken to its end is a success
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
 		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {
@@ -128,7 +134,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Measure)) {
 		m := f.Measure[name]
-		if _, engine := checkMetrics[name]; engine {
+		if _, engine := checkMetrics[name]; engine || slices.Contains(countedApart, name) {
 			l.fail(m.Value.At, "measure %s has the name of a metric that every run has", name)
 		}
 		l.checkExpr(m.Value, scope)
@@ -143,6 +149,9 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		}
 	}
 }
+
+// countedApart are the metrics of every run that no criterion can read.
+var countedApart = []string{"unsent", "arrival_gap", "retried", "redirects"}
 
 // measure notes a measure with its unit, which must be the same wherever it stands.
 func (l *loader) measure(name string, m MeasureF) {

@@ -27,6 +27,8 @@ const (
 	protocolHTTP      = "http"
 	protocolGRPC      = "grpc"
 	protocolWebSocket = "websocket"
+	protocolTCP       = "tcp"
+	protocolUDP       = "udp"
 )
 
 // scheme is what the scheme of a target's URL means.
@@ -43,10 +45,10 @@ var schemes = map[string]scheme{
 	"grpcs": {protocolGRPC, true},
 	"ws":    {protocolWebSocket, false},
 	"wss":   {protocolWebSocket, true},
+	"tcp":   {protocolTCP, false},
+	"tls":   {protocolTCP, true},
+	"udp":   {protocolUDP, false},
 }
-
-// later are the schemes of the language that no target may have yet.
-var later = []string{"tcp", "tls", "udp"}
 
 // scheme returns the scheme of a target's URL; a mock's is http.
 func (t Target) scheme() scheme {
@@ -65,10 +67,6 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	u, err := url.Parse(t.Value)
-	if err == nil && slices.Contains(later, u.Scheme) {
-		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
-		return
-	}
 	if err == nil && u.Scheme == "mock" {
 		l.mocked(name, u.Host, f)
 		return
@@ -85,6 +83,10 @@ func (l *loader) target(name string, f TargetF) {
 		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
 		return
 	}
+	if kind := schemes[u.Scheme].protocol; (kind == protocolTCP || kind == protocolUDP) && (u.Port() == "" || strings.Trim(u.Path, "/") != "") {
+		l.fail(t.At, "target %q must be %s://host:port", t.Value, u.Scheme)
+		return
+	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			l.fail(t.At, "target %q: a port is between 1 and 65535", t.Value)
@@ -93,6 +95,7 @@ func (l *loader) target(name string, f TargetF) {
 	}
 	out := Target{URL: strings.TrimSuffix(u.String(), "/")}
 	l.way(&out, f, u)
+	l.dressing(&out, f)
 	if out.DNS == nil || len(out.DNS.Addresses) == 0 { // else they are where the load goes
 		l.permit(t.At, u.Hostname())
 	}
@@ -122,6 +125,7 @@ func (l *loader) mocked(name, mock string, f TargetF) {
 		l.fail(f.HTTP.At, "mocks speak HTTP/1.1")
 	}
 	out.Connections = l.connections(f.Connections)
+	l.dressing(&out, f)
 	l.plan.Targets[name] = out
 }
 

@@ -23,8 +23,8 @@ func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 	}
 	out.DNS = l.dns(f.DNS, u.Hostname())
 	out.Connections = l.connections(f.Connections)
-	if kind.protocol == protocolGRPC && out.Connections != nil && out.Connections.Reuse != "" {
-		l.fail(f.Connections.Reuse.At, "reuse: %s of a target with %s:// is not supported yet", out.Connections.Reuse, u.Scheme)
+	if kind.protocol == protocolGRPC && out.DNS != nil && out.DNS.Refresh > 0 {
+		l.fail(f.DNS.At, "dns.refresh of a target with %s:// is not supported yet", u.Scheme)
 	}
 }
 

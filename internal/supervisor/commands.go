@@ -26,7 +26,13 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	}
 	reply := make(chan answer, 1)
 	r.mail.post(func() {
-		command := func() { r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} }) }
+		command := func() {
+			if err := r.searchForbids(ev); err != nil {
+				reply <- answer{r.stored, err}
+				return
+			}
+			r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
+		}
 		if ev.Kind == run.StopRequested {
 			command() // it needs no run time: up to when there was load the samples tell
 			return

@@ -58,6 +58,7 @@ type runner struct {
 	closer     *metric.Closer
 	judge      *judge.Judge
 	early      *early            // nil: no criterion aborts
+	capacity   *capacity         // nil: the run searches nothing
 	sum        *metric.Aggregate // of all that is committed; the commit in the background adds to it
 	lastWhole  int64             // newest second that was closed
 	series     map[metric.Key]struct{}
@@ -113,6 +114,9 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
+	}
+	if plan.Search != nil {
+		r.capacity = newCapacity(sum)
 	}
 	r.crew, r.former = enlist(head, m.opts.Process)
 	r.facts.Grace, r.orphaned = plan.Grace, orphaned(head, m.opts.Process)
@@ -305,6 +309,7 @@ func (r *runner) tick() {
 		r.seek()
 		r.shareCaps()
 		r.checkAborts()
+		r.checkSearch()
 	case run.Stopping:
 		r.checkCrew()
 		r.checkDrained()

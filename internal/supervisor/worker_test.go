@@ -59,6 +59,7 @@ type robot struct {
 	resends  bool           // sends what is asked for again
 	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
+	knee     knee           // of its target, and its own
 	leased
 }
 

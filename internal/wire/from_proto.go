@@ -46,7 +46,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	return a, nil
 }
 
-var changeKinds = []run.ChangeKind{run.ChangePause, run.ChangeResume, run.ChangeScale, run.ChangePhaseStart}
+var changeKinds = []run.ChangeKind{run.ChangePause, run.ChangeResume, run.ChangeScale, run.ChangePhaseStart, run.ChangeProbe, run.ChangePhaseEnd}
 
 // ChangeFromProto translates one entry of a run's history.
 func ChangeFromProto(m *pb.Change) (run.Change, error) {
@@ -56,7 +56,7 @@ func ChangeFromProto(m *pb.Change) (run.Change, error) {
 	}
 	return run.Change{
 		ID: m.GetId(), Kind: kind, At: time.Duration(m.GetAtNanos()),
-		Factor: m.GetFactor(), Phase: m.GetPhase(), Reason: m.GetReason(),
+		Factor: m.GetFactor(), Phase: m.GetPhase(), Reason: m.GetReason(), Rate: m.GetRate(), For: time.Duration(m.GetForNanos()),
 	}, nil
 }
 

@@ -41,7 +41,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 func ChangeToProto(c run.Change) *pb.Change {
 	return &pb.Change{
 		Id: c.ID, Kind: string(c.Kind), AtNanos: int64(c.At),
-		Factor: c.Factor, Phase: c.Phase, Reason: c.Reason,
+		Factor: c.Factor, Phase: c.Phase, Reason: c.Reason, Rate: c.Rate, ForNanos: int64(c.For),
 	}
 }
 

@@ -28,20 +28,23 @@ const codeOK = "OK"
 // Report is what came of one request. Times are durations; Ended is an instant of the Clock. The times of a
 // stream that went well are those of its first message, or of its opening if none came; Ended is its end.
 type Report struct {
-	Step      *Step
-	Status    int    // of HTTP; 0: there was no complete response
-	Code      string // of gRPC, or with which a WebSocket was closed; empty: there was no complete response
-	Kind      string // of the error; empty: success
-	Response  time.Duration
-	Service   time.Duration
-	Connect   time.Duration // 0: the connection was open already
-	BytesIn   int64
-	BytesOut  int64
-	Stream    Stream
-	Sent      bool // something was written, so that the target may have seen the request
-	Retried   bool // the request repeated a failed one
-	Generator bool // the failure is this machine's, not the target's
-	Ended     time.Duration
+	Step     *Step
+	Status   int    // of HTTP; 0: there was no complete response
+	Code     string // of gRPC, or with which a WebSocket was closed; empty: there was no complete response
+	Kind     string // of the error; empty: success
+	Response time.Duration
+	Service  time.Duration
+	Connect  time.Duration // 0: the connection was open already
+	BytesIn  int64
+	BytesOut int64
+	Stream   Stream
+	Sent     bool // something was written, so that the target may have seen the request
+	Retried  bool // the request repeated a failed one
+	// Redirected says that a redirect led to the request.
+	Redirected bool
+	Trace      string // id of the trace that the request carried, in hexadecimal digits; empty: none
+	Generator  bool   // the failure is this machine's, not the target's
+	Ended      time.Duration
 }
 
 // Stream is what came of a request whose answer is messages.
@@ -79,17 +82,17 @@ type attempted struct {
 	intended time.Duration
 	retried  bool
 	final    bool // set when trying again could not change anything
+	hops     int  // redirects that were followed
 	report   Report
 }
 
-// attempt sends one request, judges the response, reports it, and returns when it ended.
+// attempt sends one request, and those to which redirects lead, judges the last response, reports each, and
+// returns when the last one ended.
 func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, error) {
-	s := a.step
-	a.report = Report{Step: s, Retried: a.retried}
+	a.report = Report{Step: a.step, Retried: a.retried}
 	it.exchange = exchange{}
-	x := &it.exchange
 	it.values.Response = nil
-	if err := s.operation.build(it); err != nil {
+	if err := a.step.operation.build(it); err != nil {
 		a.final = true
 		a.report.Kind = kindOf(err, KindTemplate)
 		now := it.Clock.Now()
@@ -97,17 +100,40 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		it.report(a, now, now)
 		return now, err
 	}
-	now, wall := it.Clock.Now(), time.Now()
+	began := time.Now()
+	ended, again, err := it.send(ctx, a, began)
+	for again {
+		// The request that a redirect leads to is due when the one before it has ended.
+		a.intended, a.hops = ended, a.hops+1
+		a.report = Report{Step: a.step, Retried: a.retried, Redirected: true}
+		it.exchange = exchange{}
+		ended, again, err = it.send(ctx, a, began)
+	}
+	return ended, err
+}
+
+// send sends the request that was built last, judges its response unless another request follows, reports it,
+// and returns when it ended.
+func (it *Iteration) send(ctx context.Context, a *attempted, began time.Time) (ended time.Duration, again bool, err error) {
+	s, x := a.step, &it.exchange
+	now, wall := it.Clock.Now(), began
+	if a.hops > 0 {
+		wall = time.Now()
+	}
 	x.began = wall
 	it.Sink.Began(s.Name, now)
-	err := s.operation.do(ctx, it, x)
-	sent, ended := now, now+x.ended.Sub(wall)
+	err = s.operation.do(ctx, it, x)
+	sent := now
+	ended = now + x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
 	}
 	if x.ended.IsZero() {
 		ended = it.Clock.Now()
+	}
+	if err == nil && s.follower != nil {
+		again, err = s.follower.follow(it, a.hops, began)
 	}
 	if err != nil {
 		a.fail(err)
@@ -118,7 +144,7 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	}
 	if x.completed {
 		a.report.Status, a.report.Code = x.response.Status, x.response.Code
-		if err == nil {
+		if err == nil && !again {
 			x.response.Duration = max(answered-sent, 0)
 			a.report.Kind, err = it.judge(s)
 			a.final = a.report.Kind == KindData
@@ -126,12 +152,12 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	}
 	a.report.Ended = ended
 	it.report(a, sent, answered)
-	if err == nil {
+	if err == nil && !again {
 		for i, v := range it.measured {
 			it.Sink.Measure(s, i, v, ended)
 		}
 	}
-	return ended, err
+	return ended, again, err
 }
 
 // fail fills in the kind of an error of the client.
@@ -155,6 +181,9 @@ func (it *Iteration) report(a *attempted, sent, answered time.Duration) {
 		if r.Stream.Messages > 0 {
 			r.Stream.First, r.Stream.Span = x.stream.first.Sub(x.stream.open), x.stream.last.Sub(x.stream.first)
 		}
+	}
+	if r.Sent {
+		r.Trace = x.trace
 	}
 	it.Sink.Request(r)
 }

@@ -49,6 +49,9 @@ func (r *record) outcomes() []string {
 		if q.Retried {
 			text += " retried"
 		}
+		if q.Redirected {
+			text += " redirected"
+		}
 		out = append(out, text)
 	}
 	return out
@@ -107,6 +110,7 @@ type bench struct {
 	address string
 	options httpload.Options
 	files   func(digest string) ([]byte, error)
+	others  []string // names of targets beside the default one
 }
 
 func newBench(address string, steps ...scenario.Step) *bench {
@@ -126,12 +130,35 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	b.options.Target = target
+	endpoint, err := httpload.NewEndpoint(target)
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := httpload.NewClient(b.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
+	opts := Options{
+		Clients: map[string]HTTPClient{"default": client}, Endpoints: map[string]httpload.Endpoint{"default": endpoint},
+		Feeds: b.feeds, Secrets: b.secrets, Files: b.files,
+	}
+	for _, name := range b.others {
+		u, err := url.Parse(b.plan.Targets[name].URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := httpload.NewClient(httpload.Options{Target: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = other.Close() })
+		if opts.Endpoints[name], err = httpload.NewEndpoint(u); err != nil {
+			t.Fatal(err)
+		}
+		opts.Clients[name] = other
+	}
+	p, err := Compile(b.plan, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type rpc struct {
 	constant metadata.MD // when no metadata changes
 	call     grpcload.Call
 
+	own     bool // the user's own connection
 	until   *expression.Program
 	count   int64
 	hold    bool // the client's side stays open until the stream ends
@@ -88,6 +89,7 @@ func (c *compiler) grpc(s *Step, in *scenario.Step) (*rpc, error) {
 		return nil, err
 	}
 	r := &rpc{step: s, client: client, method: method, count: g.Count, hold: g.CloseAfter > 0}
+	r.own = ownConnections(c.opts.plan.Targets[in.Target])
 	r.every = c.reads(expression.Messages)
 	r.decoded = r.every || c.reads(expression.Message)
 	r.call = grpcload.Call{
@@ -150,6 +152,12 @@ func (c *compiler) metadata(r *rpc, g *scenario.GRPC) error {
 func (r *rpc) build(it *Iteration) error {
 	x := &it.rpc
 	x.call, x.wire = r.call, x.wire[:0]
+	if r.own {
+		var err error
+		if x.call.Session, err = it.session().grpc(r.client); err != nil {
+			return err
+		}
+	}
 	if x.call.Metadata = r.constant; r.constant == nil {
 		x.call.Metadata = make(metadata.MD, len(r.metadata))
 		for i := range r.metadata {

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -50,6 +51,14 @@ type Iteration struct {
 	url       []byte
 	body      []byte
 	packed    []byte // the body, compressed
+
+	// Of the present request: where it goes, how many of its headers are the step's, the step's number, and the
+	// id of its trace.
+	way   *way
+	given int
+	index int
+	trace string
+	plain bytes.Buffer // the body of the answer, decompressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none

@@ -24,6 +24,7 @@ type exchange struct {
 	ended     time.Time     // zero: when do returned
 	connect   time.Duration // 0: the connection was open already
 	in, out   int64         // bytes
+	trace     string        // id of the trace that it carried; empty: none
 	completed bool          // there was an answer that response describes
 	response  expression.Response
 	stream    stream

@@ -9,6 +9,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/wsload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -30,10 +31,13 @@ type Program struct {
 
 // Options are what a Program needs besides the plan.
 type Options struct {
-	Clients    map[string]HTTPClient       // by target
+	Clients map[string]HTTPClient // by target
+	// Endpoints are where the clients lead, by target.
+	Endpoints  map[string]httpload.Endpoint
 	Feeds      map[string]*feed.Set        // by data set
 	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
 	GRPC       map[string]*grpcload.Client // by target
+	Sockets    map[string]*sockload.Client // by target
 	WebSockets map[string]*wsload.Client   // by target
 	// Method returns what describes the method of a grpc step; it is asked once for each of them.
 	Method func(*scenario.Step) (Method, error)
@@ -95,7 +99,7 @@ func (p *Program) Teardown() *Flow { return p.teardown }
 func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{opts: opts}
+		c := compiler{opts: opts, index: i}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)

@@ -302,7 +302,10 @@ func (e *expectation) meets(it *Iteration) (bool, error) {
 	case e.pattern != nil:
 		return e.pattern.Match(t.last), nil
 	}
-	return bytes.Equal(t.last, t.bytes(e.equal)), nil
+	if e.equal != nil {
+		return bytes.Equal(t.last, t.bytes(e.equal)), nil
+	}
+	return e.until != nil || int64(len(t.last)) == e.size, nil
 }
 
 // shown is how much of what came an error quotes, in bytes.

@@ -16,6 +16,7 @@ import (
 // Call is one call to make.
 type Call struct {
 	Method   string      // /package.Service/Method
+	Session  *Session    // nil: the connections that all share
 	Metadata metadata.MD // nil: none; it is not changed
 	// Timeout is the deadline, of which the server is told; 0: none. With CloseAfter it bounds the wait for the
 	// first message instead.
@@ -69,10 +70,13 @@ const keptSize = 16 << 10
 func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Response) error {
 	r.reset()
 	r.received.keep = in.KeepMessage
+	l, after, err := c.link(in.Session)
+	if err != nil {
+		return err
+	}
+	defer after()
 	k, cancel := begin(ctx, in)
 	defer cancel()
-	l := c.link()
-	var err error
 	if in.KeepMetadata {
 		err = l.conn.Invoke(k, in.Method, &message, &r.received, grpc.Header(&r.Header), grpc.Trailer(&r.Trailer))
 	} else {

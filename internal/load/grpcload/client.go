@@ -38,6 +38,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Connections is how many connections share the calls.
 	Connections int
+	// Fresh opens a connection for every call, and closes it afterwards.
+	Fresh bool
 	// MaxMessage is the size in bytes from which a message that was received is refused with
 	// transport.KindBody.
 	MaxMessage int
@@ -47,7 +49,9 @@ type Options struct {
 
 // Client makes calls to one target. It may be used by any number of goroutines.
 type Client struct {
-	links []*link
+	opts  Options
+	addr  string
+	links []*link // none when every call has its own
 	next  atomic.Uint32
 }
 
@@ -67,15 +71,28 @@ func NewClient(opts Options) (*Client, error) {
 		return nil, fmt.Errorf("grpc client: target %s: %w", opts.Target.Redacted(), err)
 	}
 	setDefaults(&opts)
-	c := &Client{}
+	c := &Client{opts: opts, addr: addr}
+	if opts.Fresh {
+		opts.Connections = 0
+	}
 	for range opts.Connections {
-		l := &link{}
-		if l.conn, err = dial(l, addr, opts); err != nil {
-			return nil, errors.Join(fmt.Errorf("grpc client: %w", err), c.Close())
+		l, err := c.open()
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
 		}
 		c.links = append(c.links, l)
 	}
 	return c, nil
+}
+
+// open makes a link, which connects to nothing before it is used.
+func (c *Client) open() (*link, error) {
+	l := &link{}
+	var err error
+	if l.conn, err = dial(l, c.addr, c.opts); err != nil {
+		return nil, fmt.Errorf("grpc client: %w", err)
+	}
+	return l, nil
 }
 
 func setDefaults(o *Options) {
@@ -128,17 +145,49 @@ func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
 	)
 }
 
-// link returns the connections in turn.
-func (c *Client) link() *link {
-	return c.links[int(c.next.Add(1)-1)%len(c.links)]
+// Session is a connection apart from those that all share, such as that of one user. It must be closed. It may
+// be used like the client.
+type Session struct{ link *link }
+
+// NewSession returns a session, which connects to nothing before it is used.
+func (c *Client) NewSession() (*Session, error) {
+	l, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	return &Session{l}, nil
+}
+
+// Close closes the connection; calls in flight fail with transport.KindCancelled.
+func (s *Session) Close() error { return s.link.end() }
+
+// link returns the connection for a call, and what to do with it afterwards.
+func (c *Client) link(s *Session) (l *link, after func(), err error) {
+	switch {
+	case s != nil:
+		return s.link, nothing, nil
+	case c.opts.Fresh:
+		l, err := c.open()
+		if err != nil {
+			return nil, nil, err
+		}
+		return l, func() { _ = l.end() }, nil // nobody else has it
+	}
+	return c.links[int(c.next.Add(1)-1)%len(c.links)], nothing, nil
+}
+
+func nothing() {}
+
+func (l *link) end() error {
+	l.close()
+	return l.conn.Close()
 }
 
 // Close closes the connections; calls in flight fail with transport.KindCancelled.
 func (c *Client) Close() error {
 	var errs []error
 	for _, l := range c.links {
-		l.close()
-		errs = append(errs, l.conn.Close())
+		errs = append(errs, l.end())
 	}
 	return errors.Join(errs...)
 }

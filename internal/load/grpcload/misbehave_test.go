@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -418,5 +419,58 @@ func TestTargets(t *testing.T) {
 	}
 	if _, err := NewClient(Options{}); err == nil {
 		t.Error("a client without a target")
+	}
+}
+
+// Calls share connections, or have one to themselves.
+func TestConnections(t *testing.T) {
+	var opened atomic.Int64
+	addr := speak(t, func(w *wire, id uint32) {
+		w.headers(id, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "5")
+	})
+	count := func(o *Options) {
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			opened.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*Options)
+		own    bool
+		want   int64
+	}{
+		"one":            {func(*Options) {}, false, 1},
+		"three":          {func(o *Options) { o.Connections = 3 }, false, 3},
+		"each call anew": {func(o *Options) { o.Fresh = true }, false, 6},
+		"a user's own":   {func(o *Options) { o.Connections = 3 }, true, 1},
+	} {
+		opened.Store(0)
+		cl := client(t, "grpc", addr, count, c.change)
+		in := &Call{Method: "/a.B/C", Timeout: 10 * time.Second}
+		if c.own {
+			s, err := cl.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Session = s
+		}
+		connects := 0
+		for i := range 6 {
+			var r Response
+			if err := attempt(t.Context(), cl, in, i%2 == 1, &r); err != nil || r.Code != "NOT_FOUND" {
+				t.Errorf("%s: %v, code %s", name, err, r.Code)
+			}
+			if r.Connect > 0 {
+				connects++
+			}
+		}
+		if got := opened.Load(); got != c.want || int64(connects) != c.want {
+			t.Errorf("%s: %d connections, of which %d calls tell, want %d", name, got, connects, c.want)
+		}
+		if in.Session != nil {
+			if err := in.Session.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }

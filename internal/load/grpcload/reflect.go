@@ -42,7 +42,11 @@ func (c *Client) Reflect(ctx context.Context, services []string) (map[string]*de
 func (c *Client) reflect(ctx context.Context, service string) (*descriptor.Set, error) {
 	ctx, cancel := context.WithTimeout(ctx, reflectTimeout)
 	defer cancel()
-	l := c.link()
+	l, after, err := c.link(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer after()
 	k, done := begin(ctx, &Call{})
 	defer done()
 	set, err := reflectOver(k, l, "v1", service)

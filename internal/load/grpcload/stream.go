@@ -17,6 +17,7 @@ type Stream struct {
 	call     *call
 	cancel   context.CancelFunc
 	link     *link
+	after    func()
 	stream   grpc.ClientStream
 	response *Response
 
@@ -39,15 +40,18 @@ const (
 func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, error) {
 	r.reset()
 	r.received.keep = in.KeepMessage
+	l, after, err := c.link(in.Session)
+	if err != nil {
+		return nil, err
+	}
 	k, cancel := begin(ctx, in)
-	s := &Stream{in: in, ctx: ctx, call: k, cancel: cancel, link: c.link(), response: r}
+	s := &Stream{in: in, ctx: ctx, call: k, cancel: cancel, link: l, after: after, response: r}
 	if in.CloseAfter > 0 {
 		s.last = time.AfterFunc(in.CloseAfter, func() { s.stop(endedClosed) })
 		if in.Timeout > 0 {
 			s.first = time.AfterFunc(in.Timeout, func() { s.stop(endedLate) })
 		}
 	}
-	var err error
 	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: in.FromClient, ServerStreams: in.FromServer}, in.Method); err != nil {
 		defer s.release()
 		return nil, s.fail(err)
@@ -147,4 +151,5 @@ func (s *Stream) release() {
 		}
 	}
 	s.cancel()
+	s.after()
 }

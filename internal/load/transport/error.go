@@ -31,6 +31,8 @@ const (
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
 	KindBody     Kind = "body"     // the body or message is larger than allowed
 	KindLength   Kind = "length"   // the body is shorter or longer than its Content-Length
+	KindEncoding Kind = "encoding" // the body is not in the content coding that it says, or in one that was not asked for
+	KindRedirect Kind = "redirect" // a redirect that is to be followed leads out of the scenario's targets, or to too many others
 
 	KindTLSName      Kind = "tls_name"      // the certificate is for another name
 	KindTLSExpired   Kind = "tls_expired"   // the certificate is not valid any more, or not yet

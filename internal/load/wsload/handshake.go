@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -85,9 +86,12 @@ func (h *handshake) connect() *transport.Error {
 
 // dialError tells the end of the caller's context from the limit; the errors of dialers do not always do so.
 func (h *handshake) dialError(ctx context.Context, op string, err error, fallback transport.Kind) *transport.Error {
+	var lookup *net.DNSError
 	switch {
 	case errors.Is(h.outer.Err(), context.Canceled):
 		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
+	case errors.As(err, &lookup): // one that took all the time is not the target's
+		return transport.NewError(op, err, fallback)
 	case ctx.Err() != nil:
 		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
 	}

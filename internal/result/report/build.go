@@ -24,6 +24,8 @@ type Input struct {
 	Plan     *scenario.Plan
 	// Fold holds all that was committed.
 	Fold *Fold
+	// Probed is the search of the run.
+	Probed Probed
 	// Missing corrects the arrivals of phases, by name, for what no batch tells.
 	Missing map[string]Missing
 	// Integrity is reported as it stands; SamplesCommitted is filled in when it is 0.
@@ -50,9 +52,11 @@ func Build(in Input) (*Document, error) {
 		Measures: in.Fold.measuresOver(b.spans.counted),
 		Timeline: timelineOf(b.points()),
 		Faults:   []any{},
+		Slowest:  b.slow(),
 	}
 	b.totals(d)
 	d.Integrity = b.integrity(d)
+	d.Search = b.search()
 	d.Criteria = criteria(in.Outcome.Criteria)
 	d.Violations = violations(in.Outcome.Violations)
 	d.Events = b.events(d)

@@ -37,6 +37,8 @@ var kinds = map[string]string{
 	"closed":         "the target closed the connection before the answer was complete",
 	"body":           "the body is larger than allowed",
 	"length":         "the body is shorter or longer than its Content-Length",
+	"encoding":       "the body is not in the content coding that it says, or in one that was not asked for",
+	"redirect":       "a redirect leads to no target of the scenario, or to too many others",
 	"not_json":       "a step reads the body as JSON, and it is none",
 	"not_xml":        "a step reads the body as XML, and it is none",
 	"data":           "a row of a data set lacks what the step reads",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -87,9 +88,7 @@ func TestRoundTrip(t *testing.T) {
 			"text": "", "flag": false, "smallNumber": 0, "large": 0, "larger": 0, "real": 0.0, "single": 0.0, "data": "", "kind": "NONE",
 			"list": []any{}, "counts": map[string]any{}, "fixed": []any{},
 		}
-		for k, v := range more {
-			out[k] = v
-		}
+		maps.Copy(out, more)
 		return out
 	}
 	want := empty(map[string]any{

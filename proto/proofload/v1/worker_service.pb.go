@@ -1507,16 +1507,20 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identity of the command.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// pause, resume, scale or phase_start.
+	// pause, resume, scale, phase_start, probe or phase_end.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Stamp: run time in nanoseconds since T0.
 	AtNanos int64 `protobuf:"varint,3,opt,name=at_nanos,json=atNanos,proto3" json:"at_nanos,omitempty"`
 	// Factor of a scale change.
 	Factor float64 `protobuf:"fixed64,4,opt,name=factor,proto3" json:"factor,omitempty"`
-	// Phase of a phase_start change.
+	// Phase of a phase_start, probe or phase_end change.
 	Phase string `protobuf:"bytes,5,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Reason given by whoever commanded it.
-	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Arrivals per second of a probe; 0 cuts the probe before it short.
+	Rate float64 `protobuf:"fixed64,7,opt,name=rate,proto3" json:"rate,omitempty"`
+	// How long a probe lasts, in nanoseconds without pauses. After it nothing of the phase is due.
+	ForNanos      int64 `protobuf:"varint,8,opt,name=for_nanos,json=forNanos,proto3" json:"for_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1591,6 +1595,20 @@ func (x *Change) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Change) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Change) GetForNanos() int64 {
+	if x != nil {
+		return x.ForNanos
+	}
+	return 0
 }
 
 // Assignment is all that a worker shall do. An assignment without a run says: do nothing.
@@ -3130,14 +3148,16 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vsince_nanos\x18\x03 \x01(\x03R\n" +
 	"sinceNanos\x12(\n" +
 	"\vuntil_nanos\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
-	"untilNanos\"\x8d\x01\n" +
+	"untilNanos\"\xbe\x01\n" +
 	"\x06Change\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
 	"\bat_nanos\x18\x03 \x01(\x03R\aatNanos\x12\x16\n" +
 	"\x06factor\x18\x04 \x01(\x01R\x06factor\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\xc7\x06\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rate\x18\a \x01(\x01R\x04rate\x12\x1b\n" +
+	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xc7\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +

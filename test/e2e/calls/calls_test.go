@@ -1,11 +1,16 @@
 package calls
 
 import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -182,4 +187,48 @@ func TestRouteGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, s, "get OK", "list OK", "record OK", "chat OK")
+}
+
+// TestConnections: the server sees as many connections as the target says, and one more by which it was asked
+// what it is.
+func TestConnections(t *testing.T) {
+	const step = "    - step: empty\n      grpc: {method: grpc.testing.TestService/EmptyCall}"
+	for reuse, want := range map[string]func(sent int64) int64{
+		"shared": func(int64) int64 { return 4 },
+		"user":   func(int64) int64 { return 1 + 2 },
+		"never":  func(sent int64) int64 { return 1 + sent },
+	} {
+		l := serveInterop(t)
+		target := "{url: 'grpc://" + l.Addr().String() + "', connections: {reuse: " + reuse + "}}"
+		s, err := execute(t, fstest.MapFS{}, scenarioOf(target, step))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, s, "empty OK")
+		var sent int64
+		for _, a := range s.Arrivals {
+			sent += a.Sent
+		}
+		if got := l.n.Load(); got != want(sent) {
+			t.Errorf("%s: %d connections for %d calls, want %d", reuse, got, sent, want(sent))
+		}
+	}
+}
+
+// TestTLS: a target over TLS is trusted by the authority that the scenario names, and by no other.
+func TestTLS(t *testing.T) {
+	web := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer web.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	l := serveInterop(t, grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
+	const step = "    - step: empty\n      grpc: {method: grpc.testing.TestService/EmptyCall}"
+	s, err := execute(t, fstest.MapFS{"ca.pem": {Data: ca}}, scenarioOf("{url: 'grpcs://"+l.Addr().String()+"', tls: {ca: ca.pem}}", step))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s, "empty OK")
+	_, err = execute(t, fstest.MapFS{}, scenarioOf("grpcs://"+l.Addr().String(), step))
+	if err == nil || !strings.Contains(err.Error(), "tls handshake: tls_authority: ") {
+		t.Errorf("%v, want that nobody trusted has signed", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -123,14 +124,34 @@ func of(s metric.Second, name, step string) (count uint64, sum float64) {
 	return h.Count(), h.Mean() * float64(h.Count())
 }
 
+// counted is a listener that counts the connections that it takes.
+type counted struct {
+	net.Listener
+	n atomic.Int64
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	nc, err := c.Listener.Accept()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return nc, err
+}
+
 // startInterop serves the interoperability tests of grpc-go, with reflection.
 func startInterop(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return "grpc://" + serveInterop(t).Addr().String()
+}
+
+func serveInterop(t *testing.T, opts ...grpc.ServerOption) *counted {
+	t.Helper()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer()
+	l := &counted{Listener: inner}
+	s := grpc.NewServer(opts...)
 	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
 	reflection.Register(s)
 	served := make(chan error, 1)
@@ -141,7 +162,7 @@ func startInterop(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	return "grpc://" + l.Addr().String()
+	return l
 }
 
 // startRouteGuide builds the server of the route guide and starts it; it returns its .proto file, too.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -24,7 +25,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("usage: grpctarget ADDRESS")
 	}
-	l, err := net.Listen("tcp", args[0])
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", args[0])
 	if err != nil {
 		return err
 	}
