@@ -48,7 +48,7 @@ type Client struct {
 	end    httpload.Endpoint
 	scheme string
 	tls    *tls.Config // nil: clear text
-	shared group
+	shared httpload.Group[*conn]
 	names  sync.Map // header names as written, to lower case
 
 	readers sync.WaitGroup
@@ -122,12 +122,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
 		}
-		cn, failure := c.conn(ctx, k)
-		if failure != nil {
-			return failure
-		}
-		failure = cn.exchange(ctx, k)
-		c.release(cn, k)
+		failure := c.once(ctx, k)
 		switch {
 		case failure == nil:
 			return nil
@@ -178,32 +173,27 @@ func (c *Client) lower(name string) string {
 	return name
 }
 
-// conn returns a connection with room for one more stream, which it has taken.
-func (c *Client) conn(ctx context.Context, k *call) (*conn, error) {
+// once sends the request over a connection that has room for it.
+func (c *Client) once(ctx context.Context, k *call) error {
 	if c.opts.Fresh {
-		cn, failure := c.dial(ctx, k)
-		if failure != nil {
-			return nil, failure
+		cn, err := c.dial(ctx, k)
+		if err != nil {
+			return err
 		}
-		cn.active = 1
-		return cn, nil
+		defer cn.Leave()
+		return cn.exchange(ctx, k)
 	}
-	return c.group(k).acquire(ctx, c, k)
-}
-
-func (c *Client) group(k *call) *group {
+	group := &c.shared
 	if k.req.Session != nil {
-		return &k.req.Session.(*session).group
+		group = k.req.Session.(*httpload.Group[*conn])
 	}
-	return &c.shared
-}
-
-func (c *Client) release(cn *conn, k *call) {
-	if c.opts.Fresh {
-		cn.fail(&transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed})
-		return
+	seat, reused, err := group.Acquire(ctx, k.limit, func() (*conn, error) { return c.dial(ctx, k) })
+	if err != nil {
+		return err
 	}
-	c.group(k).release(cn)
+	defer group.Release(seat)
+	k.resp.Reused = reused
+	return seat.Conn.exchange(ctx, k)
 }
 
 // dial opens a connection: it is open when the server has said its settings.
@@ -282,14 +272,5 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// session is connections of one user.
-type session struct{ group group }
-
 // NewSession returns a session without connections.
-func (c *Client) NewSession() httpload.Session { return &session{} }
-
-// Close implements httpload.Session.
-func (s *session) Close() error {
-	s.group.close()
-	return nil
-}
+func (c *Client) NewSession() httpload.Session { return &httpload.Group[*conn]{} }

@@ -55,10 +55,6 @@ type conn struct {
 	limit atomic.Int32 // streams at once that the server allows
 	gone  atomic.Bool  // takes no new stream
 
-	// Of the group, guarded by its lock.
-	active int // streams taken
-	idle   time.Time
-
 	// The lock of writing is taken before mu.
 	writing  sync.Mutex
 	out      bytes.Buffer // frames that are to be written
@@ -85,7 +81,7 @@ func newConn(c *Client, nc net.Conn) *conn {
 	cn := &conn{
 		client: c, net: nc, streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize,
 	}
-	cn.limit.Store(streamsAtOnce)
+	cn.limit.Store(httpload.CarriedAtOnce)
 	cn.framer = http2.NewFramer(nil, bufio.NewReaderSize(nc, readSize))
 	cn.framer.SetReuseFrames()
 	cn.framer.SetMaxReadFrameSize(frameSize)
@@ -229,17 +225,18 @@ func (c *conn) fail(failure *transport.Error) {
 	_ = c.net.Close() // there is nobody to tell
 }
 
-// leave closes a connection that nobody uses.
-func (c *conn) leave() {
-	c.fail(&transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed})
-}
+// Room implements httpload.Carrier.
+func (c *conn) Room() int { return int(c.limit.Load()) }
 
-// retire lets what is under way end and then closes. The group's lock must be held.
-func (c *conn) retire() {
-	c.gone.Store(true)
-	if c.active == 0 {
-		c.leave()
-	}
+// Gone implements httpload.Carrier.
+func (c *conn) Gone() bool { return c.gone.Load() }
+
+// Valid implements httpload.Carrier.
+func (c *conn) Valid() bool { return c.client.opts.Valid == nil || c.client.opts.Valid(c.net) }
+
+// Leave implements httpload.Carrier.
+func (c *conn) Leave() {
+	c.fail(&transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed})
 }
 
 // exchange sends a request over one stream and waits for its response.
