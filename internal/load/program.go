@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"strconv"
 	"sync"
@@ -13,6 +14,8 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/httpload/http2load"
+	"proofload/internal/load/httpload/http3load"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/transport"
 	"proofload/internal/metric"
@@ -57,7 +60,7 @@ type times struct{ response, service metric.Handle }
 type flows struct {
 	engine  *Engine
 	program *flow.Program
-	clients map[string]*httpload.Client
+	clients map[string]httpClient
 	dialers []*transport.Dialer
 	mocks   map[string]*mock.Server
 
@@ -74,7 +77,7 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]*httpload.Client{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{engine: e, clients: map[string]httpClient{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -141,6 +144,12 @@ func (p *flows) target(name string, t scenario.Target) error {
 	return nil
 }
 
+// httpClient is the client of a target, in one version of HTTP.
+type httpClient interface {
+	flow.HTTPClient
+	Close() error
+}
+
 // connect makes the client of a target, with the way to it.
 func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	opts := p.engine.opts
@@ -153,13 +162,30 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
-	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
+	fresh := t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
+	var valid func(net.Conn) bool
+	var validAddr func(net.Addr) bool
 	if dialer.Changing() {
-		o.Valid = dialer.Valid
+		valid, validAddr = dialer.Valid, dialer.ValidAddr
 	}
-	o.Fresh = t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
-	p.clients[name], err = httpload.NewClient(o)
-	return err
+	var c httpClient
+	switch t.HTTP {
+	case "2":
+		c, err = http2load.NewClient(http2load.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: valid, Fresh: fresh})
+	case "3":
+		c, err = http3load.NewClient(http3load.Options{
+			Target: u, TLS: cfg, Addresses: dialer.Addresses, Source: dialer.Source, Valid: validAddr, Fresh: fresh,
+		})
+	default:
+		c, err = httpload.NewClient(httpload.Options{
+			Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan), Valid: valid, Fresh: fresh,
+		})
+	}
+	if err != nil {
+		return err
+	}
+	p.clients[name] = c
+	return nil
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
