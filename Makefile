@@ -30,9 +30,11 @@ ENGINE   ?=
 FROM     ?= 1
 TO       ?=
 OUTAGE   ?=
+# How long the run of soak-hour is; leaders are killed in its last five minutes.
+LENGTH   ?= 65m
 
 .DEFAULT_GOAL := help
-.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-fleet soak soak-sim images cluster-test soak-failover clean
+.PHONY: help build cross generate proto-deps check-generate fmt check-fmt lint lint-go lint-proto test test-deps fuzz bench bench-deps bench-peers bench-peers-deps bench-fleet soak soak-sim images cluster-test soak-failover soak-hour clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -145,6 +147,21 @@ bench: bench-deps ## the load engine beside wrk on one server, then every benchm
 bench-deps:
 	@scripts/test-deps bench
 
+# Peers that Debian does not have, at the versions that the figures in docs/benchmarks.md are of.
+PEERS := $(CACHE)/peers
+FORTIO := fortio.org/fortio@v1.68.0
+GHZ    := github.com/bojand/ghz/cmd/ghz@v0.121.0
+
+bench-peers: build bench-peers-deps ## processor time per request beside wrk, fortio, h2load, ab and ghz (PEER_ROUNDS=5 PEER_LENGTH=6s)
+	PATH="$(CURDIR)/$(PEERS):$$PATH" $(GO) -C test/e2e test -tags soak -run '^TestPeers$$' -count 1 -v -timeout 60m . \
+		-peer-rounds $(or $(PEER_ROUNDS),5) -peer-length $(or $(PEER_LENGTH),6s)
+
+bench-peers-deps:
+	@scripts/test-deps peers
+	@for peer in $(FORTIO) $(GHZ); do \
+		[ -x "$(PEERS)/$$(basename "$${peer%@*}")" ] || GOBIN=$(CURDIR)/$(PEERS) $(GO) install "$$peer" || echo "missing: $$peer" >&2; \
+	done
+
 bench-fleet: build ## what a coordinator needs for 1,000 workers, and how long it takes to take them over (BENCH_LENGTH=30s)
 	$(GO) -C test/e2e test -tags soak -run FleetBench -count 1 -v -timeout 30m .
 
@@ -167,6 +184,9 @@ cluster-test: ## a whole cluster while parts of it are killed, frozen and cut of
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)
 	$(CLUSTER) -run '^TestFailoverSeries$$' ./cluster -from $(FROM) -to $(or $(TO),100)
+
+soak-hour: ## a run of more than an hour with 1,000 series, three leaders killed at its end (LENGTH=65m FROM=1)
+	$(CLUSTER) -run '^TestSoakHour$$' ./cluster -from $(FROM) -length $(LENGTH)
 
 soak-sim: ## the simulations with thousands of seeds (SEEDS=3000); those that fail are printed with what runs them again
 	PROOFLOAD_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/result ./internal/agent ./internal/supervisor -count 1 -timeout 2h -v \

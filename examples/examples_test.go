@@ -51,7 +51,7 @@ func plans(t *testing.T, fsys fs.FS, file, environment string) {
 		t.Errorf("it lasts %g s: a reader should not wait longer than a minute", planned)
 	}
 	var text strings.Builder
-	if err := plan.Render(&text, 2); err != nil {
+	if err := plan.Render(&text, scenario.RenderOptions{Workers: 2}); err != nil {
 		t.Errorf("render the plan: %v", err)
 	}
 	for _, p := range plan.Phases {

@@ -26,11 +26,13 @@ const (
 // path that is its own or leads to it. It may import packages of lower layers. Packages of the same
 // layer import each other only when one is nested in the other.
 var layers = [][]string{
+	{"internal/search"},              // the algorithm alone
+	{"internal/scenario/expression"}, // what all of the language stands on
 	{"internal/scenario", "internal/run", "internal/metric", "internal/clock", "internal/simulation"}, // the last one for tests alone
 	{"internal/judge"},
 	{"internal/load/schedule"},  // arithmetic that every part of load and the report stand on
 	{"internal/load/transport"}, // what all protocols have in common
-	{"internal/load/httpload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each
+	{"internal/load/httpload", "internal/load/grpcload", "internal/load/wsload", "internal/load/sockload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each
 	{"internal/load/flow"}, // an iteration uses all of them
 	{"internal/load", "internal/fault"},
 	{"internal/wire"},
@@ -54,7 +56,7 @@ var protoUsers = []string{"internal/wire", "internal/fleet", "internal/agent", "
 // and randomness come in as arguments. A package below one of them that has its own entry in layers
 // (metric/source ...) is not meant.
 var pure = []string{
-	"internal/scenario", "internal/run", "internal/judge", "internal/metric",
+	"internal/search", "internal/scenario", "internal/scenario/expression", "internal/run", "internal/judge", "internal/metric",
 	"internal/load/schedule", "internal/result/analysis",
 }
 

@@ -227,6 +227,30 @@ func (a *Agent) assigned(next wire.Assignment) {
 	}
 }
 
+// halted implements receiver. What is not executed here is none of this worker's business, and what is stopped
+// stays stopped for the reason that came first.
+func (a *Agent) halted(h wire.Halt) {
+	a.mu.Lock()
+	stop := a.wanted.Stop
+	told := a.wanted.Goal == wire.GoalStop
+	// An assignment may have told the same before, and not who asked.
+	if a.wanted.Run == "" || a.wanted.Run != h.Run || told && (stop.Kind != h.Kind || stop.Alone || stop.Order != wire.Order{}) {
+		a.mu.Unlock()
+		return
+	}
+	a.wanted.Goal, a.wanted.Stop = wire.GoalStop, h.Stop()
+	wanted, current := a.wanted, a.current
+	a.mu.Unlock()
+	a.log.Warn("told to end the load, by a stop that is not recorded yet", "run_id", h.Run, "kind", h.Kind, "reason", h.Reason, "asked_of", h.AskedOf)
+	if current != nil && current.run == h.Run {
+		current.apply(wanted)
+	}
+	select {
+	case a.change <- struct{}{}:
+	default:
+	}
+}
+
 // forgetLease drops what was granted for another run, or for an earlier life: a lease is of one run, and no longer
 // than what that run's scenario allows. mu is held.
 func (a *Agent) forgetLease() {
@@ -291,6 +315,10 @@ func (a *Agent) drained(reason string) {
 	a.mu.Lock()
 	idle := a.wanted.Run == ""
 	a.mu.Unlock()
+	if !idle {
+		// The leader that says so hands the load over by itself. One that comes after it has to be told.
+		a.link.Leave(reason)
+	}
 	a.link.drain(idle)
 }
 

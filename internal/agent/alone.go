@@ -32,7 +32,11 @@ func newAlone(plan *scenario.Plan) *alone {
 	if own == nil {
 		return nil
 	}
-	return &alone{judge: judge.New(own)}
+	a := &alone{judge: judge.New(own)}
+	if plan.Search != nil { // the load of a probe ends by itself, and that it breaks something is an answer
+		a.judge.SetSearch(&judge.Searched{Phase: plan.Search.Phase})
+	}
+	return a
 }
 
 // observe takes a second that was sealed. Whose the arrivals are for which there was no permit only the whole

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,7 @@ type heard struct {
 	leases   []lease
 	drains   []string
 	lives    []Life
+	halts    []wire.Halt
 }
 
 // ear is a receiver that keeps what it is told.
@@ -124,6 +126,7 @@ type line struct {
 	link        *link
 	ear         *ear
 	leave       context.CancelFunc // tells the worker to end
+	slept       atomic.Int64       // nanoseconds in which the process did not get to run
 	ended       chan error         // what run returned
 }
 
@@ -144,7 +147,7 @@ func onLine(t *testing.T, fn func(l *line)) {
 		began := time.Now().Add(-time.Hour)
 		a, err := New(Options{
 			Name: "w1", Addresses: []string{"passthrough:///c1"}, DataDir: t.TempDir(), Version: "test",
-			Clock: func() int64 { return int64(time.Since(began)) }, Logger: hclog.NewNullLogger(),
+			Clock: func() int64 { return int64(time.Since(began)) + l.slept.Load() }, Logger: hclog.NewNullLogger(),
 			Credentials: insecure.NewCredentials(), Lives: func(n Life) { l.ear.note(func(h *heard) { h.lives = append(h.lives, n) }) },
 			Dial: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) })},
 		})
@@ -292,3 +295,5 @@ func (s *attached) breakOff(err error) {
 func (e *ear) runTime(int64) (string, time.Duration, bool) { return "", 0, false }
 
 func (e *ear) reborn() {}
+
+func (e *ear) halted(h wire.Halt) { e.note(func(n *heard) { n.halts = append(n.halts, h) }) }

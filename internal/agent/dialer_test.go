@@ -118,6 +118,23 @@ func TestCoordinatorThatHangs(t *testing.T) {
 	})
 }
 
+// TestWorkerThatStoodStill proves that a worker which was stopped for longer than it would bear a coordinator's
+// silence does not take that for the coordinator's.
+func TestWorkerThatStoodStill(t *testing.T) {
+	onLine(t, func(l *line) {
+		s := l.attach(0)
+		time.Sleep(3 * time.Second)
+		l.slept.Add(int64(9 * time.Second))
+		time.Sleep(2 * time.Second)
+		s.breathe()
+		began := time.Now()
+		<-s.gone
+		if waited, want := time.Since(began), quietBeats*time.Second; waited != want {
+			t.Errorf("given up %v after the last word, want %v", waited, want)
+		}
+	})
+}
+
 // TestNextLeaderIsFoundSoon proves that a worker which has lost its coordinator asks often enough for
 // the next one not to add to a failover, and that one which never had any takes its time.
 func TestNextLeaderIsFoundSoon(t *testing.T) {

@@ -66,7 +66,7 @@ func newLeaseSim(seed uint64, r leaseRules) *leaseSim {
 	s := &leaseSim{leaseRules: r, rnd: rand.New(rand.NewPCG(seed, 3)), now: time.Hour}
 	opts := Options{Clock: func() int64 { return int64(s.now) }}
 	s.agent = &Agent{opts: opts, change: make(chan struct{}, 1)}
-	s.session = &session{link: &link{opts: opts, to: s.agent}, epoch: 5}
+	s.session = &session{link: &link{opts: opts, to: s.agent, outbox: &Outbox{}}, epoch: 5}
 	s.tenure, s.heard = s.now+time.Hour, s.now
 	return s
 }

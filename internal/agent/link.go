@@ -26,6 +26,8 @@ type receiver interface {
 	tasked(t wire.Task)
 	leased(l lease)
 	drained(reason string)
+	// halted is called when the load of a run is to end although nobody may have recorded that.
+	halted(h wire.Halt)
 	// reborn is called when a coordinator has made another life of this process; see fleet.Fleet.Retire.
 	reborn()
 	// runTime returns the run whose load has begun here, and its run time at a reading of the clock.
@@ -116,6 +118,7 @@ func (l *link) run(ctx context.Context) error {
 	for {
 		began, welcomes := time.Now(), l.welcomes.Load()
 		err := l.session(ctx)
+		l.heed(err)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -135,6 +138,15 @@ func (l *link) run(ctx context.Context) error {
 		case <-time.After(wait/2 + rand.N(wait/2+1)):
 		case <-ctx.Done():
 			return nil
+		}
+	}
+}
+
+// heed carries out the stops that a refusal tells of: where nobody leads, nothing else reaches a worker.
+func (l *link) heed(err error) {
+	for _, detail := range details(err) {
+		if h, ok := detail.(*pb.Halt); ok {
+			l.to.halted(wire.HaltFromProto(h))
 		}
 	}
 }
@@ -363,7 +375,13 @@ func (l *link) Beat() {
 // Report posts the newest status; an older one that was not sent is replaced.
 func (l *link) Report(s *wire.Status) { l.post(func() { l.up.status, l.up.changed = s, true }) }
 
-// Leave asks once, in this session or the next, for the worker's part of its run to be handed over.
+// led reports whether a leader answers now.
+func (l *link) led() bool {
+	s := l.live.Load()
+	return s != nil && !s.forlorn()
+}
+
+// Leave asks, once in this session and in every later one, for the worker's part of its run to be handed over.
 func (l *link) Leave(reason string) { l.post(func() { l.up.leave = reason }) }
 
 // Finish posts a Final. It is sent after the last batch, and again in every later session until the

@@ -267,10 +267,15 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := status.New(codes.FailedPrecondition, "other versions").WithDetails(&pb.ProtocolMismatch{Want: 7, Got: wire.ProtocolVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, row := range map[string]struct {
 		refusal error
 		says    string // empty: the worker tries again
 	}{
+		"other version": {other.Err(), "install the same version of both"},
 		"invalid hello": {invalid, "coordinator refused the worker: batch is not valid"},
 		"no permission": {status.Error(codes.PermissionDenied, "no"), "coordinator refused the worker"},
 		"name is taken": {taken.Err(), "worker name is taken"},

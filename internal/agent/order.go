@@ -24,8 +24,8 @@ func follow(now, next wire.Assignment) (wire.Assignment, bool) {
 	}
 	if now.Goal == wire.GoalStop {
 		next.Goal = wire.GoalStop
-		if next.Stop == (wire.Stop{}) {
-			next.Stop = now.Stop
+		if next.Stop == (wire.Stop{}) || next.Stop.Kind == now.Stop.Kind && next.Stop.Order == (wire.Order{}) {
+			next.Stop = now.Stop // also the one that tells more
 		}
 	}
 	return next, true

@@ -23,6 +23,7 @@ func (w *work) report() {
 // only when a phase's schedule has ended.
 func (w *work) reportLocked() {
 	s := wire.Status{Run: w.run, Revision: w.wanted.Revision, State: w.state, Error: w.failure, T0: w.wanted.T0, Changes: len(w.wanted.History), HandOver: w.handOverTo, Heard: w.heard, Granted: w.wanted.Granted(), Stop: w.wanted.Stop, Permits: maps.Clone(w.wanted.Permits)}
+	s.Stop.At = w.stopped
 	if w.engine != nil {
 		status := w.engine.Status()
 		s.Skew = status.Skew
@@ -42,7 +43,7 @@ func (w *work) reportLocked() {
 }
 
 func sameStatus(a, b wire.Status) bool {
-	if a.Run != b.Run || a.Revision != b.Revision || a.State != b.State || a.Error != b.Error || (a.T0 == nil) != (b.T0 == nil) || len(a.Phases) != len(b.Phases) {
+	if a.Stop != b.Stop || a.Run != b.Run || a.Revision != b.Revision || a.State != b.State || a.Error != b.Error || (a.T0 == nil) != (b.T0 == nil) || len(a.Phases) != len(b.Phases) {
 		return false
 	}
 	for i, p := range a.Phases {

@@ -53,9 +53,9 @@ type reply struct {
 // which cancel ends.
 func (s *session) run(ctx, streamCtx context.Context, cancel context.CancelCauseFunc, stream clientStream) error {
 	group, groupCtx := errgroup.WithContext(streamCtx)
-	quiet := time.AfterFunc(quietBeats*s.every, func() { cancel(errSilent) })
-	defer quiet.Stop()
-	group.Go(func() error { return s.receive(stream, func() { quiet.Reset(quietBeats * s.every) }) })
+	quiet := newQuiet(quietBeats*s.every, s.every, s.link.opts.Clock, func() { cancel(errSilent) })
+	defer quiet.stop()
+	group.Go(func() error { return s.receive(stream, quiet.heard) })
 	group.Go(func() error { return s.send(ctx, groupCtx, stream) })
 	group.Go(func() error {
 		err := s.scout(groupCtx)
@@ -119,6 +119,8 @@ func (s *session) heartbeat(stream clientStream) error {
 		LastReplyNumber: s.last.number, LastReplyReceivedNanos: s.last.received,
 	}
 	s.mu.Unlock()
+	unacked, _ := s.link.outbox.Depth()
+	h.UnackedBatches = uint64(unacked)
 	if run, at, ok := s.link.to.runTime(now); ok {
 		nanos := int64(at)
 		h.RunId, h.RunTimeNanos = run, &nanos
@@ -255,10 +257,10 @@ func (s *session) receive(stream clientStream, heard func()) error {
 }
 
 // take handles one message. Messages of an epoch lower than the session's are refused, except that
-// a stop is always heeded.
+// a stop is always heeded, and so is a halt.
 func (s *session) take(m *pb.AttachResponse) error {
 	now := s.link.opts.Clock()
-	if m.GetEpoch() < s.epoch && m.GetAssignment().GetGoal() != pb.Assignment_GOAL_STOP {
+	if m.GetEpoch() < s.epoch && m.GetAssignment().GetGoal() != pb.Assignment_GOAL_STOP && m.GetHalt() == nil {
 		s.link.log.Warn("message of a past epoch refused", "epoch", m.GetEpoch(), "highest_epoch", s.epoch)
 		return nil
 	}
@@ -285,6 +287,8 @@ func (s *session) take(m *pb.AttachResponse) error {
 		s.link.to.tasked(wire.TaskFromProto(p.Task))
 	case *pb.AttachResponse_Drain:
 		s.link.to.drained(p.Drain.GetReason())
+	case *pb.AttachResponse_Halt:
+		s.link.to.halted(wire.HaltFromProto(p.Halt))
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type work struct {
 	passed     wire.Assignment // the last one that the engine was given
 	handOverTo time.Duration   // run time up to which hand-overs were heard of
 	heard      time.Duration   // run time through which the load was executed when the last was heard of
+	stopped    time.Duration   // run time at which it was told to stop; 0: before T0, or not yet
 	last       lease
 	ready      chan struct{} // closed when the engine is prepared or cannot be
 	executed   chan struct{} // closed when the load has ended and the books are closed
@@ -70,14 +71,15 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 	return w
 }
 
-// settle is how long a worker that was told to end waits, after its last batch, for the coordinator to
-// say that it is committed. What is not by then stays in the outbox for the next start.
+// settle is how long a worker that was told to end waits, after its last batch, for a leader to say that it is
+// committed. What is not by then stays in the outbox for the next start.
 const settle = 3 * time.Second
 
 // drain hands the load over if that is possible, starts no more work, lets what is in flight finish within
 // the time that the assignment allows, closes the books, and waits a moment for them to be committed.
 func (w *work) drain() {
-	w.handOver()
+	p := &patience{led: w.agent.link.led, left: leaderless}
+	w.handOver(p)
 	w.finish()
 	w.mu.Lock()
 	allowed := cmp.Or(w.wanted.Drain, scenario.DefaultTimeout)
@@ -90,17 +92,8 @@ func (w *work) drain() {
 		w.log.Warn("load did not end in time and is cut", "drain", allowed)
 		return
 	}
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	settled := time.NewTimer(settle)
-	defer settled.Stop()
-	for w.agent.outbox.Holds(w.run) {
-		select {
-		case <-poll.C:
-		case <-settled.C:
-			w.log.Info("last batches are not committed yet and stay in the outbox")
-			return
-		}
+	if !p.await(settle, func() bool { return !w.agent.outbox.Holds(w.run) }) {
+		w.log.Info("last batches are not committed yet and stay in the outbox")
 	}
 }
 
@@ -208,6 +201,9 @@ func (w *work) finish() {
 	defer w.mu.Unlock()
 	if w.state < wire.WorkerStopping {
 		w.state = wire.WorkerStopping
+		if w.clock.known() {
+			w.stopped = max(0, w.clock.Now())
+		}
 		w.reportLocked()
 	}
 	w.stopLoad()

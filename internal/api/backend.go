@@ -30,8 +30,8 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrEnded, ErrNotLeading,
-// *run.TransitionError and others, which are internal.
+// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading,
+// *run.TransitionError, also for a run that has ended, and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)
@@ -75,6 +75,14 @@ type Query struct {
 type Page struct {
 	Runs []wire.RunView
 	Next string // empty: this was the last
+}
+
+// Halter passes on stops that nobody can record now.
+type Halter interface {
+	// Halt passes a stop to every worker of the run that can be reached, and to the other coordinators for theirs,
+	// and keeps it until it is recorded. An empty AskedOf, and a zero Asked, mean this coordinator and now. An error
+	// says that nothing was done.
+	Halt(ctx context.Context, h wire.Halt) (wire.Passed, error)
 }
 
 // Files is the store of scenario and data files by digest.

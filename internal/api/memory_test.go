@@ -48,9 +48,6 @@ func (m *memory) Create(_ context.Context, n NewRun) (wire.RunView, error) {
 func (m *memory) Command(_ context.Context, id string, ev run.Event) (wire.RunView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.runs[id].State.Final() {
-		return wire.RunView{}, fmt.Errorf("run %s: %w", id, ErrEnded)
-	}
 	if ev.Kind == run.ScaleRequested {
 		ev.MaxFactor = 2
 	}

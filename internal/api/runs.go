@@ -10,11 +10,17 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
+
+// mostDrawn is how many arrivals of a phase are drawn for a caller to count them; a fifth of a second of work.
+const mostDrawn = 10_000_000
 
 // maxFile bounds an uploaded file.
 const maxFile = 256 << 20
@@ -73,7 +79,7 @@ func (s *runService) ValidateScenario(ctx context.Context, r *pb.ValidateScenari
 		return nil, statusOf(err)
 	}
 	var text strings.Builder
-	if err := plan.Render(&text, max(plan.Workers.Min, 1)); err != nil {
+	if err := plan.Render(&text, scenario.RenderOptions{Workers: max(plan.Workers.Min, 1), Counts: schedule.Counts(plan, mostDrawn)}); err != nil {
 		return nil, statusOf(err)
 	}
 	return &pb.ValidateScenarioResponse{PlanJson: data, PlanText: text.String()}, nil
@@ -165,22 +171,6 @@ func (s *runService) ScaleRun(ctx context.Context, r *pb.ScaleRunRequest) (*pb.S
 	return &pb.ScaleRunResponse{Run: wire.RunToProto(v)}, nil
 }
 
-func (s *runService) StopRun(ctx context.Context, r *pb.StopRunRequest) (*pb.StopRunResponse, error) {
-	kind := run.StopOperator
-	if r.GetBySignal() {
-		kind = run.StopSignal
-	}
-	reason := r.GetReason()
-	if reason == "" {
-		reason = "stopped by " + string(kind)
-	}
-	v, err := s.command(ctx, r.GetRunId(), run.Event{Kind: run.StopRequested, ID: r.GetRequestId(), Reason: reason, Stop: kind})
-	if err != nil {
-		return nil, err
-	}
-	return &pb.StopRunResponse{Run: wire.RunToProto(v)}, nil
-}
-
 func (s *runService) command(ctx context.Context, id string, ev run.Event) (wire.RunView, error) {
 	b, err := s.server.backend()
 	if err != nil {
@@ -206,9 +196,23 @@ func (s *runService) DeleteRun(ctx context.Context, r *pb.DeleteRunRequest) (*pb
 		return nil, statusOf(err)
 	}
 	if err := b.Archive.Delete(ctx, r.GetRunId()); err != nil {
-		return nil, statusOf(err)
+		return nil, b.refused(ctx, r.GetRunId(), "delete", err)
 	}
 	return &pb.DeleteRunResponse{}, nil
+}
+
+// refused is the answer to what a run that is under way does not allow; it says in which state the run is.
+func (b *Backend) refused(ctx context.Context, id, command string, err error) error {
+	if !errors.Is(err, ErrActive) {
+		return statusOf(err)
+	}
+	v, gerr := b.Archive.Get(ctx, id)
+	if gerr != nil {
+		return statusOf(err)
+	}
+	return detailed(codes.FailedPrecondition, err, &pb.IllegalTransition{
+		RunId: v.Run.ID, State: wire.StateToProto(v.Run.State), Command: command,
+	})
 }
 
 var formats = map[pb.ReportFormat]string{
@@ -226,7 +230,7 @@ func (s *runService) GetReport(r *pb.GetReportRequest, stream grpc.ServerStreami
 	}
 	data, err := b.Archive.Report(stream.Context(), r.GetRunId(), formats[r.GetFormat()])
 	if err != nil {
-		return statusOf(err)
+		return b.refused(stream.Context(), r.GetRunId(), "report", err)
 	}
 	for len(data) > 0 {
 		n := min(len(data), reportChunk)

@@ -93,12 +93,18 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	_, err = r.runs.DeleteRun(t.Context(), &pb.DeleteRunRequest{RequestId: request2, RunId: id})
-	wantCode(t, err, codes.FailedPrecondition)
+	d = detail[*pb.IllegalTransition](t, wantCode(t, err, codes.FailedPrecondition))
+	if d.GetState() != pb.RunState_RUN_STATE_PAUSED || d.GetRunId() != id || d.GetCommand() != "delete" {
+		t.Errorf("detail of a deletion %v", d)
+	}
 	ended := r.runs2(id, run.Completed)
 	if _, err := r.runs.StopRun(t.Context(), &pb.StopRunRequest{RequestId: request2, RunId: ended}); err == nil {
 		t.Error("an ended run was stopped")
 	} else {
-		wantCode(t, err, codes.FailedPrecondition)
+		d = detail[*pb.IllegalTransition](t, wantCode(t, err, codes.FailedPrecondition))
+		if d.GetState() != pb.RunState_RUN_STATE_COMPLETED {
+			t.Errorf("detail of a stop after the end %v", d)
+		}
 	}
 	if _, err := r.runs.DeleteRun(t.Context(), &pb.DeleteRunRequest{RequestId: request2, RunId: id}); err != nil {
 		t.Error(err)

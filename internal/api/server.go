@@ -26,6 +26,7 @@ type Server struct {
 	behind *Backend    // nil while this coordinator does not lead
 	kept   *Caretaker  // nil unless its term is over and no other leader is known
 	always Cluster     // what it can say of the cluster in any case; nil: nothing
+	halter Halter      // nil: what cannot be recorded is refused
 	own    wire.Leader // of the term in which it leads
 	over   int64       // epoch of its last term that is over
 	leader wire.Leader // as it was told last
@@ -43,6 +44,9 @@ func (s *Server) Register(to grpc.ServiceRegistrar) {
 // Always makes c answer for the status of the cluster while this coordinator does not lead. It is called
 // before the server is used.
 func (s *Server) Always(c Cluster) { s.always = c }
+
+// Halts has h pass on the stops that cannot be recorded. It is called before the server is used.
+func (s *Server) Halts(h Halter) { s.halter = h }
 
 // Lead makes the server answer from b until the returned function is called. If that is given a caretaker,
 // reads are answered from it until a later leader is known or this coordinator leads again.

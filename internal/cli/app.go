@@ -191,6 +191,9 @@ func flagError(err error) error {
 	if wrong := (*pflag.InvalidValueError)(nil); errors.As(err, &wrong) {
 		return fmt.Errorf("--%s %w", wrong.GetFlag().Name, wrongValue(wrong.GetFlag(), wrong.GetValue()))
 	}
+	if argument, ok := negative(err); ok {
+		return fmt.Errorf("%q begins with a minus, and so is taken for flags: what stands behind -- is not", argument)
+	}
 	return err
 }
 

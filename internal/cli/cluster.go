@@ -27,9 +27,9 @@ func (a *app) workersList() *cobra.Command {
 				return err
 			}
 			return a.print(r.output, map[string]any{"workers": notNil(views)}, func(t *tabwriter.Writer) {
-				row(t, "WORKER", "STATE", "RUN", "HOST", "CPUS", "CAPACITY", "LABELS", "VERSION")
+				row(t, "WORKER", "STATE", "RUN", "HOST", "CPUS", "CAPACITY", "UNACKED", "LABELS", "VERSION")
 				for _, v := range views {
-					row(t, v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, pairs(v.Labels), v.Version)
+					row(t, v.Name, v.State, v.Run, v.Hostname, v.CPUs, v.Capacity, v.Unacked, pairs(v.Labels), v.Version)
 				}
 			})
 		},

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	reports "proofload/internal/result/report"
 	pb "proofload/proto/proofload/v1"
@@ -65,11 +67,13 @@ const maxPercent = 100_000
 
 func (a *app) runsScale() *cobra.Command {
 	id := requestID()
-	return a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
+	cmd := a.mutation("scale RUN PERCENT", "Set a run's load to a share of its plan", "coordinator runs scale last 150%", 2,
 		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
 			number, ok := strings.CutSuffix(args[1], "%")
 			percent, err := strconv.ParseFloat(number, 64)
 			switch {
+			case ok && err == nil && percent < 0: // behind --
+				return nil, notBelowZero(args[1])
 			case !ok || err != nil || !(percent >= 0): // also not a number
 				return nil, usage("%q is not a share of the plan: write 150%%", args[1])
 			case percent == 0:
@@ -80,13 +84,26 @@ func (a *app) runsScale() *cobra.Command {
 			resp, err := runs.ScaleRun(ctx, &pb.ScaleRunRequest{RequestId: id, RunId: args[0], Factor: percent / 100, Reason: reason})
 			return resp.GetRun(), err
 		})
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if share, ok := negative(err); ok {
+			return notBelowZero(share)
+		}
+		return cmd.Parent().FlagErrorFunc()(cmd, err)
+	})
+	return cmd
 }
 
-func (a *app) runsStop() *cobra.Command {
-	id := requestID()
-	return a.mutation("stop RUN", "End a run early, with its report", "coordinator runs stop last --reason 'wrong build'", 1,
-		func(ctx context.Context, runs pb.RunServiceClient, args []string, reason string) (*pb.Run, error) {
-			resp, err := runs.StopRun(ctx, &pb.StopRunRequest{RequestId: id, RunId: args[0], Reason: reason})
-			return resp.GetRun(), err
-		})
+// negative returns the argument that the parser has taken for flags although it begins like a number.
+func negative(err error) (argument string, ok bool) {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return "", false
+	}
+	letters := unknown.GetSpecifiedShortnames()
+	return "-" + letters, letters != "" && strings.ContainsAny(letters[:1], "0123456789.")
+}
+
+// notBelowZero refuses a share of the plan that is meant as a difference.
+func notBelowZero(share string) error {
+	return usage("%q is below 0: a share is of the plan, and not a change of what is now; for 5 %% less than planned write 95%%", share)
 }

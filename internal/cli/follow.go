@@ -46,10 +46,7 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 			cancel()
 			return
 		}
-		w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
-		if err := w.client.clone().stop(watchCtx, w.run.GetId()); err != nil && watchCtx.Err() == nil && !takesNone(err) {
-			w.show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
-		}
+		w.stopRun(watchCtx)
 	})
 	last, told := w.run, false
 	unseen := &newEvents{progress: w.show}
@@ -83,6 +80,18 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 	}
 }
 
+// stopRun stops the run, and tells what became of that unless ctx ends.
+func (w watched) stopRun(ctx context.Context) {
+	w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
+	on, err := w.client.clone().stop(ctx, w.run.GetId())
+	switch {
+	case err != nil && ctx.Err() == nil && !takesNone(err):
+		w.show.note("the run was not stopped and goes on: " + status.Convert(err).Message())
+	case err == nil && on != nil:
+		w.show.note(passedText(on))
+	}
+}
+
 // newEvents passes on each event once: a watch that is begun again tells all of them again, under their numbers.
 type newEvents struct {
 	progress
@@ -106,24 +115,25 @@ func (c *client) clone() *client {
 }
 
 // stop stops a run and closes the client. A coordinator that does not answer is asked again until ctx
-// ends: whoever gave the signal believes that the load ends.
-func (c *client) stop(ctx context.Context, id string) error {
+// ends: whoever gave the signal believes that the load ends. One that could not record it says so, nil: it could.
+func (c *client) stop(ctx context.Context, id string) (on *pb.StopPassedOn, err error) {
 	defer c.close()
 	req := &pb.StopRunRequest{RequestId: requestID(), RunId: id, Reason: "stopped by a signal", BySignal: true}
 	for {
-		err := c.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
+		err = c.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 			callCtx, done := context.WithTimeout(ctx, 30*time.Second)
 			defer done()
-			_, err := runs.StopRun(callCtx, req)
+			resp, err := runs.StopRun(callCtx, req)
+			on = resp.GetPassedOn()
 			return err
 		})
 		if err == nil || !again(err) {
-			return err
+			return on, err
 		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

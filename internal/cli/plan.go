@@ -28,7 +28,7 @@ func (a *app) planCommand() *cobra.Command {
 			}
 			if output == "table" {
 				var b strings.Builder
-				if err := plan.Render(&b, workers); err != nil {
+				if err := plan.Render(&b, scenario.RenderOptions{Workers: workers, Counts: schedule.Counts(plan, mostDrawn)}); err != nil {
 					return err
 				}
 				for line := range strings.Lines(b.String()) {
@@ -47,3 +47,6 @@ func (a *app) planCommand() *cobra.Command {
 	flagsOnly(f, "environment")
 	return cmd
 }
+
+// mostDrawn is how many arrivals of a phase are drawn to count them, which takes a few seconds.
+const mostDrawn = 100_000_000

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"proofload/internal/load/schedule"
 	"proofload/internal/scenario"
 )
 
@@ -36,6 +37,7 @@ type planView struct {
 	Teardown        []planStep        `json:"teardown"`
 	Flows           []planFlow        `json:"flows"`
 	Phases          []planPhase       `json:"phases"`
+	Search          *planSearch       `json:"search"` // null: none
 	Criteria        []planCriterion   `json:"criteria"`
 	Validity        planValidity      `json:"validity"`
 	Workers         planWorkers       `json:"workers"`
@@ -53,6 +55,11 @@ type planTarget struct {
 	TLS         *planTLS         `json:"tls"`
 	DNS         *planDNS         `json:"dns"`
 	Connections *planConnections `json:"connections"`
+	Auth        *string          `json:"auth"` // basic, bearer, aws
+	Cookies     bool             `json:"cookies"`
+	Redirects   int              `json:"redirects"`
+	Compression *string          `json:"compression"` // gzip, zstd
+	Trace       *float64         `json:"trace"`       // share of the requests that carry a traceparent
 }
 
 // planTLS names files as the scenario does; null is the default of the language.
@@ -95,6 +102,9 @@ type planStep struct {
 	Method   *string    `json:"method"`
 	Target   *string    `json:"target"`
 	Path     *string    `json:"path"`
+	Body     *string    `json:"body"`     // json, body, form, multipart, file
+	Compress *string    `json:"compress"` // gzip
+	Script   []string   `json:"script"`   // of a websocket step: send, expect or wait, in order
 	TimeoutS *float64   `json:"timeout_s"`
 	Expect   []string   `json:"expect"`
 	Save     []string   `json:"save"`
@@ -122,7 +132,8 @@ type planThink struct {
 }
 
 // planPhase is one phase; From is the earliest start of one that waits for another to end. Numbers of
-// arrivals are null in phases of users, and expected ones with poisson.
+// arrivals are null in phases of users, and those that the seed draws with poisson; expected ones beyond
+// mostDrawn.
 type planPhase struct {
 	Name             string        `json:"name"`
 	Warmup           bool          `json:"warmup"`
@@ -137,9 +148,25 @@ type planPhase struct {
 	LateS            *float64      `json:"late_s"`
 	PaceS            *float64      `json:"pace_s"`
 	Mix              []planWeight  `json:"mix"`
-	Rate             []planSegment `json:"rate"`  // arrivals per second
-	Users            []planSegment `json:"users"` // numbers of users
+	Shapes           []planShape   `json:"shapes"` // of rate or users, as they are written
+	Rate             []planSegment `json:"rate"`   // arrivals per second
+	Users            []planSegment `json:"users"`  // numbers of users
 	UniqueRows       planRows      `json:"unique_rows"`
+}
+
+// planSearch is a search for the highest rate of a phase. ProbesUsual is how many probes it takes at most without
+// repeats, ProbesMost with them.
+type planSearch struct {
+	Phase       string  `json:"phase"`
+	LowPerS     float64 `json:"low_per_s"`
+	HighPerS    float64 `json:"high_per_s"`
+	Precision   float64 `json:"precision"`
+	Confirm     int     `json:"confirm"`
+	WarmS       float64 `json:"warm_s"`
+	MeasureS    float64 `json:"measure_s"`
+	CoolS       float64 `json:"cool_s"`
+	ProbesUsual int     `json:"probes_usual"`
+	ProbesMost  int     `json:"probes_most"`
 }
 
 // planRows is how many rows of each data set with order: unique a phase gives out.
@@ -150,8 +177,19 @@ type planWeight struct {
 	Weight float64 `json:"weight"`
 }
 
+// planShape is one shape of a profile. Planned is its arrivals; null for users, and where they are not counted.
+type planShape struct {
+	Kind    string  `json:"kind"` // hold, ramp, steps, burst, wave, chaos, replay
+	Text    string  `json:"text"`
+	StartS  float64 `json:"start_s"` // since the phase began
+	ForS    float64 `json:"for_s"`
+	Planned *int64  `json:"planned"`
+}
+
+// planSegment is a piece of a profile between two heights: even, but along a sine in a wave, and of a recording of
+// arrivals both are zero.
 type planSegment struct {
-	Kind   string  `json:"kind"` // hold, ramp
+	Kind   string  `json:"kind"` // as of a shape
 	From   float64 `json:"from"`
 	To     float64 `json:"to"`
 	StartS float64 `json:"start_s"` // since the phase began
@@ -226,12 +264,32 @@ func planViewOf(p *scenario.Plan, workers int) planView {
 	for _, name := range sortedKeys(p.Flows) {
 		v.Flows = append(v.Flows, planFlow{name, each(p.Flows[name].Steps, planStepOf)})
 	}
-	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase { return planPhaseOf(ph, p.Start(ph.Name), int64(workers)) })
+	counts := schedule.Counts(p, mostDrawn)
+	v.Phases = each(p.Phases, func(ph scenario.Phase) planPhase {
+		out := planPhaseOf(p, ph)
+		if len(ph.Rate) > 0 && !ph.Searched { // how many arrivals a search makes, nobody knows before
+			out.count(ph.PlannedArrivals(), counts(&ph), int64(workers))
+		}
+		return out
+	})
+	v.Search = planSearchOf(p.Search)
 	return v
 }
 
 func planTargetOf(name string, t scenario.Target) planTarget {
-	v := planTarget{Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP)}
+	v := planTarget{
+		Name: name, URL: given(t.URL), Mock: given(t.Mock), HTTP: given(t.HTTP),
+		Cookies: t.Cookies, Redirects: t.Redirects, Compression: given(t.Compression), Trace: given(t.Trace),
+	}
+	if a := t.Auth; a != nil {
+		kind := "bearer"
+		if a.Basic != nil {
+			kind = "basic"
+		} else if a.AWS != nil {
+			kind = "aws"
+		}
+		v.Auth = &kind
+	}
 	fileName := func(f *scenario.FileRef) *string {
 		if f == nil {
 			return nil
@@ -250,23 +308,54 @@ func planTargetOf(name string, t scenario.Target) planTarget {
 	return v
 }
 
-func planPhaseOf(ph scenario.Phase, start time.Duration, workers int64) planPhase {
+func planSearchOf(s *scenario.Search) *planSearch {
+	if s == nil {
+		return nil
+	}
+	return &planSearch{
+		Phase: s.Phase, LowPerS: s.Low, HighPerS: s.High, Precision: s.Precision, Confirm: s.Confirm,
+		WarmS: s.Warm.Seconds(), MeasureS: s.Measure.Seconds(), CoolS: s.Cool.Seconds(),
+		ProbesUsual: s.Config().Usual(), ProbesMost: s.Config().Most(),
+	}
+}
+
+func planPhaseOf(p *scenario.Plan, ph scenario.Phase) planPhase {
+	start := p.Start(ph.Name)
 	v := planPhase{
 		Name: ph.Name, Warmup: ph.Warmup, After: given(ph.After), With: given(ph.With),
-		FromS: start.Seconds(), ToS: (start + ph.Length).Seconds(),
+		FromS: start.Seconds(), ToS: (start + p.Lasts(&ph)).Seconds(),
 		MaxInFlight: given(ph.MaxInFlight), PaceS: givenSeconds(ph.Pace),
-		Mix:  each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
-		Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
+		Mix:    each(ph.Mix, func(w scenario.Weight) planWeight { return planWeight{w.Flow, w.Weight} }),
+		Shapes: []planShape{}, Rate: each(ph.Rate, planSegmentOf), Users: each(ph.Users, planSegmentOf), UniqueRows: planRows{},
 	}
 	if len(ph.Rate) > 0 {
-		n := ph.PlannedArrivals()
-		share := n / workers
-		v.Arrivals, v.Planned, v.PlannedPerWorker, v.LateS = given(ph.Arrivals), &n, &share, inSeconds(ph.Late)
+		v.Arrivals, v.LateS = given(ph.Arrivals), inSeconds(ph.Late)
 	}
+	at := time.Duration(0)
+	scenario.EachShape(ph.Shapes, slices.Concat(ph.Rate, ph.Users), func(s scenario.Shape, of []scenario.Segment) {
+		from := at
+		for _, o := range of {
+			at = o.Start + o.For
+		}
+		v.Shapes = append(v.Shapes, planShape{Kind: s.Kind, Text: s.Text, StartS: from.Seconds(), ForS: (at - from).Seconds()})
+	})
 	for name, d := range ph.Deals {
 		v.UniqueRows[name] = d.Rows
 	}
 	return v
+}
+
+// count enters the numbers of arrivals: of each shape, if they are counted, and of all.
+func (v *planPhase) count(all int64, counts []int64, workers int64) {
+	if len(counts) > 0 {
+		all = 0
+	}
+	for i := range counts {
+		v.Shapes[i].Planned = &counts[i]
+		all += counts[i]
+	}
+	share := all / workers
+	v.Planned, v.PlannedPerWorker = &all, &share
 }
 
 func planSegmentOf(s scenario.Segment) planSegment {
@@ -278,13 +367,22 @@ func planStepOf(s scenario.Step) planStep {
 		Name: given(s.Name), Target: given(s.Target), TimeoutS: givenSeconds(s.Timeout), Expect: notNil(s.Expect),
 		Save:    each(s.Save, func(e scenario.Expression) string { return e.Name }),
 		Measure: each(s.Measure, func(m scenario.Measure) string { return m.Name }),
-		OnFail:  "stop",
+		OnFail:  "stop", Script: []string{},
 	}
 	if s.Continue {
 		v.OnFail = "continue"
 	}
 	if h := s.HTTP; h != nil {
-		v.Method, v.Path = &h.Method, &h.Path
+		v.Method, v.Path, v.Body, v.Compress = &h.Method, &h.Path, given(h.BodyKind()), given(h.Compress)
+	}
+	if w := s.WebSocket; w != nil {
+		v.Path, v.Script = &w.Path, each(w.Script, scenario.Action.Kind)
+	}
+	if w := s.Socket; w != nil {
+		v.Script = each(w.Script, scenario.Action.Kind)
+	}
+	if g := s.GRPC; g != nil {
+		v.Method = &g.Method
 	}
 	if r := s.Retry; r != nil {
 		v.Retry = &planRetry{r.Times, r.Backoff.Seconds()}

@@ -116,6 +116,7 @@ type workerView struct {
 	MemoryBytes uint64            `json:"memory_bytes"`
 	LastHeardAt time.Time         `json:"last_heard_at"`
 	ClockBoundS *float64          `json:"clock_bound_s"`
+	Unacked     uint64            `json:"unacked_batches"`
 }
 
 func workerViewOf(w *pb.Worker) workerView {
@@ -123,6 +124,7 @@ func workerViewOf(w *pb.Worker) workerView {
 		Name: w.GetName(), State: strings.TrimPrefix(w.GetState().String(), "WORKER_STATE_"), Run: w.GetRunId(), Labels: notNilMap(w.GetLabels()),
 		Capacity: w.GetCapacity(), Version: w.GetVersion(), Hostname: w.GetHostname(), Platform: w.GetPlatform(),
 		CPUs: w.GetCpus(), MemoryBytes: w.GetMemoryBytes(), LastHeardAt: w.GetLastHeardTime().AsTime(),
+		Unacked: w.GetUnackedBatches(),
 	}
 	if b := w.GetClockBound(); b != nil {
 		s := b.AsDuration().Seconds()

@@ -74,7 +74,7 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 func (b *backend) Command(ctx context.Context, id string, ev run.Event) (wire.RunView, error) {
 	rec, err := b.manager.Command(ctx, id, ev)
 	if errors.Is(err, supervisor.ErrNotLive) {
-		return wire.RunView{}, fmt.Errorf("run %s: %w: it takes no commands", id, api.ErrEnded)
+		return wire.RunView{}, fmt.Errorf("run %s: %w", id, api.ErrNotFound)
 	}
 	if errors.Is(err, supervisor.ErrElsewhere) {
 		return wire.RunView{}, fmt.Errorf("%w: %w", api.ErrNotLeading, err)
@@ -240,10 +240,7 @@ func workerState(w fleet.Worker) string {
 // Status implements api.Cluster.
 func (b *backend) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{Leader: b.leader, Active: b.manager.Active()}
-	var problem string
-	if s.Coordinators, problem = b.coordinator.candidates(ctx); problem != "" {
-		s.Problems = append(s.Problems, problem)
-	}
+	s.Coordinators, s.Problems = b.coordinator.troubles(ctx)
 	if len(s.Coordinators) == 0 {
 		s.Coordinators = []wire.Leader{b.leader} // it has led since before it read who else is there
 	}

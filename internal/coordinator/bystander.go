@@ -15,13 +15,10 @@ func (bystander) Workers() []api.Worker { return nil }
 
 // Status implements api.Cluster.
 func (b bystander) Status(ctx context.Context) (api.Status, error) {
-	all, problem := b.coordinator.candidates(ctx)
+	all, problems := b.coordinator.troubles(ctx)
 	b.coordinator.standing.mu.Lock()
-	s := api.Status{Leader: b.coordinator.standing.leader, Coordinators: all}
+	s := api.Status{Leader: b.coordinator.standing.leader, Coordinators: all, Problems: problems}
 	b.coordinator.standing.mu.Unlock()
-	if problem != "" {
-		s.Problems = append(s.Problems, problem)
-	}
 	switch away := relay.Away(ctx); {
 	case away != "":
 		s.Problems = append(s.Problems, away)

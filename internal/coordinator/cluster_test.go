@@ -199,8 +199,8 @@ func TestCoordinatorsOverTLS(t *testing.T) {
 				return false // it has not heard of the leader yet
 			}
 			text := strings.Join(st.GetProblems(), "\n")
-			if row.problem == "" && text != "" {
-				t.Errorf("%s: problems %q", name, text)
+			if row.problem == "" {
+				return text == "" // on a machine that is busy etcd may not answer within the second that it is given
 			}
 			return strings.Contains(text, row.problem) // what was asked just before is answered without the leader
 		})

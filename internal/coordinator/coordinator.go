@@ -48,7 +48,9 @@ type Coordinator struct {
 	workers  *fleet.Server
 	api      *api.Server
 	relay    *relay.Relay
+	halts    *fleet.Halts
 	standing standing
+	deafness deafness
 	cluster  uint64 // identity of the etcd cluster
 	gauges   *gauges
 	watch    *telemetry.Coordinator
@@ -167,14 +169,16 @@ func (c *Coordinator) openServers(context.Context) error {
 	}
 	c.relay = relay.New(relay.Options{
 		Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger,
-		Problem: func(ctx context.Context) string { _, problem := c.candidates(ctx); return problem },
+		Problems: func(ctx context.Context) []string { _, problems := c.troubles(ctx); return problems },
 	})
+	c.halts = fleet.NewHalts()
 	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
 	c.api.Always(bystander{c})
+	c.api.Halts(c)
 	c.grpc = grpc.NewServer(append(append(fleet.ServerOptions(),
-		grpc.Creds(creds),
-		grpc.ChainUnaryInterceptor(c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.relay.Stream, api.Stream),
+		grpc.Creds(fleet.Lines(creds)),
+		grpc.ChainUnaryInterceptor(c.relay.Unary, api.Unary), grpc.ChainStreamInterceptor(c.halts.Stream, c.relay.Stream, api.Stream),
 	), c.opts.Server...)...)
 	c.workers.Register(c.grpc)
 	c.api.Register(c.grpc)
@@ -219,6 +223,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	group.Go(func() error { return c.elect(groupCtx) })
 	group.Go(func() error { return c.followLeader(groupCtx) })
 	group.Go(func() error { c.askAround(groupCtx); return nil })
+	group.Go(func() error { c.settleStops(groupCtx); return nil })
 	if c.etcd != nil {
 		group.Go(func() error {
 			select {

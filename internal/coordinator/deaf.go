@@ -2,23 +2,55 @@ package coordinator
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"proofload/internal/fleet"
 )
 
 const (
-	// deafAfter is for how long a leader may hear none of the workers that it conducts.
+	// deafAfter is for how long a leader may hear none of the workers that it conducts and has heard before.
 	deafAfter   = 3 * time.Second
 	listenEvery = 500 * time.Millisecond
+	// deafFromStart is for how long a new leader may hear none of the workers that it has taken over: they look for
+	// it for a while, and try one coordinator after the other.
+	deafFromStart = 2 * deafAfter
+	// deafRest is how long a coordinator that has resigned without ever hearing a worker does not do so again. Where
+	// no worker is left, leadership would go round and round, and none of the leaders would stay for long enough to
+	// give the workers up.
+	deafRest = time.Hour
 )
 
-// deaf returns true when another coordinator should lead: none of the workers of active runs was heard for
-// deafAfter, although etcd answers, and there is somebody who may hear them. It returns false when ctx ends.
+// deafness is what a coordinator remembers of its terms for the next one.
+type deafness struct {
+	mu   sync.Mutex
+	last time.Time // when it resigned without having heard a worker; zero: it has not, or has heard one since
+}
+
+// resigns reports whether a coordinator that has heard nobody in this term may resign for that, and notes it.
+func (d *deafness) resigns(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.last.IsZero() && now.Sub(d.last) < deafRest {
+		return false
+	}
+	d.last = now
+	return true
+}
+
+// heard notes that this coordinator hears workers.
+func (d *deafness) heard() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = time.Time{}
+}
+
+// deaf returns true when another coordinator should lead: none of the workers of active runs is heard, although
+// etcd answers, and there is somebody who may hear them. It returns false when ctx ends.
 func (c *Coordinator) deaf(ctx context.Context, f *fleet.Fleet) bool {
 	ticker := time.NewTicker(listenEvery)
 	defer ticker.Stop()
-	silent := false
+	last := hears
 	for {
 		select {
 		case <-ticker.C:
@@ -26,31 +58,56 @@ func (c *Coordinator) deaf(ctx context.Context, f *fleet.Fleet) bool {
 			return false
 		}
 		// Twice in a row: after a moment in which this process stood still, nobody has been heard yet.
-		before := silent
-		silent = hearsNobody(f.Workers())
-		if !before || !silent || !c.contested(ctx) {
+		before := last
+		last = hearing(f.Workers())
+		switch {
+		case last == hears:
+			c.deafness.heard()
+			continue
+		case last != before || last == unsure || !c.contested(ctx):
+			continue
+		case last == never && !c.deafness.resigns(time.Now()):
 			continue
 		}
-		c.log.Warn("resigning: none of the workers of the active runs can be heard, and another coordinator may hear them", "for", deafAfter)
+		c.log.Warn("resigning: none of the workers of the active runs can be heard, and another coordinator may hear them", "heard_before", last == noMore)
 		return true
 	}
 }
 
-// hearsNobody reports whether all workers that belong to runs are silent. Only those count that were heard in
-// this term: where nobody was, the next leader would know no better, and leadership would go round and round.
-// One that said goodbye is no sign of anything.
-func hearsNobody(workers []fleet.Worker) bool {
-	missed := false
+// audible says what a leader hears of the workers of its runs.
+type audible int
+
+const (
+	unsure audible = iota // there are none, or it is too early to tell
+	hears                 // at least one
+	noMore                // it has heard some in this term, and hears none any more
+	never                 // it has not heard any in this term
+)
+
+// hearing tells what a leader hears of the workers that belong to runs. Only those count that it has heard in this
+// term, unless it has heard none. One that said goodbye is no sign of anything.
+func hearing(workers []fleet.Worker) audible {
+	met, waiting, missed := false, false, false
 	for _, w := range workers {
-		if w.Run == "" || !w.Met || w.Left {
-			continue
+		switch {
+		case w.Run == "" || w.Left:
+		case w.Met && w.Silent <= deafAfter:
+			return hears
+		case w.Met:
+			met = true
+		case w.Silent <= deafFromStart:
+			waiting = true
+		default:
+			missed = true
 		}
-		if w.Silent <= deafAfter {
-			return false
-		}
-		missed = true
 	}
-	return missed
+	switch {
+	case met:
+		return noMore
+	case missed && !waiting:
+		return never
+	}
+	return unsure
 }
 
 // contested reports whether etcd answers, and has another candidate.

@@ -19,6 +19,14 @@ type standing struct {
 	newest int64         // the highest epoch that was known
 	all    []wire.Leader // candidates as they were read last, the leader first
 	kept   *caretaker    // nil: this coordinator is no caretaker
+	office *backend      // of the term in which this coordinator leads; nil: it does not
+}
+
+// holds sets what this coordinator leads with; nil: it leads no more.
+func (s *standing) holds(b *backend) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.office = b
 }
 
 // keep makes k the caretaker of a term that was lost; nil: there is none any more. One that a later leader

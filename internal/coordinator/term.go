@@ -102,8 +102,10 @@ func (c *Coordinator) serveTerm(b *backend) (end func(lost bool)) {
 	stopRelay := c.relay.Lead()
 	stopGauges := c.gauges.lead(b.manager, b.fleet)
 	c.standing.keep(nil)
+	c.standing.holds(b)
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	return func(lost bool) {
+		c.standing.holds(nil)
 		stopGauges()
 		if lost {
 			k := newCaretaker(b, time.Now())

@@ -49,8 +49,9 @@ func TestAttachRefusals(t *testing.T) {
 		{"instance is no uuid", change(func(h *pb.Hello) { h.InstanceId = "me" }), codes.InvalidArgument, "instance_id"},
 		{"nonce is no uuid", change(func(h *pb.Hello) { h.ProcessNonce = "" }), codes.InvalidArgument, "process_nonce"},
 		{"no capacity", change(func(h *pb.Hello) { h.Capacity = 0 }), codes.InvalidArgument, "capacity"},
-		{"protocol 0", change(func(h *pb.Hello) { h.ProtocolVersion = 0 }), codes.InvalidArgument, "protocol_version"},
-		{"other protocol", change(func(h *pb.Hello) { h.ProtocolVersion = 99 }), codes.FailedPrecondition, "protocol"},
+		{"lower protocol", change(func(h *pb.Hello) { h.ProtocolVersion = wire.ProtocolVersion - 1 }), codes.FailedPrecondition, "install the same version"},
+		{"unknown protocol", change(func(h *pb.Hello) { h.ProtocolVersion = 99 }), codes.FailedPrecondition, "install the same version"},
+		{"unknown protocol with other rules", change(func(h *pb.Hello) { h.ProtocolVersion, h.InstanceId = 99, "one of theirs" }), codes.FailedPrecondition, "install the same version"},
 		{"outbox without a run", change(func(h *pb.Hello) { h.Outbox = []*pb.OutboxState{{}} }), codes.InvalidArgument, "run_id"},
 	}
 	for _, row := range rows {
@@ -62,8 +63,8 @@ func TestAttachRefusals(t *testing.T) {
 			if status.Code(err) != row.code || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("got %v, want %v naming %q", err, row.code, row.says)
 			}
-			if row.name == "other protocol" {
-				if d := detail[*pb.ProtocolMismatch](t, err); d.GetGot() != 99 || d.GetWant() != wire.ProtocolVersion {
+			if row.code == codes.FailedPrecondition {
+				if d := detail[*pb.ProtocolMismatch](t, err); d.GetGot() != row.first.GetHello().GetProtocolVersion() || d.GetWant() != wire.ProtocolVersion {
 					t.Errorf("mismatch detail = %v", d)
 				}
 			}

@@ -370,6 +370,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 		Version: hello.Version, Labels: hello.Labels, Capacity: hello.Capacity, Hostname: hello.Hostname,
 		Platform: hello.Platform, CPUs: hello.CPUs, MemoryBytes: hello.MemoryBytes,
 		Attached: time.Now(), LastHeard: time.Now(), Run: m.info.Run, Draining: m.info.Draining, Loopback: loopback(ctx), Met: true,
+		Unacked: unacked(hello.Outbox),
 	}
 	m.resume(s.box)
 	return m.snapshot(f.opts.Clock()), nil

@@ -32,6 +32,7 @@ type event struct {
 	worker  Worker
 	message wire.Upward
 	goodbye bool
+	reason  string
 }
 
 // recorder is a Handler that passes every call on.
@@ -48,8 +49,8 @@ func (r *recorder) Attached(w Worker, h wire.Hello) []wire.Mark {
 	return nil
 }
 
-func (r *recorder) Detached(w Worker, _ string, goodbye bool) {
-	r.events <- event{kind: "detached", worker: w, goodbye: goodbye}
+func (r *recorder) Detached(w Worker, reason string, goodbye bool) {
+	r.events <- event{kind: "detached", worker: w, goodbye: goodbye, reason: reason}
 }
 
 func (r *recorder) Leaving(w Worker, _ string) {

@@ -136,16 +136,17 @@ func (s *Server) Attach(stream attachStream) error {
 	if err != nil {
 		return err
 	}
-	if err := validate(first); err != nil {
-		return err
-	}
 	if first.GetHello() == nil {
 		return status.Error(codes.InvalidArgument, "the first message of a worker session must be hello")
 	}
-	hello := wire.HelloFromProto(first.GetHello())
-	if hello.Protocol != wire.ProtocolVersion {
-		return protocolMismatch(hello.Protocol)
+	// The version comes before the rules: what else another one says may be right by rules of its own.
+	if got := first.GetHello().GetProtocolVersion(); got != wire.ProtocolVersion {
+		return protocolMismatch(got)
 	}
+	if err := validate(first); err != nil {
+		return err
+	}
+	hello := wire.HelloFromProto(first.GetHello())
 	s.mu.Lock()
 	f, leader := s.fleet, s.known()
 	s.mu.Unlock()
@@ -176,18 +177,16 @@ func (s *Server) session(stream attachStream, f *Fleet, hello wire.Hello) error 
 	if err = stream.Send(welcome); err == nil {
 		err = sess.serve(stream.Context(), stream)
 	}
-	s.left(f, sess, err)
+	s.left(stream.Context(), sess, err)
 	return sessionStatus(err)
 }
 
 // left tells the handler that a worker is gone, unless a newer session has replaced this one.
-func (s *Server) left(f *Fleet, sess *session, err error) {
+func (s *Server) left(ctx context.Context, sess *session, err error) {
 	var bye *goodbyeError
 	goodbye := errors.As(err, &bye)
-	reason := "stream ended"
-	if err != nil {
-		reason = err.Error()
-	}
+	reason := parting(ctx, err)
+	f := sess.fleet
 	if w, dead, gone := f.detach(sess, goodbye); gone {
 		if dead {
 			reason, goodbye = deathReason, true

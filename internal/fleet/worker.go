@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
@@ -38,7 +37,7 @@ type Worker struct {
 	Run       string        // run that it is reserved for; empty: free
 	Bound     time.Duration // bound on the error of its clock offset; 0: no estimate yet
 	Offset    time.Duration // worker clock minus leader clock
-	Unacked   uint64        // batches sealed and not acked, as far as the leader can tell
+	Unacked   uint64        // batches sealed and not acked, as the worker has told
 	Clock     *RunClock     // nil: no load has begun on it, as far as it has told
 }
 
@@ -63,11 +62,8 @@ func loopback(ctx context.Context) bool {
 	if len(metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy)) > 0 {
 		return false
 	}
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return false
-	}
-	switch addr := p.Addr.(type) {
+	at, _ := remote(ctx)
+	switch addr := at.(type) {
 	case *net.TCPAddr:
 		return addr.IP.IsLoopback()
 	case *net.UnixAddr:
@@ -127,12 +123,20 @@ func (m *member) resume(box *mailbox) {
 	}
 }
 
-// told takes what a heartbeat says of the run time on the worker.
+// told takes what a heartbeat says of the run time on the worker, and of its outbox.
 func (m *member) told(h *pb.Heartbeat) {
-	m.info.Clock = nil
+	m.info.Clock, m.info.Unacked = nil, h.GetUnackedBatches()
 	if h.RunTimeNanos != nil {
 		m.info.Clock = &RunClock{Run: h.GetRunId(), T0: h.GetSentNanos() - h.GetRunTimeNanos()}
 	}
+}
+
+// unacked counts the batches in the outbox that a hello describes.
+func unacked(outbox []wire.OutboxState) (n uint64) {
+	for _, o := range outbox {
+		n += o.NextSeq - min(o.OldestUnacked, o.NextSeq)
+	}
+	return n
 }
 
 func (m *member) snapshot(now int64) Worker {

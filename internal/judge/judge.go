@@ -18,6 +18,7 @@ type Judge struct {
 	last     int64 // newest observed second
 	next     int64 // the one after the newest that was looked at, observed or missing
 	breaches []Breach
+	searched *Searched // nil: the run searches nothing, or every second counts
 }
 
 // New returns a judge of runs of a plan, which it does not change. A criterion that cannot be judged,
@@ -46,6 +47,11 @@ func (j *Judge) Observe(s metric.Second) {
 	}
 	j.skip(s.Index)
 	j.cal.notice(s)
+	if j.masked(s.Index, s.Arrivals) {
+		j.cal.paused += min(s.Paused, time.Second)
+		j.last, j.next = s.Index, s.Index+1
+		return
+	}
 	i := instant{Second: s, paused: s.Paused > 0, cal: &j.cal}
 	i.valid = s.Health == metric.HealthValid || s.Health == metric.HealthDegraded
 	j.trust.observe(i)
@@ -63,6 +69,9 @@ const maxSkip = 1 << 20
 // observed second is missing too: run time begins at 0.
 func (j *Judge) skip(before int64) {
 	for n := j.next; n < before && n-j.next < maxSkip; n++ {
+		if j.masked(n, nil) {
+			continue
+		}
 		i := instant{Second: metric.Second{Index: n}, cal: &j.cal}
 		at := time.Duration(n) * time.Second
 		i.paused = j.cal.known && j.cal.timeline.PausedWithin(at, at+time.Second) > 0

@@ -114,6 +114,8 @@ type Input struct {
 	// WorkerLost and Unknown are arrivals that are in no second: due while nobody owned their shard,
 	// or in a stretch whose batches are lost.
 	WorkerLost, Unknown int64
+	// Search is the search of the run, if it has one and came as far as to begin it.
+	Search *Searched
 }
 
 // loadEnd is the run time at which the load ended; 0: it is not known, or there was none.

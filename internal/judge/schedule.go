@@ -60,6 +60,11 @@ func (c *calendar) start(name string) (time.Duration, bool) {
 	return 0, false
 }
 
+// length returns how long a phase is that starts at a plan time, as it was executed.
+func (c *calendar) length(name string, start time.Duration) time.Duration {
+	return c.timeline.PhaseLength(name, start, c.phases[name].Length)
+}
+
 // notice remembers phases that are seen to have begun, or to have run out of data.
 func (c *calendar) notice(s metric.Second) {
 	for key, a := range s.Arrivals {
@@ -75,9 +80,9 @@ func (c *calendar) notice(s metric.Second) {
 // end returns the index after the last second that is known to be scheduled; 0: none is.
 func (c *calendar) end() int64 {
 	var plan time.Duration
-	for name, p := range c.phases {
+	for name := range c.phases {
 		if start, ok := c.start(name); ok && !c.dry[name] {
-			plan = max(plan, start+p.Length)
+			plan = max(plan, start+c.length(name, start))
 		}
 	}
 	at, ok := c.timeline.RunTime(plan)
@@ -103,7 +108,7 @@ func (c *calendar) covered(index int64, pausedIn time.Duration, phases []string)
 	var parts [][2]time.Duration
 	for _, name := range phases {
 		if start, ok := c.start(name); ok {
-			parts = append(parts, [2]time.Duration{max(lo, start), min(hi, start+c.phases[name].Length)})
+			parts = append(parts, [2]time.Duration{max(lo, start), min(hi, start+c.length(name, start))})
 		}
 	}
 	slices.SortFunc(parts, func(a, b [2]time.Duration) int { return cmp.Compare(a[0], b[0]) })

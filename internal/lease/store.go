@@ -17,10 +17,15 @@ type Entry struct {
 
 // Store reads keys. All reads are linearizable: they show every write that was acknowledged before
 // they began, by whichever coordinator. A Store is safe for concurrent use and needs no term.
-type Store struct{ client *clientv3.Client }
+type Store struct {
+	client  *clientv3.Client
+	members *members
+}
 
 // NewStore returns a Store on client, which stays the caller's.
-func NewStore(client *clientv3.Client) *Store { return &Store{client: client} }
+func NewStore(client *clientv3.Client) *Store {
+	return &Store{client: client, members: &members{names: map[string]string{}}}
+}
 
 // Get returns the entry of key, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, key string) (Entry, error) {

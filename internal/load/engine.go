@@ -58,6 +58,7 @@ type Engine struct {
 	skew         time.Duration
 	paced        time.Duration   // run time at which pacing ended; never: it goes on
 	turn         int             // of the lanes
+	dispatched   int64           // iterations handed to runners; the pacer alone writes it, with the lock, and reads it without
 	stopCheck    context.Context // that Run was given
 	behind       bool            // a pass has left arrivals that are due, because nothing may start any more
 

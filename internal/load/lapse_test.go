@@ -81,3 +81,24 @@ func TestNoLease(t *testing.T) {
 		})
 	}
 }
+
+// TestStopOfWhatWasTakenAway: an engine that stood still, and hears when it goes on that its shards are others' and
+// that it shall stop, has executed nothing of the time between, whatever lease comes with that.
+func TestStopOfWhatWasTakenAway(t *testing.T) {
+	simulate(t, "", func(t *testing.T) {
+		r := newRig(t, planOf(openPhase("p", [3]float64{100, 100, 8})), &fakeProgram{})
+		r.unobserved()
+		r.Apply(State{Revision: 1, Ranges: allRanges})
+		r.run()
+		r.SetLease(1500 * time.Millisecond)
+		time.Sleep(4 * time.Second)
+		r.mu.Lock() // all of it comes between two passes
+		r.ranges, r.halted, r.lease = nil, true, never
+		r.mu.Unlock()
+		r.wg.Wait()
+		if got := r.Status().Covered; got > 1500*time.Millisecond {
+			t.Errorf("it says that it has executed its part up to %v, but its lease was over at 1.5 s", got)
+		}
+		r.wait()
+	})
+}

@@ -28,7 +28,7 @@ func (o *openLoad) length() time.Duration { return o.curve.Length() }
 
 func (o *openLoad) configure(e *Engine) {
 	p := o.phase
-	o.curve = schedule.NewCurve(p.plan.Rate, schedule.Factors(e.timeline, p.start))
+	o.curve = o.curve.Executed(p.plan, e.timeline, p.start)
 	o.stream.Set(o.curve, schedule.InPhase(e.ranges, e.timeline, p.start))
 	owned := 0
 	for _, r := range e.ranges {

@@ -10,10 +10,6 @@ import (
 // or faster than the timer, cannot make it late by more than 50 us.
 const longestWait = 100 * time.Millisecond
 
-// shortestWait bounds it from below: arrivals that are closer together are started together, at
-// most so much after their time, which spares half of the pacer's work at high rates.
-const shortestWait = 100 * time.Microsecond
-
 // errCut is the cause with which iterations are cut that outlast the time for draining.
 var errCut = errors.New("cut: the time for draining is over")
 
@@ -32,13 +28,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	if now := e.clock.Now(); now > 0 {
 		e.setSkew(now)
 	}
+	var pace cadence
 	for {
 		next, done := e.pass(ctx)
 		if done {
 			break
 		}
 		if now := e.clock.Now(); now < next {
-			e.waiter.Wait(max(min(next, now+longestWait)-now, shortestWait))
+			e.waiter.Wait(max(min(next, now+longestWait)-now, pace.wait(now, e.dispatched)))
 		}
 	}
 	e.drain(ctx, cut)
@@ -141,7 +138,7 @@ func (e *Engine) stop(now time.Duration) {
 		}
 		p.ended = true
 	}
-	if now < e.lease {
+	if now < e.lease && len(e.ranges) > 0 { // what has been taken away meanwhile is not covered up to now
 		e.covered = max(e.covered, now)
 	}
 	e.stoppedEarly = true
@@ -188,6 +185,7 @@ func (e *Engine) inFlight() int64 {
 // dispatch hands a job to a runner. The engine's lock must be held.
 func (e *Engine) dispatch(j job) {
 	j.phase.dispatched++
+	e.dispatched++
 	l := e.nextLane()
 	r := l.take()
 	if r == nil {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -13,11 +14,14 @@ import (
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/httpload/http2load"
 	"proofload/internal/load/httpload/http3load"
 	"proofload/internal/load/mock"
+	"proofload/internal/load/sockload"
 	"proofload/internal/load/transport"
+	"proofload/internal/load/wsload"
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
 )
@@ -40,6 +44,8 @@ type column struct {
 	connect   metric.Handle
 	in, out   metric.Handle
 	retried   metric.Handle
+	redirects metric.Handle
+	stream    *streamColumn // nil: no stream of the step was open yet
 	measures  []metric.Handle
 	outcomes  map[outcome]times
 	last      outcome // the one seen last, which is nearly always the next
@@ -58,11 +64,15 @@ type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
-	engine  *Engine
-	program *flow.Program
-	clients map[string]httpClient
-	dialers []*transport.Dialer
-	mocks   map[string]*mock.Server
+	engine     *Engine
+	program    *flow.Program
+	clients    map[string]httpClient
+	webSockets map[string]*wsload.Client
+	sockets    map[string]*sockload.Client
+	grpc       map[string]*grpcload.Client
+	dialers    []*transport.Dialer
+	endpoints  map[string]httpload.Endpoint
+	mocks      map[string]*mock.Server
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*flow.Session
@@ -77,7 +87,11 @@ type sessionKey struct {
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
-	p := &flows{engine: e, clients: map[string]httpClient{}, mocks: map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{}}
+	p := &flows{
+		engine: e, clients: map[string]httpClient{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
+		endpoints: map[string]httpload.Endpoint{},
+		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
 	}
@@ -116,12 +130,18 @@ func (p *flows) open(ctx context.Context) error {
 		}
 		feeds[name] = set
 	}
-	var err error
+	known := newMethods(p.engine.opts.Files, p.grpc)
+	err := known.prepare(ctx, plan)
+	if err != nil {
+		return err
+	}
 	clients := map[string]flow.HTTPClient{}
 	for name, c := range p.clients {
 		clients[name] = c
 	}
-	p.program, err = flow.Compile(plan, flow.Options{Clients: clients, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files})
+	p.program, err = flow.Compile(plan, flow.Options{
+		Clients: clients, Endpoints: p.endpoints, GRPC: p.grpc, WebSockets: p.webSockets, Sockets: p.sockets, Method: known.find, Feeds: feeds, Secrets: p.engine.opts.Secrets, Files: p.engine.opts.Files,
+	})
 	return err
 }
 
@@ -162,30 +182,49 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	}
 	p.dialers = append(p.dialers, dialer)
+	switch u.Scheme {
+	case "ws", "wss":
+		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "tcp", "tls", "udp":
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		return err
+	case "grpc", "grpcs":
+		c, err := grpcload.NewClient(grpcload.Options{
+			Target: u, TLS: cfg, Dial: dialer.DialContext, Fresh: t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever,
+		})
+		if err == nil {
+			p.grpc[name] = c
+		}
+		return err
+	}
+	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
+		return err
+	}
+	c, err := newHTTPClient(t, u, cfg, dialer, maxIdle(opts.Plan))
+	if err == nil {
+		p.clients[name] = c
+	}
+	return err
+}
+
+// newHTTPClient makes the client of a target that speaks HTTP.
+func newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *transport.Dialer, idle int) (httpClient, error) {
 	fresh := t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
 	var valid func(net.Conn) bool
 	var validAddr func(net.Addr) bool
 	if dialer.Changing() {
 		valid, validAddr = dialer.Valid, dialer.ValidAddr
 	}
-	var c httpClient
 	switch t.HTTP {
 	case "2":
-		c, err = http2load.NewClient(http2load.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: valid, Fresh: fresh})
+		return http2load.NewClient(http2load.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: valid, Fresh: fresh})
 	case "3":
-		c, err = http3load.NewClient(http3load.Options{
+		return http3load.NewClient(http3load.Options{
 			Target: u, TLS: cfg, Addresses: dialer.Addresses, Source: dialer.Source, Valid: validAddr, Fresh: fresh,
 		})
-	default:
-		c, err = httpload.NewClient(httpload.Options{
-			Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan), Valid: valid, Fresh: fresh,
-		})
 	}
-	if err != nil {
-		return err
-	}
-	p.clients[name] = c
-	return nil
+	return httpload.NewClient(httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: idle, Valid: valid, Fresh: fresh})
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight
@@ -212,6 +251,9 @@ func (p *flows) Close() error {
 	}
 	p.mu.Unlock()
 	for _, c := range p.clients {
+		errs = append(errs, c.Close())
+	}
+	for _, c := range p.grpc {
 		errs = append(errs, c.Close())
 	}
 	for _, d := range p.dialers {
@@ -269,6 +311,7 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 type counter struct{ requests int64 }
 
 func (c *counter) Began(string, time.Duration)                     {}
+func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
 func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
 
 func (c *counter) Request(q *flow.Report) {
@@ -368,6 +411,17 @@ func (r *runner) Request(q *flow.Report) {
 	if q.Retried {
 		rec.Count(s, c.retried, 1)
 	}
+	if q.Redirected {
+		rec.Count(s, c.redirects, 1)
+	}
+	if q.Trace != "" {
+		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
+			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
+		})
+	}
+	if q.Stream.Opened {
+		c.streams(r.engine.acc).count(rec, s, &q.Stream)
+	}
 }
 
 // Measure implements flow.Sink. Expressions yield finite numbers only, all of which can be counted.
@@ -395,7 +449,8 @@ func (r *runner) column(st *flow.Step) *column {
 	c := &column{
 		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
 		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried: acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
+		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
 	}
 	for _, name := range st.Measures() {
 		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))

@@ -20,6 +20,7 @@ const (
 	CauseCPU         = "cpu"             // a core had no time left
 	CauseThrottled   = "throttled"       // a quota kept the process from running
 	CauseResources   = "local_resources" // descriptors, ports or socket memory ran out
+	CauseResolver    = "resolver"        // this machine's resolver failed
 )
 
 // Lines that are not in the plan.
@@ -31,8 +32,11 @@ const (
 )
 
 // generatorErrors are those of the error kinds of metric.OriginGenerator with which this machine says that
-// it ran out of something.
-var generatorErrors = []string{"too_many_files", "no_ports", "no_buffers"}
+// it failed, and what that is called.
+var generatorErrors = map[string]string{
+	"too_many_files": CauseResources, "no_ports": CauseResources, "no_buffers": CauseResources,
+	"resolver": CauseResolver,
+}
 
 // selfCheck judges whether the numbers of a second can be charged to the target. It looks at the
 // generator only: that the target is slow, or that its in-flight cap holds arrivals back, leaves a
@@ -88,10 +92,10 @@ func (c *selfCheck) judge(s metric.Second, lapsed bool) (metric.Health, []string
 		c.verdict.add(metric.HealthInvalid, CauseNoLease)
 	}
 	c.judgeHost(strained)
-	for _, kind := range generatorErrors {
+	for kind, cause := range generatorErrors {
 		ofKind := func(l metric.Labels) bool { return l.Get("error") == kind }
 		if !s.Select(metric.Unsent, ofKind).Empty() || !s.Select(metric.ResponseTime, ofKind).Empty() {
-			c.verdict.add(metric.HealthInvalid, CauseResources)
+			c.verdict.add(metric.HealthInvalid, cause)
 		}
 	}
 	slices.Sort(c.verdict.causes)

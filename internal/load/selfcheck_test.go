@@ -28,12 +28,13 @@ func TestSelfCheck(t *testing.T) {
 	notSent := func(c metric.Cause, n int64) metric.Arrivals {
 		return metric.Arrivals{Planned: 1000, Sent: 1000 - n, NotSent: map[metric.Cause]int64{c: n}}
 	}
-	withError := secondOf(0, metric.Arrivals{Planned: 1, Sent: 1})
-	h := hist.New()
-	h.Record(time.Millisecond)
-	withError.Add(metric.Key{Metric: metric.ResponseTime, Labels: metric.NewLabels("error", "no_ports", "outcome", "failed")}, metric.Value{Hist: h})
-	targetError := secondOf(0, metric.Arrivals{Planned: 1, Sent: 1})
-	targetError.Add(metric.Key{Metric: metric.ResponseTime, Labels: metric.NewLabels("error", "reset", "outcome", "failed")}, metric.Value{Hist: h})
+	withError := func(name, kind string) metric.Second {
+		s := secondOf(0, metric.Arrivals{Planned: 1, Sent: 1})
+		h := hist.New()
+		h.Record(time.Millisecond)
+		s.Add(metric.Key{Metric: name, Labels: metric.NewLabels("error", kind, "outcome", "failed")}, metric.Value{Hist: h})
+		return s
+	}
 
 	tests := []struct {
 		name    string
@@ -55,8 +56,12 @@ func TestSelfCheck(t *testing.T) {
 		{name: "a worker cannot tell whose the lack of permits is", second: secondOf(0, notSent(metric.CauseNoPermit, 900)), health: metric.HealthValid},
 		{name: "stopped is an order", second: secondOf(0, notSent(metric.CauseStopped, 900)), health: metric.HealthValid},
 		{name: "no data left", second: secondOf(0, notSent(metric.CauseData, 900)), health: metric.HealthValid},
-		{name: "ports", second: withError, health: metric.HealthInvalid, causes: []string{CauseResources}},
-		{name: "errors of the target", second: targetError, health: metric.HealthValid},
+		{name: "ports", second: withError(metric.ResponseTime, "no_ports"), health: metric.HealthInvalid, causes: []string{CauseResources}},
+		{name: "descriptors", second: withError(metric.Unsent, "too_many_files"), health: metric.HealthInvalid, causes: []string{CauseResources}},
+		{name: "socket memory", second: withError(metric.Unsent, "no_buffers"), health: metric.HealthInvalid, causes: []string{CauseResources}},
+		{name: "local resolver", second: withError(metric.Unsent, "resolver"), health: metric.HealthInvalid, causes: []string{CauseResolver}},
+		{name: "a name that does not exist is no failure of the resolver", second: withError(metric.Unsent, "dns"), health: metric.HealthValid},
+		{name: "errors of the target", second: withError(metric.ResponseTime, "reset"), health: metric.HealthValid},
 		{name: "busy", second: secondOf(0, metric.Arrivals{}), host: busy, seconds: 9, health: metric.HealthDegraded, causes: []string{CauseCPU}},
 		{name: "busy and late, at first", second: secondOf(8*time.Millisecond, metric.Arrivals{}), host: busy, seconds: 4, health: metric.HealthDegraded, causes: []string{CauseCPU, CauseScheduleLag}},
 		{name: "busy and late, and it lasts", second: secondOf(8*time.Millisecond, metric.Arrivals{}), host: busy, seconds: 5, health: metric.HealthInvalid, causes: []string{CauseCPU, CauseScheduleLag}},
@@ -104,7 +109,7 @@ func TestSchedulerLatencyQuantile(t *testing.T) {
 
 // What makes a second invalid for want of resources is no failure of the target's either.
 func TestResourcesAreTheGenerators(t *testing.T) {
-	for _, kind := range generatorErrors {
+	for kind := range generatorErrors {
 		if metric.OriginOf(kind) != metric.OriginGenerator {
 			t.Errorf("%s is charged to the target", kind)
 		}

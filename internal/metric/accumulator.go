@@ -108,6 +108,12 @@ type slot struct {
 	arrivals []Arrivals
 	notSent  []notSent
 	peaks    []peak
+	slowest  []slowest
+}
+
+type slowest struct {
+	key StepKey
+	one Exemplar
 }
 
 type peak struct {
@@ -206,6 +212,21 @@ func (r *Recorder) Peak(second int64, phase string, n int64) {
 	s.peaks = append(s.peaks, peak{phase, n})
 }
 
+// Exemplify keeps a request that carried the id of a trace if it is the slowest of its step in that second. The
+// lock must be held.
+func (r *Recorder) Exemplify(second int64, key StepKey, x Exemplar) {
+	s := r.slot(second)
+	for i := range s.slowest {
+		if s.slowest[i].key == key {
+			if x.Slower(s.slowest[i].one) {
+				s.slowest[i].one = x
+			}
+			return
+		}
+	}
+	s.slowest = append(s.slowest, slowest{key, x})
+}
+
 // Seal closes every second through the given one and returns what they hold as one delta of that
 // second. Seconds must be sealed in order. Recorders are locked only while a slot is exchanged.
 func (a *Accumulator) Seal(second int64) Second {
@@ -277,6 +298,10 @@ func (a *Accumulator) drain(s *slot, out *Second) {
 		out.peak(p.phase, max(out.Peaks[p.phase], p.n))
 	}
 	s.peaks = s.peaks[:0]
+	for _, x := range s.slowest {
+		out.exemplify(x.key, x.one)
+	}
+	s.slowest = s.slowest[:0]
 }
 
 func (a *Accumulator) row(out *Second, h ArrivalHandle) *Arrivals {

@@ -46,6 +46,7 @@ func EncodeAggregate(a *Aggregate) []byte { return compress(a.encode()) }
 
 func (a *Aggregate) encode() []byte {
 	e := newEncoder()
+	e.rich = len(a.Total.Slowest) > 0
 	e.text(a.Run)
 	e.second(a.Total)
 	e.parts(a.Parts)

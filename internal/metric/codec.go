@@ -17,7 +17,8 @@ var ErrCorrupt = errors.New("corrupt samples")
 
 // The encoding is a magic word, a table of the texts in use, a body that names texts by their place
 // in the table, and a CRC-32C over all of it. Numbers are uvarints, signed ones zigzag. Maps are
-// written in order, so that equal content has equal bytes.
+// written in order, so that equal content has equal bytes. What has no exemplars is written as it was before
+// there were any; with them the magic word ends in 2.
 const (
 	batchMagic     = "PLB1"
 	segmentMagic   = "PLS1"
@@ -36,6 +37,7 @@ const MaxBatchMemory = 64 << 20
 // EncodeBatch returns the bytes of a sealed batch.
 func EncodeBatch(b Batch) []byte {
 	e := newEncoder()
+	e.rich = len(b.Second.Slowest) > 0
 	e.text(b.Run)
 	e.text(b.Source.Worker)
 	e.int(b.Source.Incarnation)
@@ -68,6 +70,7 @@ type encoder struct {
 	body   []byte
 	places map[string]uint64
 	table  []string
+	rich   bool // exemplars are written
 }
 
 func newEncoder() *encoder { return &encoder{places: map[string]uint64{}} }
@@ -86,6 +89,9 @@ func (e *encoder) text(s string) {
 }
 
 func (e *encoder) finish(magic string) []byte {
+	if e.rich {
+		magic = richer(magic)
+	}
 	out := append(make([]byte, 0, len(e.body)+1024), magic...)
 	out = binary.AppendUvarint(out, uint64(len(e.table)))
 	for _, s := range e.table {
@@ -123,7 +129,13 @@ func (e *encoder) second(s Second) {
 		e.text(phase)
 		e.int(s.Peaks[phase])
 	}
+	if e.rich {
+		e.slowest(s.Slowest)
+	}
 }
+
+// richer returns the magic word of what has exemplars.
+func richer(magic string) string { return magic[:len(magic)-1] + "2" }
 
 // health writes what nobody vouched for as invalid.
 func (e *encoder) health(h Health) {

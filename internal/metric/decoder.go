@@ -19,20 +19,27 @@ type decoder struct {
 	used  int // texts of the table that the body has used
 	bad   bool
 	room  int // bytes of memory that may still be taken; 0: no bound
+	// rich says that there are exemplars, of which so many were read.
+	rich      bool
+	exemplars int
 }
 
 func newDecoder(magic string, data []byte) (*decoder, error) { return newBoundDecoder(magic, data, 0) }
 
 // newBoundDecoder returns a decoder that takes about room bytes of memory at most; 0 is no bound.
 func newBoundDecoder(magic string, data []byte, room int) (*decoder, error) {
-	if len(data) < len(magic)+4 || string(data[:len(magic)]) != magic {
+	if len(data) < len(magic)+4 {
+		return nil, fmt.Errorf("%w: not of kind %s", ErrCorrupt, magic)
+	}
+	rich := string(data[:len(magic)]) == richer(magic)
+	if !rich && string(data[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: not of kind %s", ErrCorrupt, magic)
 	}
 	content, check := data[:len(data)-4], binary.LittleEndian.Uint32(data[len(data)-4:])
 	if crc32.Checksum(content, castagnoli) != check {
 		return nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
-	d := &decoder{data: content[len(magic):], room: room}
+	d := &decoder{data: content[len(magic):], room: room, rich: rich}
 	known := map[string]bool{}
 	for n := d.count(1); n > 0 && !d.bad; n-- {
 		size := d.count(1)
@@ -114,6 +121,8 @@ func (d *decoder) end() error {
 		return fmt.Errorf("%w: cut short or impossible", ErrCorrupt)
 	case len(d.data) != 0:
 		return fmt.Errorf("%w: %d bytes too many", ErrCorrupt, len(d.data))
+	case d.rich && d.exemplars == 0:
+		return fmt.Errorf("%w: exemplars are announced and not there", ErrCorrupt)
 	case d.used != len(d.table):
 		return fmt.Errorf("%w: texts that nothing uses", ErrCorrupt)
 	}
@@ -165,6 +174,9 @@ func (d *decoder) second() Second {
 		s.peak(phase, d.total())
 		return phase
 	})
+	if d.rich {
+		d.slowest(&s)
+	}
 	return s
 }
 

@@ -20,9 +20,14 @@ func FuzzDecodeBatch(f *testing.F) {
 	s.Series[Key{ResponseTime, NewLabels("a", "b")}] = Value{Hist: h}
 	s.Arrivals[ArrivalKey{"p", "f"}] = &Arrivals{Planned: 1, NotSent: map[Cause]int64{CauseLate: 1}}
 	f.Add(EncodeBatch(Batch{Run: "r", Source: Source{"w", 1}, Seq: 1, Second: s})[4:])
+	s.Slowest = map[StepKey]Exemplar{{"p", "f", "s"}: {Response: time.Second, Trace: "0af7651916cd43dd8448eb211c80319c"}}
+	f.Add(EncodeBatch(Batch{Run: "r", Source: Source{"w", 1}, Seq: 1, Second: s})[3:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// The checksum is put right, so that the fuzzer reaches what lies behind it.
 		data := resealed(batchMagic, body)
+		if len(body) > 0 && body[0] == '2' {
+			data = resealed(richer(batchMagic), body[1:])
+		}
 		b, err := DecodeBatch(data)
 		if err != nil {
 			return

@@ -42,6 +42,9 @@ func (s *Second) Merge(o Second) {
 	for phase, n := range o.Peaks {
 		s.peak(phase, s.Peaks[phase]+n)
 	}
+	for key, x := range o.Slowest {
+		s.exemplify(key, x)
+	}
 	s.Paused = max(s.Paused, o.Paused)
 	s.Health = max(s.Health, o.Health)
 	for _, c := range o.Causes {

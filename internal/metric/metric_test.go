@@ -52,6 +52,13 @@ func drawSecond(t *rapid.T, index int64) Second {
 	for _, phase := range rapid.SliceOfN(values, 0, 2).Draw(t, "capped") {
 		s.peak(phase, rapid.Int64Range(0, 100).Draw(t, "peak"))
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "exemplars") {
+		d := rapid.Int64Range(0, 3)
+		s.exemplify(StepKey{values.Draw(t, "phase"), "f", values.Draw(t, "step")}, Exemplar{
+			At: time.Duration(d.Draw(t, "at")), Response: time.Duration(d.Draw(t, "response")), Service: time.Duration(d.Draw(t, "service")),
+			Status: int(d.Draw(t, "status")), Error: values.Draw(t, "error"), Trace: values.Draw(t, "trace"),
+		})
+	}
 	for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"revenue", "cpu"}), 0, 2).Draw(t, "described") {
 		s.Infos[name] = Info{values.Draw(t, "category"), values.Draw(t, "unit")}
 	}

@@ -26,8 +26,16 @@ const (
 	// units of what the schedule wants at that instant of that worker: its mean is 1, whatever the rate
 	// and the worker's share; its deviation is that of the arrival process. Labels: phase, warmup.
 	ArrivalGap = "arrival_gap"
-	// ConnectTime is the time to open a connection, TLS included. Labels: phase, flow, step, warmup.
+	// ConnectTime is the time to open a connection, TLS and the handshake of a WebSocket included. Labels: phase,
+	// flow, step, warmup.
 	ConnectTime = "connect_time"
+	// FirstMessage runs from when a stream was open to its first message, MessageGap from one message to the next,
+	// StreamTime from the first to the last; Messages is how many came on one stream. A gap counts when its message
+	// comes, the others when their stream ends, however that is. Labels: phase, flow, step, warmup.
+	FirstMessage = "first_message"
+	MessageGap   = "message_gap"
+	StreamTime   = "stream_time"
+	Messages     = "messages"
 	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup, and error if
 	// one failed and not because of the target.
 	Iterations = "iterations"
@@ -36,6 +44,8 @@ const (
 	BytesOut = "bytes_out"
 	// Retried counts requests that were a repetition. Labels: phase, flow, step, warmup.
 	Retried = "retried"
+	// Redirects counts requests that a redirect led to. Labels: phase, flow, step, warmup.
+	Redirects = "redirects"
 )
 
 // Key names one series.
@@ -139,7 +149,9 @@ type Second struct {
 	Arrivals map[ArrivalKey]*Arrivals
 	// Peaks is how many iterations were in flight at most, by phase with a cap. Merged over workers: the
 	// sum.
-	Peaks  map[string]int64
-	Health Health
-	Causes []string // why Health is not valid; sorted, without repetition; generator causes only
+	Peaks map[string]int64
+	// Slowest is the slowest request of each step that carried the id of a trace.
+	Slowest map[StepKey]Exemplar
+	Health  Health
+	Causes  []string // why Health is not valid; sorted, without repetition; generator causes only
 }

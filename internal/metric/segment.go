@@ -162,6 +162,9 @@ func EncodeSegment(g *Segment) []byte { return compress(g.encode()) }
 
 func (g *Segment) encode() []byte {
 	e := newEncoder()
+	for _, s := range g.Seconds {
+		e.rich = e.rich || len(s.Slowest) > 0
+	}
 	e.text(g.Run)
 	e.parts(g.Parts)
 	e.uint(uint64(len(g.Seconds)))

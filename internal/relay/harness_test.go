@@ -45,6 +45,11 @@ type node struct {
 	AttachFn     func(grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error
 	GetStatusFn  func(context.Context) (*pb.GetStatusResponse, error)
 	FindLeaderFn func() *pb.FindLeaderResponse
+	StopRunFn    func(context.Context, *pb.StopRunRequest) (*pb.StopRunResponse, error)
+}
+
+func (n *node) StopRun(ctx context.Context, r *pb.StopRunRequest) (*pb.StopRunResponse, error) {
+	return n.StopRunFn(ctx, r)
 }
 
 func (n *node) GetRun(ctx context.Context, r *pb.GetRunRequest) (*pb.GetRunResponse, error) {

@@ -16,7 +16,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	peers "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -216,3 +218,36 @@ func (r *Relay) Ask(ctx context.Context, address string) (Answer, error) {
 	}
 	return Answer{Leader: wire.LeaderFromProto(resp.GetLeader()), Leading: resp.GetLeading(), Cluster: resp.GetClusterId()}, nil
 }
+
+// Stop passes a stop to the coordinator at an address, for its own workers, and to be recorded if it leads. It is
+// passed on no further.
+func (r *Relay) Stop(ctx context.Context, address string, h wire.Halt) (wire.Passed, error) {
+	conn, err := r.dial(address)
+	if err != nil {
+		return wire.Passed{}, err
+	}
+	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
+	req := &pb.StopRunRequest{RequestId: h.Request, RunId: h.Run, Reason: h.Reason, BySignal: h.Kind == run.StopSignal, AskedOf: h.AskedOf}
+	if !h.Asked.IsZero() {
+		req.AskedTime = timestamppb.New(h.Asked)
+	}
+	resp, err := pb.NewRunServiceClient(conn).StopRun(ctx, req)
+	refused := err != nil && !unsettled(err) && settledCodes[status.Code(err)]
+	if err = errors.Join(err, conn.Close()); err != nil {
+		if refused {
+			err = fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		return wire.Passed{}, fmt.Errorf("pass a stop to coordinator %s: %w", address, err)
+	}
+	passed := wire.PassedFromProto(resp.GetPassedOn())
+	if resp.GetPassedOn() == nil {
+		passed.Recorded = resp.GetRun()
+	}
+	return passed, nil
+}
+
+// ErrRefused says that a leader has refused a stop for good: the run has ended, or there is none.
+var ErrRefused = errors.New("the leader refuses it")
+
+// settledCodes are those of a refusal that stands, unless it names another leader.
+var settledCodes = map[codes.Code]bool{codes.NotFound: true, codes.FailedPrecondition: true, codes.InvalidArgument: true}

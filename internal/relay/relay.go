@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
@@ -26,10 +28,10 @@ type Options struct {
 	// Credentials are shown to the other coordinators, and decide which of them are trusted.
 	Credentials credentials.TransportCredentials
 	Dial        []grpc.DialOption // further options
-	// Problem says what keeps this coordinator from its work, if anything does. It is added to the leader's word
+	// Problems says what keeps this coordinator from its work, if anything does. It is added to the leader's word
 	// on the cluster when that is passed on; nil: nothing is added.
-	Problem func(context.Context) string
-	Logger  hclog.Logger
+	Problems func(context.Context) []string
+	Logger   hclog.Logger
 }
 
 // Relay passes calls on to the leader. Its methods may be called concurrently.
@@ -52,8 +54,15 @@ func New(opts Options) *Relay { return &Relay{opts: opts, log: opts.Logger.Named
 var answeredHere = map[string]bool{pb.WorkerService_FindLeader_FullMethodName: true}
 
 // answeredAlone are the methods that are passed on, but that a coordinator answers as well as it can when
-// the leader cannot be reached: somebody has to tell that.
-var answeredAlone = map[string]bool{pb.FleetService_GetStatus_FullMethodName: true}
+// the leader cannot be reached, or does not answer within that time: somebody has to tell that, and a stop waits
+// for nobody.
+var answeredAlone = map[string]time.Duration{
+	pb.FleetService_GetStatus_FullMethodName: 8 * time.Second,
+	pb.RunService_StopRun_FullMethodName:     8 * time.Second,
+}
+
+// errNoAnswer ends such a call to a leader that takes calls and says nothing.
+var errNoAnswer = errors.New("it does not answer")
 
 // product begins the names of the methods that are passed on. Reflection and health are each server's own.
 const product = "/proofload."
@@ -130,7 +139,7 @@ func (r *Relay) route(ctx context.Context, method string) *peer {
 	if !strings.HasPrefix(method, product) || answeredHere[method] {
 		return nil
 	}
-	if marked(ctx, wire.MetaRelayedBy) || marked(ctx, wire.MetaDirect) {
+	if marked(ctx, wire.MetaRelayedBy) || marked(ctx, wire.MetaDirect) || marked(ctx, wire.MetaPassedOn) {
 		return nil
 	}
 	r.mu.Lock()
@@ -151,26 +160,68 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if to == nil {
 		return next(ctx, req)
 	}
-	resp, err := to.call(ctx, info.FullMethod, req)
+	patience, alone := answeredAlone[info.FullMethod]
+	calling := ctx
+	if alone {
+		var cancel context.CancelFunc
+		calling, cancel = context.WithTimeoutCause(ctx, patience, errNoAnswer)
+		defer cancel()
+	}
+	here := r.problems(ctx, info.FullMethod)
+	resp, err := to.call(calling, info.FullMethod, req)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(calling), errNoAnswer) {
+		err = &unreachableError{to.leader, errNoAnswer}
+	}
 	var away *unreachableError
-	if !errors.As(err, &away) {
-		r.add(ctx, resp)
-		return resp, err
-	}
-	if answeredAlone[info.FullMethod] {
+	switch unreachable := errors.As(err, &away); {
+	case unreachable && alone:
 		return next(context.WithValue(ctx, awayKey{}, away.Error()), req)
+	case unreachable:
+		return nil, away.status()
+	case err != nil && info.FullMethod == pb.RunService_StopRun_FullMethodName && unsettled(err):
+		return next(ctx, req) // whom this coordinator took for the leader does not lead, or has just ended
 	}
-	return nil, away.status()
+	if s, ok := resp.(*pb.GetStatusResponse); ok && s != nil {
+		add(s, here())
+	}
+	return resp, err
 }
 
-// add adds to the leader's word on the cluster what is wrong here: the leader cannot know.
-func (r *Relay) add(ctx context.Context, resp any) {
-	s, ok := resp.(*pb.GetStatusResponse)
-	if !ok || s == nil || r.opts.Problem == nil {
-		return
+// unsettled reports whether another coordinator might do what this error says was not done.
+func unsettled(err error) bool {
+	st := status.Convert(err)
+	if st.Code() == codes.Unavailable {
+		return true
 	}
-	if problem := r.opts.Problem(ctx); problem != "" {
-		s.Problems = append(s.Problems, problem)
+	for _, d := range st.Details() {
+		if _, ok := d.(*pb.LeaderInfo); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// problems begins to find out what is wrong here, while the leader is asked for the status: it cannot know. The
+// returned function waits for that.
+func (r *Relay) problems(ctx context.Context, method string) (wait func() []string) {
+	if method != pb.FleetService_GetStatus_FullMethodName || r.opts.Problems == nil {
+		return func() []string { return nil }
+	}
+	var found []string
+	var asking sync.WaitGroup
+	asking.Go(func() { found = r.opts.Problems(ctx) })
+	return func() []string {
+		asking.Wait()
+		return found
+	}
+}
+
+// add adds to the leader's word on the cluster what is wrong here.
+func add(s *pb.GetStatusResponse, problems []string) {
+	for _, problem := range problems {
+		if !slices.Contains(s.GetProblems(), problem) {
+			s.Problems = append(s.Problems, problem)
+		}
 	}
 }
 

@@ -55,6 +55,7 @@ func (r Run) Validate() error {
 	check(r.Stop == nil || r.Stop.At >= 0 && r.Stop.At <= maxRunTime, "the stop is out of range")
 	check(r.Verdict == nil || r.Verdict.valid(), "result and exit code of the verdict do not go together")
 	check(r.Stamped() || r.State != Running && r.State != Paused && len(r.History) == 0, "state %s without T0", r.State)
+	check(probesFit(r.History.Probes(), r.Probes), "the probes that were judged are not those of the history")
 	check(r.Setup.State.valid() && r.Teardown.State.valid(), "unknown state of a task")
 	if err := r.History.Validate(); err != nil {
 		problems = append(problems, err)
@@ -85,8 +86,10 @@ func (h History) Validate() error {
 			paused = !paused
 		case ChangeScale:
 			ok = ok && c.Factor > 0
-		case ChangePhaseStart:
+		case ChangePhaseStart, ChangePhaseEnd:
 			ok = ok && c.Phase != ""
+		case ChangeProbe:
+			ok = ok && c.Phase != "" && c.Rate >= 0 && (c.For > 0) == (c.Rate > 0)
 		default:
 			ok = false
 		}

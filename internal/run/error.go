@@ -27,6 +27,7 @@ var commandable = map[EventKind]string{
 	PauseRequested:  "a run can be paused while it is RUNNING",
 	ResumeRequested: "a run can be resumed while it is PAUSED",
 	ScaleRequested:  "a run can be scaled while it is RUNNING or PAUSED",
+	StopRequested:   "a run can be stopped until it has ended",
 }
 
 // LimitError says that a scale factor lies beyond what a limit of the plan allows.

@@ -33,10 +33,15 @@ const (
 	ScaleRequested  EventKind = "scale_requested"
 	// PhaseStarted starts a phase whose start is decided while running [Phase].
 	PhaseStarted EventKind = "phase_started"
+	// ProbeStarted begins a probe of a capacity search, not before a run time [Phase, Rate, For, At]; ProbeJudged
+	// records what the one under way has shown [Probe]. PhaseEnded ends a phase before its time [Phase].
+	ProbeStarted EventKind = "probe_started"
+	ProbeJudged  EventKind = "probe_judged"
+	PhaseEnded   EventKind = "phase_ended"
 	// Restamped gives the change Change a later stamp, by a new leader that found it past and held
 	// by no worker [Change].
 	Restamped EventKind = "restamped"
-	// StopRequested ends the run early [Stop]. While stopping it changes nothing: aborts take effect once.
+	// StopRequested ends the run early [Stop, At, Asked, AskedOf]. While stopping it changes nothing: aborts take effect once.
 	StopRequested EventKind = "stop_requested"
 	// AllEnded says that every phase has ended and nothing is in flight [At].
 	AllEnded EventKind = "all_ended"
@@ -57,7 +62,7 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		Waiting, WorkersAssigned, ValidationOK, ValidationFailed, SetupStarted, SetupDone, SetupFailed,
 		BarrierReady, Started, Restarted, ShardsMoved, PauseRequested, ResumeRequested, ScaleRequested,
-		PhaseStarted, Restamped, StopRequested, AllEnded, WorkersLost, ErrorOccurred, Drained,
+		PhaseStarted, ProbeStarted, ProbeJudged, PhaseEnded, Restamped, StopRequested, AllEnded, WorkersLost, ErrorOccurred, Drained,
 		TeardownDone, Finalised,
 	}
 }
@@ -73,14 +78,22 @@ type Event struct {
 	Reason string
 
 	// At is the run time at which the load of an AllEnded ended; 0, or one that is still to come: now. Of a
-	// Drained it is that up to which there was load, as the samples tell.
-	At        time.Duration
+	// Drained it is that up to which there was load, as the samples tell; of a ProbeStarted that of its earliest stamp. Of a StopRequested it is when a worker
+	// was told, if that was before it could be recorded; 0: now.
+	At time.Duration
+	// Asked and AskedOf are when a StopRequested was asked for and of which coordinator, if it could not be
+	// recorded then.
+	Asked     time.Time
+	AskedOf   string
 	Shards    *ShardMap
 	T0        time.Time
 	Factor    float64 // absolute against the plan of the environment: 1.5 is 150 %
 	MaxFactor float64 // the largest that the plan's limits allow; 0: no limit
 	Limit     string  // the limit that MaxFactor comes from
 	Phase     string
+	Rate      float64 // arrivals per second
+	For       time.Duration
+	Probe     *Probe
 	Change    string
 	Stop      StopKind
 	ExitCode  int // of a run that an error ends; 0: ExitInvalid

@@ -21,6 +21,9 @@ const (
 	CodeGenerator   = "generator_limited"  // too many seconds were not valid
 	CodeDisordered  = "disordered"         // the seconds were not given in order
 	CodeUnreadable  = "samples_unreadable" // committed samples could not be read
+	CodeCapacity    = "capacity_found"     // the search found what the target bears
+	CodeNoCapacity  = "capacity_too_low"   // the target does not bear the lowest rate of the search
+	CodeNoResult    = "search_unfinished"  // the search proves nothing
 	CodeStopped     = "stopped"            // by an operator, a signal or a halt
 	CodeAborted     = "aborted"            // by a stop condition or a safety rule
 	CodeWorkerLoss  = "worker_loss"        // more workers were lost than the policy bears

@@ -194,7 +194,8 @@ func (s *step) restamped() error {
 	}
 	for ; i < len(s.run.History); i++ {
 		c := &s.run.History[i]
-		c.At = max(c.At, at)
+		c.At = c.aligned(max(c.At, at))
+		at = c.At
 		for j := range s.run.Applied {
 			if s.run.Applied[j].ID == c.ID {
 				s.run.Applied[j].At = c.At
@@ -216,7 +217,17 @@ func (s *step) stopRequested() error {
 		}
 		return nil
 	}
-	return s.end(s.ev.Stop)
+	if err := s.end(s.ev.Stop); err != nil {
+		return err
+	}
+	if s.ev.At > 0 {
+		s.run.Stop.At = min(s.run.Stop.At, s.ev.At)
+	}
+	if s.ev.AskedOf != "" {
+		asked := label(s.ev.Asked)
+		s.run.Stop.Asked, s.run.Stop.AskedOf = &asked, s.ev.AskedOf
+	}
+	return nil
 }
 
 // errorOccurred ends the run; one that is stopping for another reason fails all the same.

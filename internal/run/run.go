@@ -28,6 +28,7 @@ type Run struct {
 	History History    `json:"history,omitempty"`
 	Factor  float64    `json:"factor"` // the scale accepted last; 1 is the plan as it stands
 	Applied []Applied  `json:"applied,omitempty"`
+	Probes  []Probe    `json:"probes,omitempty"` // of the capacity search, as far as they are judged, in order
 
 	Shards ShardMap `json:"shards"`
 	// Owed are the lives of workers that were ever given shards: each owes a Final.
@@ -76,6 +77,10 @@ type Stop struct {
 	At time.Duration `json:"at"`
 	// ExitCode, when not 0, is the exit code of a run that an error ended (70, 75, 77 ...).
 	ExitCode int `json:"exit_code,omitempty"`
+	// Asked is when the stop was asked for, and AskedOf of which coordinator, if it could not be recorded then; the
+	// workers were told before.
+	Asked   *time.Time `json:"asked_at,omitempty"`
+	AskedOf string     `json:"asked_of,omitempty"`
 }
 
 // TaskState is how far setup or teardown is.

@@ -50,6 +50,9 @@ var rules = map[EventKind]rule{
 	ResumeRequested:  {[]State{Paused}, (*step).resume},
 	ScaleRequested:   {underLoad, (*step).scale},
 	PhaseStarted:     {underLoad, (*step).phaseStarted},
+	ProbeStarted:     {[]State{Running}, (*step).probeStarted},
+	ProbeJudged:      {underLoad, (*step).probeJudged},
+	PhaseEnded:       {underLoad, (*step).phaseEnded},
 	Restamped:        {underLoad, (*step).restamped},
 	StopRequested:    {active, (*step).stopRequested},
 	AllEnded:         {underLoad, (*step).allEnded},
@@ -120,6 +123,7 @@ func (r Run) clone() Run {
 	r.History = slices.Clone(r.History)
 	r.Applied = slices.Clone(r.Applied)
 	r.Owed = slices.Clip(r.Owed)
+	r.Probes = slices.Clip(r.Probes)
 	if r.Stop != nil {
 		stop := *r.Stop
 		r.Stop = &stop
@@ -182,16 +186,17 @@ func (s *step) wrong(format string, args ...any) error {
 	return &EventError{s.run.ID, s.ev.Kind, fmt.Sprintf(format, args...)}
 }
 
-// change appends to the history with a stamp of its own.
+// change appends to the history with a stamp of its own, which is not before one that it brings.
 func (s *step) change(c Change) {
 	c.ID, c.Reason = s.ev.ID, s.ev.Reason
 	if c.ID == "" {
 		c.ID = fmt.Sprintf("%s/change/%d", s.run.ID, len(s.run.History)+1)
 	}
-	c.At = max(s.now, 0) + CommandLead
+	c.At = max(c.At, max(s.now, 0)+CommandLead)
 	if n := len(s.run.History); n > 0 {
 		c.At = max(c.At, s.run.History[n-1].At)
 	}
+	c.At = c.aligned(c.At)
 	s.run.History = append(s.run.History, c)
 	s.answer = c.At
 	s.do(Persist, SendAssignment)

@@ -13,6 +13,8 @@ type Timeline struct {
 	pauses  []stretch
 	factors []FactorChange
 	phases  map[string]time.Duration
+	ends    map[string]time.Duration // plan time
+	probes  []ProbeChange
 	stamps  []Change
 }
 
@@ -31,10 +33,18 @@ type FactorChange struct {
 	Factor    float64
 }
 
+// ProbeChange is a probe of a phase that acts from Run on, which is Plan in plan time, for so long in plan time.
+type ProbeChange struct {
+	Phase     string
+	Run, Plan time.Duration
+	Rate      float64 // arrivals per second; 0: from Plan on nothing is due
+	For       time.Duration
+}
+
 // NewTimeline reads a history. A pause within a pause, and a resume outside one, which Step never
 // records, change nothing; of two starts of a phase the first counts.
 func NewTimeline(h History) Timeline {
-	t := Timeline{phases: map[string]time.Duration{}, stamps: slices.Clone(h)}
+	t := Timeline{phases: map[string]time.Duration{}, ends: map[string]time.Duration{}, stamps: slices.Clone(h)}
 	var paused time.Duration
 	for _, c := range h {
 		n := len(t.pauses)
@@ -55,6 +65,12 @@ func NewTimeline(h History) Timeline {
 		case ChangePhaseStart:
 			if _, ok := t.phases[c.Phase]; !ok {
 				t.phases[c.Phase] = c.At
+			}
+		case ChangeProbe:
+			t.probes = append(t.probes, ProbeChange{Phase: c.Phase, Run: c.At, Plan: t.PlanTime(c.At), Rate: c.Rate, For: c.For})
+		case ChangePhaseEnd:
+			if _, ok := t.ends[c.Phase]; !ok {
+				t.ends[c.Phase] = t.PlanTime(c.At)
 			}
 		}
 	}
@@ -126,6 +142,26 @@ func (t Timeline) Factors() []FactorChange { return slices.Clone(t.factors) }
 func (t Timeline) PhaseStart(phase string) (time.Duration, bool) {
 	at, ok := t.phases[phase]
 	return at, ok
+}
+
+// Probes returns the probes of a phase in order, with those that cut one short.
+func (t Timeline) Probes(phase string) []ProbeChange {
+	var out []ProbeChange
+	for _, p := range t.probes {
+		if p.Phase == phase {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// PhaseLength returns how long a phase is that starts at a plan time and is planned to last so long: it may
+// have been ended before.
+func (t Timeline) PhaseLength(phase string, start, planned time.Duration) time.Duration {
+	if end, ok := t.ends[phase]; ok {
+		return max(0, min(planned, end-start))
+	}
+	return planned
 }
 
 // Next returns the first change that acts after a run time.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"proofload/internal/search"
 )
 
 // legality says, apart from the machine, in which states an event may have an effect: I IDLE,
@@ -18,6 +20,7 @@ var legality = map[EventKind]string{
 	SetupStarted: "N", SetupDone: "NS", SetupFailed: "NS", BarrierReady: "N", Started: "N",
 	Restarted: "R", ShardsMoved: "VNRP",
 	PauseRequested: "R", ResumeRequested: "P", ScaleRequested: "RP", PhaseStarted: "RP", Restamped: "RP",
+	ProbeStarted: "R", ProbeJudged: "RP", PhaseEnded: "RP",
 	StopRequested: "IVNRPS", ErrorOccurred: "IVNRPS", WorkersLost: "VNRP", AllEnded: "RP",
 	Drained: "S", TeardownDone: "S", Finalised: "S",
 }
@@ -48,7 +51,7 @@ func drawEvent(t *rapid.T, r Run, n int) Event {
 	if rapid.Bool().Draw(t, "forward") { // half of the time along a run's life, or walks would end early
 		kinds = []EventKind{
 			WorkersAssigned, ValidationOK, SetupStarted, SetupDone, BarrierReady, Started,
-			PauseRequested, ResumeRequested, ScaleRequested, PhaseStarted, ShardsMoved, Restamped,
+			PauseRequested, ResumeRequested, ScaleRequested, PhaseStarted, ShardsMoved, Restamped, ProbeStarted, ProbeJudged, PhaseEnded,
 		}
 	}
 	ev := Event{
@@ -64,6 +67,12 @@ func drawEvent(t *rapid.T, r Run, n int) Event {
 		ExitCode: rapid.SampledFrom([]int{0, ExitNotStarted}).Draw(t, "exit code"),
 	}
 	ev.MaxFactor = 2
+	ev.Rate = rapid.SampledFrom([]float64{0, 100, 250}).Draw(t, "rate")
+	ev.For = rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "for")
+	if open, ok := r.OpenProbe(); ok {
+		outcome := rapid.SampledFrom([]search.Outcome{search.Held, search.Broken, "maybe"}).Draw(t, "outcome")
+		ev.Probe = &Probe{Change: open.ID, Cut: rapid.Bool().Draw(t, "cut"), Verdict: search.Verdict{Rate: open.Rate, Outcome: outcome}}
+	}
 	ev.T0 = wall
 	if n := len(r.History); n > 0 {
 		ev.Change = r.History[rapid.IntRange(0, n-1).Draw(t, "change")].ID

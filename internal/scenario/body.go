@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -24,7 +25,9 @@ type fileMap struct {
 
 func (f *FileF) decode(d *decoder, n *node) {
 	if n.kind != mapNode {
-		f.Name.decode(d, n)
+		if f.Name.decode(d, n); n.kind == scalarNode {
+			d.rules("text", field{"file", n.pos, n}, reflect.ValueOf(f.Name))
+		}
 		return
 	}
 	var long fileMap
@@ -62,14 +65,26 @@ func (l *loader) body(h *HTTP, f *HTTPF, scope expression.Scope) {
 		return
 	}
 	h.Compress = f.Compress.Value
-	if !h.HasBody() {
+	if h.BodyKind() == "" {
 		l.fail(f.Compress.At, "compress needs a body: json, body, form, multipart or file")
 	}
 }
 
-// HasBody reports whether the request has a body.
-func (h *HTTP) HasBody() bool {
-	return h.HasJSON || h.Body != nil || len(h.Form) > 0 || len(h.Multipart) > 0 || h.File != nil
+// BodyKind returns the key by which the request has a body; empty when it has none.
+func (h *HTTP) BodyKind() string {
+	switch {
+	case h.HasJSON:
+		return "json"
+	case h.Body != nil:
+		return "body"
+	case len(h.Form) > 0:
+		return "form"
+	case len(h.Multipart) > 0:
+		return "multipart"
+	case h.File != nil:
+		return "file"
+	}
+	return ""
 }
 
 // fields builds named templates, by name: a map of YAML has no order.
@@ -185,7 +200,14 @@ func (h *HTTP) look(look func(string)) {
 
 // files returns the files that a step needs.
 func (s *Step) files() []FileRef {
-	if s.HTTP == nil {
+	switch {
+	case s.GRPC != nil:
+		return s.GRPC.Files
+	case s.WebSocket != nil:
+		return scriptFiles(s.WebSocket.Script)
+	case s.Socket != nil:
+		return scriptFiles(s.Socket.Script)
+	case s.HTTP == nil:
 		return nil
 	}
 	var out []FileRef

@@ -75,6 +75,7 @@ func TestBodiesRefused(t *testing.T) {
 		"multipart: []":                                       "multipart is empty",
 		"multipart: [{name: a}]":                              "value or file is missing",
 		"multipart: [{name: a, value: b, file: raw.bin}]":     "exclude each other",
+		"multipart: [{name: a, file: ''}]":                    `file "": it is empty`,
 		"multipart: [{value: b}]":                             "name is missing",
 		"multipart: [{name: a, value: b, filename: c}]":       "filename needs file beside it",
 		`multipart: [{name: "a\nb", value: b}]`:               "name has a line break",

@@ -26,8 +26,10 @@ func (l *loader) build() {
 	l.buildData()
 	l.buildFlows()
 	l.buildLimits()
+	l.buildSearch()
 	l.buildPhases()
 	l.buildCriteria()
+	l.checkSearch()
 	l.buildRest()
 	l.checkRows()
 }
@@ -41,6 +43,9 @@ func (l *loader) buildMocks() {
 		var out Mock
 		for _, r := range m.Routes {
 			out.Routes = append(out.Routes, l.route(r))
+		}
+		if m.Parallel != nil {
+			out.Parallel = m.Parallel.Value
 		}
 		l.plan.Mocks[name] = out
 	}

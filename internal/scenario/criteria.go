@@ -135,6 +135,19 @@ func (s Step) Mentions(text string) bool {
 	if s.HTTP != nil {
 		s.HTTP.look(look)
 	}
+	if w := s.WebSocket; w != nil {
+		look(w.Path)
+		for _, f := range slices.Concat(w.Headers, w.Query) {
+			look(f.Value)
+		}
+		mentions(w.Script, look)
+	}
+	if s.Socket != nil {
+		mentions(s.Socket.Script, look)
+	}
+	if s.GRPC != nil {
+		s.GRPC.look(look)
+	}
 	for _, e := range s.Expect {
 		look(e)
 	}

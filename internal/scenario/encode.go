@@ -45,7 +45,7 @@ type FileRef struct {
 	Digest string `json:"digest"`
 }
 
-// Files returns the files that the plan needs, each content once.
+// Files returns the files that the plan needs beside itself, each content once.
 func (p *Plan) Files() []FileRef {
 	var out []FileRef
 	seen := map[string]bool{}

@@ -27,7 +27,7 @@ type File struct {
 	Teardown     []StepF            `yaml:"teardown"`
 	Flows        map[string][]StepF `yaml:"flows,required" is:"filled" keys:"name" items:"filled"`
 	Phases       []PhaseF           `yaml:"phases,required" is:"filled"`
-	Search       Later              `yaml:"search"`
+	Search       *SearchF           `yaml:"search"`
 	Proxies      Later              `yaml:"proxies"`
 	Faults       Later              `yaml:"faults"`
 	Recovery     Later              `yaml:"recovery"`
@@ -53,8 +53,9 @@ type LimitsFile struct {
 
 // MockF is a stub service.
 type MockF struct {
-	Routes []RouteF `yaml:"routes,required" is:"filled"`
-	At     pos      `yaml:"-"`
+	Routes   []RouteF `yaml:"routes,required" is:"filled"`
+	Parallel *Count   `yaml:"parallel" is:"1..1000000"`
+	At       pos      `yaml:"-"`
 }
 
 // RouteF is one answer of a mock.
@@ -100,19 +101,21 @@ type DataF struct {
 
 // StepF is one step of a flow.
 type StepF struct {
-	Step    *Text               `yaml:"step" is:"name"`
-	HTTP    *HTTPF              `yaml:"http" one:"kind" with:"step: a request has a name"`
-	Think   *DistF              `yaml:"think" one:"kind"`
-	GRPC    Later               `yaml:"grpc" one:"kind"`
-	WS      Later               `yaml:"websocket" one:"kind"`
-	Target  *Text               `yaml:"target" with:"http: a think step only waits"`
-	Timeout *Span               `yaml:"timeout" is:">0" with:"http: a think step only waits"`
-	Expect  []Source            `yaml:"expect" with:"http: a think step only waits"`
-	Save    map[string]Source   `yaml:"save" keys:"identifier" with:"http: a think step only waits"`
-	Measure map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http: a think step only waits"`
-	OnFail  *Text               `yaml:"on_fail" is:"stop|continue" with:"http: a think step only waits"`
-	Retry   *RetryF             `yaml:"retry" with:"http: a think step only waits"`
-	At      pos                 `yaml:"-"`
+	Step      *Text               `yaml:"step" is:"name"`
+	HTTP      *HTTPF              `yaml:"http" one:"kind" with:"step: a request has a name"`
+	Think     *DistF              `yaml:"think" one:"kind"`
+	GRPC      *GRPCF              `yaml:"grpc" one:"kind" with:"step: a request has a name"`
+	WebSocket *WebSocketF         `yaml:"websocket" one:"kind" with:"step: a request has a name"`
+	TCP       *SocketF            `yaml:"tcp" one:"kind" with:"step: a request has a name"`
+	UDP       *SocketF            `yaml:"udp" one:"kind" with:"step: a request has a name"`
+	Target    *Text               `yaml:"target" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	At        pos                 `yaml:"-"`
 }
 
 // HTTPF is a request.
@@ -181,14 +184,14 @@ type PhaseF struct {
 
 // RateSegmentF is a union: exactly one key.
 type RateSegmentF struct {
-	Hold   *RateHoldF `yaml:"hold" one:"segment"`
-	Ramp   *RateRampF `yaml:"ramp" one:"segment"`
-	Steps  Later      `yaml:"steps" one:"segment"`
-	Burst  Later      `yaml:"burst" one:"segment"`
-	Wave   Later      `yaml:"wave" one:"segment"`
-	Chaos  Later      `yaml:"chaos" one:"segment"`
-	Replay Later      `yaml:"replay" one:"segment"`
-	At     pos        `yaml:"-"`
+	Hold   *RateHoldF  `yaml:"hold" one:"segment"`
+	Ramp   *RateRampF  `yaml:"ramp" one:"segment"`
+	Steps  *RateStepsF `yaml:"steps" one:"segment"`
+	Burst  *RateBurstF `yaml:"burst" one:"segment"`
+	Wave   *RateWaveF  `yaml:"wave" one:"segment"`
+	Chaos  *RateChaosF `yaml:"chaos" one:"segment"`
+	Replay *ReplayF    `yaml:"replay" one:"segment"`
+	At     pos         `yaml:"-"`
 }
 
 // RateHoldF keeps a rate.
@@ -204,16 +207,56 @@ type RateRampF struct {
 	For  Span `yaml:"for,required" is:">0"`
 }
 
+// RateStepsF changes a rate in steps.
+type RateStepsF struct {
+	From  Rate `yaml:"from,required"`
+	To    Rate `yaml:"to,required"`
+	By    Rate `yaml:"by,required"`
+	Every Span `yaml:"every,required" is:">0"`
+}
+
+// RateBurstF is a base with short peaks.
+type RateBurstF struct {
+	Base   Rate `yaml:"base,required"`
+	Peak   Rate `yaml:"peak,required"`
+	Length Span `yaml:"length,required" is:">0"`
+	Every  Span `yaml:"every,required" is:">0"`
+	For    Span `yaml:"for,required" is:">0"`
+}
+
+// RateWaveF swings around a middle.
+type RateWaveF struct {
+	Mid       Rate `yaml:"mid,required"`
+	Amplitude Rate `yaml:"amplitude,required"`
+	Period    Span `yaml:"period,required" is:">0"`
+	For       Span `yaml:"for,required" is:">0"`
+}
+
+// RateChaosF jumps at random.
+type RateChaosF struct {
+	Min   Rate `yaml:"min,required"`
+	Max   Rate `yaml:"max,required"`
+	Every Span `yaml:"every,required" is:">0"`
+	For   Span `yaml:"for,required" is:">0"`
+}
+
+// ReplayF repeats what was recorded in a file.
+type ReplayF struct {
+	CSV   Text  `yaml:"csv,required" is:"text"`
+	Speed *Real `yaml:"speed" is:">0"`
+	Scale *Real `yaml:"scale" is:">0"`
+}
+
 // UserSegmentF is a union: exactly one key.
 type UserSegmentF struct {
-	Hold   *UserHoldF `yaml:"hold" one:"segment"`
-	Ramp   *UserRampF `yaml:"ramp" one:"segment"`
-	Steps  Later      `yaml:"steps" one:"segment"`
-	Burst  Later      `yaml:"burst" one:"segment"`
-	Wave   Later      `yaml:"wave" one:"segment"`
-	Chaos  Later      `yaml:"chaos" one:"segment"`
-	Replay Later      `yaml:"replay" one:"segment"`
-	At     pos        `yaml:"-"`
+	Hold   *UserHoldF  `yaml:"hold" one:"segment"`
+	Ramp   *UserRampF  `yaml:"ramp" one:"segment"`
+	Steps  *UserStepsF `yaml:"steps" one:"segment"`
+	Burst  *UserBurstF `yaml:"burst" one:"segment"`
+	Wave   *UserWaveF  `yaml:"wave" one:"segment"`
+	Chaos  *UserChaosF `yaml:"chaos" one:"segment"`
+	Replay *ReplayF    `yaml:"replay" one:"segment"`
+	At     pos         `yaml:"-"`
 }
 
 // UserHoldF keeps a number of users.
@@ -227,6 +270,39 @@ type UserRampF struct {
 	From Count `yaml:"from,required" is:"..1000000"`
 	To   Count `yaml:"to,required" is:"..1000000"`
 	For  Span  `yaml:"for,required" is:">0"`
+}
+
+// UserStepsF changes the number of users in steps.
+type UserStepsF struct {
+	From  Count `yaml:"from,required" is:"..1000000"`
+	To    Count `yaml:"to,required" is:"..1000000"`
+	By    Count `yaml:"by,required" is:"1..1000000"`
+	Every Span  `yaml:"every,required" is:">0"`
+}
+
+// UserBurstF is a base with short peaks.
+type UserBurstF struct {
+	Base   Count `yaml:"base,required" is:"..1000000"`
+	Peak   Count `yaml:"peak,required" is:"..1000000"`
+	Length Span  `yaml:"length,required" is:">0"`
+	Every  Span  `yaml:"every,required" is:">0"`
+	For    Span  `yaml:"for,required" is:">0"`
+}
+
+// UserWaveF swings around a middle.
+type UserWaveF struct {
+	Mid       Count `yaml:"mid,required" is:"..1000000"`
+	Amplitude Count `yaml:"amplitude,required" is:"..1000000"`
+	Period    Span  `yaml:"period,required" is:">0"`
+	For       Span  `yaml:"for,required" is:">0"`
+}
+
+// UserChaosF jumps at random.
+type UserChaosF struct {
+	Min   Count `yaml:"min,required" is:"..1000000"`
+	Max   Count `yaml:"max,required" is:"..1000000"`
+	Every Span  `yaml:"every,required" is:">0"`
+	For   Span  `yaml:"for,required" is:">0"`
 }
 
 // CriterionF is one statement that must hold.

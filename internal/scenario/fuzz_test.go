@@ -55,7 +55,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil || !bytes.Equal(again, encoded) {
 			t.Fatalf("plan changed on the way: %v", err)
 		}
-		if err := plan.Render(&bytes.Buffer{}, 3); err != nil {
+		if err := plan.Render(&bytes.Buffer{}, RenderOptions{Workers: 3}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -146,12 +146,14 @@ type loader struct {
 	file File
 	plan *Plan
 
-	header   map[string]expression.Names // columns by data set
-	secrets  map[string]bool             // names in use
-	measures map[string]string           // units by measure
-	sources  []string                    // names of the sources, which are not supported yet
-	personal map[string]bool             // flows that read user, which only users have
-	flowName string                      // of the flow whose steps are being built
+	header      map[string]expression.Names // columns by data set
+	secrets     map[string]bool             // names in use
+	measures    map[string]string           // units by measure
+	sources     []string                    // names of the sources, which are not supported yet
+	personal    map[string]bool             // flows that read user, which only users have
+	descriptors map[string]*described       // by what was read
+	later       []func()                    // checks that need the columns of the data
+	flowName    string                      // of the flow whose steps are being built
 }
 
 func (l *loader) load() *Plan {

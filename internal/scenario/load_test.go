@@ -27,7 +27,7 @@ func TestQuickstartLoads(t *testing.T) {
 		t.Error("plan changed on the way")
 	}
 	var b strings.Builder
-	if err := plan.Render(&b, 1); err != nil {
+	if err := plan.Render(&b, RenderOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Log(b.String())

@@ -56,7 +56,7 @@ var (
 	envReference = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
 	inTemplate   = regexp.MustCompile(`\$\{[^}]*`)
 	// expressions are the keys below which a text is an expression.
-	expressions = []string{"expect", "save", "measure"}
+	expressions = []string{"expect", "save", "measure", "until"}
 )
 
 // variables notes the environment variables that templates and expressions of a scenario name.

@@ -24,6 +24,7 @@ func (l *loader) buildPhases() {
 		l.plan.Phases = append(l.plan.Phases, l.phase(f, load, names))
 	}
 	l.checkGraph()
+	l.capSearch()
 	l.checkLimits()
 }
 
@@ -37,6 +38,7 @@ func (l *loader) phase(f PhaseF, load float64, names map[string]bool) Phase {
 	switch {
 	case f.Rate != nil:
 		l.open(&p, f, load)
+		l.searched(&p)
 		for _, w := range p.Mix {
 			if l.personal[w.Flow] {
 				l.fail(f.Name.At, "flow %s reads user, which the arrivals of a rate do not have: use users in phase %s, or has(user.id)", w.Flow, p.Name)
@@ -98,8 +100,7 @@ func (l *loader) start(p *Phase, f PhaseF, names map[string]bool) {
 	}
 }
 
-// open builds a phase of the open model. The integrals are computed here, with every product
-// rounded by itself, so that no machine that fuses multiplication and addition can differ.
+// open builds a phase of the open model.
 func (l *loader) open(p *Phase, f PhaseF, load float64) {
 	p.Arrivals = textOr(f.Arrivals, "uniform")
 	p.MaxInFlight = DefaultMaxInFlight
@@ -109,46 +110,25 @@ func (l *loader) open(p *Phase, f PhaseF, load float64) {
 	if load < 1 || f.MaxInFlight != nil {
 		p.MaxInFlight = max(int64(math.Ceil(float64(float64(p.MaxInFlight)*load))), 1)
 	}
-	sum := 0.0
+	prof := &profile{loader: l, phase: p, rate: true, load: load, unit: FormatRate, scale: func(h float64) float64 { return float64(h * load) }}
 	for _, s := range f.Rate {
-		seg := Segment{Start: p.Length, Before: sum}
-		switch {
-		case s.Hold != nil:
-			seg.Kind, seg.From, seg.To, seg.For = "hold", s.Hold.At.Value, s.Hold.At.Value, s.Hold.For.Value
-		case s.Ramp != nil:
-			seg.Kind, seg.From, seg.To, seg.For = "ramp", s.Ramp.From.Value, s.Ramp.To.Value, s.Ramp.For.Value
-		default:
-			continue
-		}
-		seg.From, seg.To = float64(seg.From*load), float64(seg.To*load)
-		mean := float64(float64(seg.From+seg.To) / 2)
-		sum = float64(sum + float64(mean*seg.For.Seconds()))
-		seg.Through = sum
-		l.segment(p, seg, s.At)
-		p.Rate = append(p.Rate, seg)
+		prof.add(s.shape())
 	}
+	p.Rate, p.Shapes = prof.segments, prof.shapes
 }
 
 func (l *loader) closed(p *Phase, f PhaseF, load float64) {
 	if f.Pace != nil {
 		p.Pace = f.Pace.Value
 	}
-	for _, s := range f.Users {
-		seg := Segment{Start: p.Length}
-		switch {
-		case s.Hold != nil:
-			seg.Kind, seg.For = "hold", s.Hold.For.Value
-			seg.From, seg.To = float64(s.Hold.At.Value), float64(s.Hold.At.Value)
-		case s.Ramp != nil:
-			seg.Kind, seg.For = "ramp", s.Ramp.For.Value
-			seg.From, seg.To = float64(s.Ramp.From.Value), float64(s.Ramp.To.Value)
-		default:
-			continue
-		}
-		seg.From, seg.To = scaled(seg.From, load), scaled(seg.To, load)
-		l.segment(p, seg, s.At)
-		p.Users = append(p.Users, seg)
+	prof := &profile{
+		loader: l, phase: p, load: load, unit: func(h float64) string { return fmt.Sprintf("%.0f", h) },
+		scale: func(h float64) float64 { return scaled(h, load) },
 	}
+	for _, s := range f.Users {
+		prof.add(s.shape())
+	}
+	p.Users, p.Shapes = prof.segments, prof.shapes
 }
 
 // scaled returns a part of some users, rounded, and at least one if there were any: a phase is made
@@ -158,13 +138,6 @@ func scaled(users, load float64) float64 {
 		return 0
 	}
 	return max(math.Round(users*load), 1)
-}
-
-func (l *loader) segment(p *Phase, seg Segment, at pos) {
-	if p.Length += seg.For; p.Length > maxSpan {
-		l.fail(at, "phase %s lasts longer than %s", p.Name, maxSpan)
-		p.Length = maxSpan
-	}
 }
 
 // checkGraph refuses phases that wait for each other.
@@ -211,7 +184,7 @@ func (p *Plan) Start(name string) time.Duration {
 			if before == nil {
 				return 0
 			}
-			return start(before, depth+1) + before.Length
+			return start(before, depth+1) + p.Lasts(before)
 		case ph.With != "":
 			return start(p.phase(ph.With), depth+1)
 		}
@@ -220,47 +193,22 @@ func (p *Plan) Start(name string) time.Duration {
 	return start(p.phase(name), 0)
 }
 
+// Lasts returns how long a phase takes when nothing delays it: one that a search conducts usually ends well before
+// its Length, and this is how long it takes at most without repeats.
+func (p *Plan) Lasts(ph *Phase) time.Duration {
+	if ph.Searched && p.Search != nil {
+		return p.Search.Usual()
+	}
+	return ph.Length
+}
+
 // Planned returns the length of the whole plan when nothing delays it.
 func (p *Plan) Planned() time.Duration {
 	var end time.Duration
 	for _, ph := range p.Phases {
-		end = max(end, p.Start(ph.Name)+ph.Length)
+		end = max(end, p.Start(ph.Name)+p.Lasts(&ph))
 	}
 	return end
-}
-
-// Peak returns the highest rate of arrivals and the highest number of users at any instant of the
-// undelayed plan. Both are linear between the ends of segments, so that looking there is enough.
-func (p *Plan) Peak() (rate, users float64) {
-	var instants []time.Duration
-	for _, ph := range p.Phases {
-		start := p.Start(ph.Name)
-		for _, s := range slices.Concat(ph.Rate, ph.Users) {
-			instants = append(instants, start+s.Start, start+s.Start+s.For)
-		}
-	}
-	for _, at := range instants {
-		// Both sides of a step count.
-		for _, side := range []time.Duration{-1, 0} {
-			r, u := 0.0, 0.0
-			for _, ph := range p.Phases {
-				r += level(ph.Rate, at+side-p.Start(ph.Name))
-				u += level(ph.Users, at+side-p.Start(ph.Name))
-			}
-			rate, users = max(rate, r), max(users, u)
-		}
-	}
-	return rate, users
-}
-
-// level returns the height of a profile at a phase time; 0 outside it.
-func level(segments []Segment, at time.Duration) float64 {
-	for _, s := range segments {
-		if at >= s.Start && at < s.Start+s.For {
-			return s.From + (s.To-s.From)*float64(at-s.Start)/float64(s.For)
-		}
-	}
-	return 0
 }
 
 func (l *loader) checkLimits() {

@@ -49,6 +49,8 @@ type Plan struct {
 	Flows        map[string]Flow    `json:"flows"`
 	Phases       []Phase            `json:"phases"` // in the order of the file
 
+	Search *Search `json:"search,omitempty"` // nil: none
+
 	Criteria []Criterion    `json:"criteria,omitempty"`
 	Validity Validity       `json:"validity"`
 	Workers  WorkerSelector `json:"workers"`
@@ -74,6 +76,35 @@ type Target struct {
 	TLS         *TLS         `json:"tls,omitempty"` // nil: the authorities of the system, no client certificate
 	DNS         *DNS         `json:"dns,omitempty"` // nil: the system resolves the name for each connection
 	Connections *Connections `json:"connections,omitempty"`
+	Auth        *Auth        `json:"auth,omitempty"`
+	Cookies     bool         `json:"cookies,omitempty"`   // each user, and in an open phase each iteration, has a jar
+	Redirects   int          `json:"redirects,omitempty"` // how many of them in a row are followed
+	// Compression is the content coding of answers that is asked for: gzip or zstd.
+	Compression string  `json:"compression,omitempty"`
+	Trace       float64 `json:"trace,omitempty"` // share of the requests that carry a traceparent, 0 to 1
+}
+
+// Auth is how requests say who sends them: exactly one of its fields is set. All but region and service are
+// templates.
+type Auth struct {
+	Basic  *BasicAuth `json:"basic,omitempty"`
+	Bearer string     `json:"bearer,omitempty"`
+	AWS    *AWSAuth   `json:"aws,omitempty"`
+}
+
+// BasicAuth is a user with a password.
+type BasicAuth struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// AWSAuth signs requests as AWS Signature Version 4 asks for.
+type AWSAuth struct {
+	Region       string `json:"region"`
+	Service      string `json:"service"`
+	AccessKey    string `json:"access_key"`
+	SecretKey    string `json:"secret_key"`
+	SessionToken string `json:"session_token,omitempty"`
 }
 
 // TLS is how a target is trusted, and how it trusts the load. Files are PEM.
@@ -111,16 +142,22 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket and Think is set.
 type Step struct {
-	Name   string        `json:"name,omitempty"` // empty for a think step
-	Target string        `json:"target,omitempty"`
-	HTTP   *HTTP         `json:"http,omitempty"`
-	Think  *Distribution `json:"think,omitempty"`
+	Name      string        `json:"name,omitempty"` // empty for a think step
+	Target    string        `json:"target,omitempty"`
+	HTTP      *HTTP         `json:"http,omitempty"`
+	GRPC      *GRPC         `json:"grpc,omitempty"`
+	WebSocket *WebSocket    `json:"websocket,omitempty"`
+	Socket    *Socket       `json:"socket,omitempty"`
+	Think     *Distribution `json:"think,omitempty"`
 
-	Timeout time.Duration `json:"timeout,omitempty"` // of one attempt, from send to last byte
-	Expect  []string      `json:"expect,omitempty"`  // expressions; all must be true
-	// ImplyStatus says that no expression of Expect reads status, so that status < 400 is required too.
+	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of
+	// each expectation that has none of its own.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Expect  []string      `json:"expect,omitempty"` // expressions; all must be true
+	// ImplyStatus says that no expression of Expect reads status or, of gRPC, code, so that status < 400 or
+	// code == "OK" is required too.
 	ImplyStatus bool         `json:"imply_status,omitempty"`
 	Save        []Expression `json:"save,omitempty"`
 	Measure     []Measure    `json:"measure,omitempty"`
@@ -161,6 +198,24 @@ type BodyFile struct {
 	Template bool `json:"template,omitempty"` // it is a text with ${...}
 	// Data names the data sets that the templates of the file read.
 	Data []string `json:"data,omitempty"`
+}
+
+// GRPC is one gRPC call. Proto, Descriptor or the server's reflection, when both are empty, tell what its
+// messages look like.
+type GRPC struct {
+	Method     string    `json:"method"`               // package.Service/Method
+	Proto      string    `json:"proto,omitempty"`      // name of the .proto file as Files has it
+	Descriptor string    `json:"descriptor,omitempty"` // the file's name in the scenario
+	Files      []FileRef `json:"files,omitempty"`      // Proto with what it imports, or Descriptor
+	// Send is the messages to send: trees of map[string]any, []any and scalars; every string in them, and no
+	// key, is a template. Nil: one empty message, or none where the client sends a stream.
+	Send     []any   `json:"send"`
+	Metadata []Field `json:"metadata,omitempty"` // in the order of the names
+	// The stream is ended by the client, successfully, once Until is true of a message, Count messages have come,
+	// or CloseAfter has passed since it was opened; whatever is set.
+	Until      string        `json:"until,omitempty"` // expression
+	Count      int64         `json:"count,omitempty"`
+	CloseAfter time.Duration `json:"close_after,omitempty"`
 }
 
 // Field is one header or query parameter, in the order of the file.
@@ -220,6 +275,8 @@ func (d Dataset) File() string { return d.CSV + d.JSONL }
 // Mock is a stub service that every worker serves on its own loopback for the run.
 type Mock struct {
 	Routes []Route `json:"routes"` // first match answers; none: 404
+	// Parallel is how many requests are answered at once, while the others wait; 0: all.
+	Parallel int64 `json:"parallel,omitempty"`
 }
 
 // Route is one answer of a mock. An empty Method or Path matches all; a Path ending in * matches by prefix.
@@ -255,7 +312,10 @@ type Phase struct {
 	Pace        time.Duration `json:"pace,omitempty"`          // closed model: from one iteration's start to the next
 	Rate        []Segment     `json:"rate,omitempty"`
 	Users       []Segment     `json:"users,omitempty"`
-	Length      time.Duration `json:"length"` // sum of the segments
+	Shapes      []Shape       `json:"shapes,omitempty"` // what the segments were made from, in their order
+	Length      time.Duration `json:"length"`           // sum of the segments
+	// Searched says that Plan.Search conducts the phase: Rate is the highest that it tries, for as long as it may take.
+	Searched bool `json:"searched,omitempty"`
 	// Deals is the rows of each data set with order: unique that are this phase's.
 	Deals map[string]Deal `json:"deals,omitempty"`
 }
@@ -264,20 +324,6 @@ type Phase struct {
 type Weight struct {
 	Flow   string  `json:"flow"`
 	Weight float64 `json:"weight"`
-}
-
-// Segment is one piece of a rate or users profile, linear from From to To. Rates are arrivals per
-// second, users are numbers of users; both already scaled by the environment's load.
-type Segment struct {
-	Kind  string        `json:"kind"` // hold | ramp, as written
-	From  float64       `json:"from"`
-	To    float64       `json:"to"`
-	Start time.Duration `json:"start"` // phase time
-	For   time.Duration `json:"for"`
-	// Before and Through are the integral of the rate from the phase's start to this segment's start
-	// and end, computed once here so that no two machines can round differently.
-	Before  float64 `json:"before,omitempty"`
-	Through float64 `json:"through,omitempty"`
 }
 
 // WorkerSelector chooses the workers of a run.

@@ -39,7 +39,7 @@ func (l *loader) checkRows() {
 }
 
 // deal gives each phase rows of its own, so that no row is dealt twice: to an open phase one for every
-// arrival, to users one each. Users who take a row for every iteration share what is left.
+// arrival, to users one each. Users who take a row for every iteration, and a search, share what is left.
 func (l *loader) deal(name string, d Dataset) {
 	var need int64
 	if l.mentions(name, l.plan.Setup) || l.mentions(name, l.plan.Teardown) {
@@ -53,7 +53,7 @@ func (l *loader) deal(name string, d Dataset) {
 			continue
 		}
 		n := l.draws(*p)
-		if len(p.Users) > 0 && d.Per == "iteration" {
+		if len(p.Users) > 0 && d.Per == "iteration" || p.Searched {
 			endless, least = append(endless, p), least+n
 			continue
 		}
@@ -109,6 +109,8 @@ func (l *loader) why(set string) string {
 // may have, or one for every user.
 func (l *loader) draws(p Phase) int64 {
 	switch {
+	case p.Searched: // for its first probe; how many it makes, nobody knows before
+		return int64(math.Ceil(l.plan.Search.Low * l.plan.Search.Load().Seconds()))
 	case len(p.Users) > 0:
 		var most float64
 		for _, s := range p.Users {
@@ -128,5 +130,6 @@ func (l *loader) usesData(p Phase, set string) bool {
 }
 
 func (l *loader) mentions(set string, steps []Step) bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Mentions("data." + set + ".") })
+	text := "data." + set + "."
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Mentions(text) || l.plan.Targets[s.Target].Auth.mentions(text) })
 }

@@ -39,6 +39,8 @@ var formats = map[string]format{
 	"method":     {regexp.MustCompile(`^[A-Za-z]+$`), "write GET, POST, PUT, PATCH, DELETE or another word"},
 	"path":       {regexp.MustCompile(`^/`), "a path begins with /"},
 	"host":       {regexp.MustCompile(`^(\*|(\*\.)?[^\s/:@?#*\[\]]+|\[?[0-9A-Fa-f.:]+\]?)$`), "write a host such as shop.example, an address, or *.example for the hosts below it"},
+	"rpc":        {regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$`), "write package.Service/Method"},
+	"metadata":   {regexp.MustCompile(`^[0-9a-z_.-]+$`), "a name of metadata is of 0-9, a-z, _, - and ."},
 	"hostname":   {regexp.MustCompile(`^[^\s/:@?#*\[\]]+$`), "write a name such as shop.example"},
 	"address":    {regexp.MustCompile(`^[0-9A-Fa-f.:]+$`), "write an IP address such as 10.0.0.7 or fd00::7"},
 	"header":     {regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), "that is not the name of a header"},

@@ -56,6 +56,7 @@ type Schema struct {
 	ExclusiveMinimum     *float64            `json:"exclusiveMinimum,omitempty"`
 	Items                *Schema             `json:"items,omitempty"`
 	MinItems             int                 `json:"minItems,omitempty"`
+	MaxItems             int                 `json:"maxItems,omitempty"`
 	Properties           properties          `json:"properties,omitempty"`
 	PropertyNames        *Schema             `json:"propertyNames,omitempty"`
 	AdditionalProperties any                 `json:"additionalProperties,omitempty"` // false or a schema

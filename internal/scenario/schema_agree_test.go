@@ -94,6 +94,15 @@ func TestSchemaAndDecoderRefuse(t *testing.T) {
 		{"a step of no kind", "      http: {method: POST, path: /orders}\n", ""},
 		{"a request without a name", "- step: order\n      http:", "- http:"},
 		{"a think step that expects", "http: {method: POST, path: /orders}", "think: 1s\n      expect: ['true']"},
+		{"a path of a conversation without a slash", "http: {method: POST, path: /orders}", "websocket: {path: talk}"},
+		{"a conversation without a path", "http: {method: POST, path: /orders}", "websocket: {script: []}"},
+		{"an action of two kinds", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{send: a, wait: 1s}]}"},
+		{"an action of no kind", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{}]}"},
+		{"a timeout of what is sent", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{send: a, timeout: 1s}]}"},
+		{"a message in two forms", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{send: {text: a, hex: '00'}}]}"},
+		{"a message in no form", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{expect: {}}]}"},
+		{"a close code beyond all", "http: {method: POST, path: /orders}", "websocket: {path: /, close: {code: 5000}}"},
+		{"a subprotocol with a space", "http: {method: POST, path: /orders}", "websocket: {path: /, subprotocols: ['a b']}"},
 		{"json and body", "path: /orders", "path: /orders, json: {}, body: a"},
 		{"a path without a slash", "path: /orders", "path: orders"},
 		{"a method with a digit", "method: POST", "method: P0ST"},
@@ -139,6 +148,9 @@ func TestOnlyTheDecoderKnows(t *testing.T) {
 		{"a mock that does not exist", "target: mock", "target: mock://no\nlabels: {a: b}\ndescription: mock"},
 		{"a target that does not exist", "step: order", "step: order\n      target: shop"},
 		{"a scheme that is not built", "target: mock", "target: grpcs"},
+		{"a step that the target does not speak", "http: {method: POST, path: /orders}", "websocket: {path: /}"},
+		{"bytes that are none", "http: {method: POST, path: /orders}", "websocket: {path: /, script: [{send: {hex: 0}}]}"},
+		{"a close code that no frame carries", "http: {method: POST, path: /orders}", "websocket: {path: /, close: {code: 1005}}"},
 		{"a host that is not allowed", "target: mock", "target: http"},
 		{"a file that does not exist", "name: small", "name: small\ndata: {a: {csv: no.csv}}"},
 		{"the same name twice", "phases:\n", "phases:\n  - {name: steady, flow: buy, rate: [{hold: {at: 1/s, for: 1s}}]}\n"},
@@ -239,7 +251,7 @@ func TestTheWholeLanguage(t *testing.T) {
 		t.Errorf("schema: %v", err)
 	}
 	files := testFiles(text)
-	files["accounts.csv"].Data = []byte("name\n" + strings.Repeat("x\n", 400000)) // unique rows
+	files["accounts.csv"].Data = []byte("name\n" + strings.Repeat("x\n", 1000000)) // unique rows
 	err := Validate(files, "s.yaml", Options{Getenv: func(string) (string, bool) { return "abc", true }})
 	if err != nil {
 		t.Errorf("decoder: %v", err)

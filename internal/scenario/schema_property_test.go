@@ -96,7 +96,7 @@ func wrongValues(f reflect.StructField) []any {
 		}
 	}
 	switch t {
-	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source](), reflect.TypeFor[FileF](), reflect.TypeFor[KeyF](), reflect.TypeFor[TargetF]():
+	case reflect.TypeFor[Text](), reflect.TypeFor[TemplateText](), reflect.TypeFor[Source](), reflect.TypeFor[FileF](), reflect.TypeFor[KeyF](), reflect.TypeFor[TargetF](), reflect.TypeFor[SendF](), reflect.TypeFor[ExpectF]():
 		return wrong
 	case reflect.TypeFor[CheckSource]():
 		return append(wrong, "", "max", "max()", "max(response_time)", "max(response_time) <", "max(response_time) < 1s 2s", "1s < max(response_time)", "max(response_time{step=a}) < 1s", 5)

@@ -11,6 +11,11 @@ import (
 	"testing"
 	"testing/fstest"
 
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -83,9 +88,46 @@ func testFiles(text string) fstest.MapFS {
 		"s.yaml":       {Data: []byte(text)},
 		"ca.pem":       {Data: ca},
 		"accounts.csv": {Data: []byte("name,password\nalice,a\nbob,b\n")},
+		"arrivals.csv": {Data: []byte("time\n0.5\n0.75\n2\n")},
+		"counts.csv":   {Data: []byte("time,users\n0,3\n1,5\n")},
 		"people.jsonl": {Data: []byte(`{"name": "ann", "age": 7}` + "\n" + `{"name": "bob"}` + "\n")},
 		"note.txt":     {Data: []byte("of ${data.people.name}\n")},
+		"shop.proto":   {Data: []byte(shopProto)},
+		"kind.proto":   {Data: []byte(kindProto)},
+		"health.binpb": {Data: healthSet()},
 	}
+}
+
+const (
+	shopProto = `syntax = "proto3";
+package shop.v1;
+import "kind.proto";
+import "google/protobuf/timestamp.proto";
+message Item {
+  string name = 1;
+  double price = 2;
+  Kind kind = 3;
+  repeated string tags = 4;
+  google.protobuf.Timestamp added = 5;
+}
+service Shop {
+  rpc Get(Item) returns (Item);
+  rpc List(Item) returns (stream Item);
+  rpc Put(stream Item) returns (Item);
+  rpc Chat(stream Item) returns (stream Item);
+}
+`
+	kindProto = "syntax = \"proto3\";\npackage shop.v1;\nenum Kind { UNKNOWN = 0; FRUIT = 1; }\n"
+)
+
+// healthSet is a descriptor set with the service of health checks.
+func healthSet() []byte {
+	f := protodesc.ToFileDescriptorProto(healthpb.File_grpc_health_v1_health_proto)
+	data, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{f}})
+	if err != nil {
+		panic(err)
+	}
+	return data
 }
 
 func testFile(t tester, name string) string {

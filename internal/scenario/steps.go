@@ -22,6 +22,9 @@ func (l *loader) buildFlows() {
 			l.header[name] = expression.AnyName // its file could not be read, which was said already
 		}
 	}
+	for _, check := range l.later {
+		check()
+	}
 	var setup expression.Names
 	l.plan.Setup, setup = l.steps(l.file.Setup, expression.Names{})
 	l.plan.Teardown, _ = l.steps(l.file.Teardown, setup)
@@ -49,6 +52,16 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		scope := l.scopeWith(setup, vars)
 		switch {
 		case f.HTTP != nil:
+			l.http(&step, f, scope)
+		case f.WebSocket != nil:
+			l.webSocket(&step, f, scope)
+			scope.Roots = webSocketRoots
+		case f.TCP != nil || f.UDP != nil:
+			l.socket(&step, f, scope)
+			scope.Roots = socketRoots
+		case f.GRPC != nil:
+			l.grpc(&step, f, scope)
+			scope.Roots = grpcRoots
 		case f.Think != nil:
 			step.Think = &f.Think.Dist
 			out = append(out, step)
@@ -59,7 +72,6 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 			}
 			continue
 		}
-		l.http(&step, f, scope)
 		l.response(&step, f, scope)
 		for _, s := range step.Save {
 			vars = append(vars, s.Name)
@@ -106,10 +118,10 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	if f.Timeout != nil {
 		step.Timeout = f.Timeout.Value
 	}
-	step.ImplyStatus = true
+	step.ImplyStatus = step.WebSocket == nil && step.Socket == nil // a script that was spoken to its end is a success
 	for _, e := range f.Expect {
 		p := l.checkExpr(e, scope)
-		if p != nil && p.Reads(expression.Status) {
+		if p != nil && (p.Reads(expression.Status) || p.Reads(expression.Code)) {
 			step.ImplyStatus = false
 		}
 		step.Expect = append(step.Expect, e.Value)
@@ -122,7 +134,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Measure)) {
 		m := f.Measure[name]
-		if _, engine := checkMetrics[name]; engine {
+		if _, engine := checkMetrics[name]; engine || slices.Contains(countedApart, name) {
 			l.fail(m.Value.At, "measure %s has the name of a metric that every run has", name)
 		}
 		l.checkExpr(m.Value, scope)
@@ -137,6 +149,9 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 		}
 	}
 }
+
+// countedApart are the metrics of every run that no criterion can read.
+var countedApart = []string{"unsent", "arrival_gap", "retried", "redirects"}
 
 // measure notes a measure with its unit, which must be the same wherever it stands.
 func (l *loader) measure(name string, m MeasureF) {

@@ -19,11 +19,11 @@ type targetMap struct {
 	TLS         *TLSF         `yaml:"tls"`
 	DNS         *DNSF         `yaml:"dns"`
 	Connections *ConnectionsF `yaml:"connections"`
-	Auth        Later         `yaml:"auth"`
-	Cookies     Later         `yaml:"cookies"`
-	Redirects   Later         `yaml:"redirects"`
-	Compression Later         `yaml:"compression"`
-	Trace       Later         `yaml:"trace"`
+	Auth        *AuthF        `yaml:"auth"`
+	Cookies     *Flag         `yaml:"cookies"`
+	Redirects   *Count        `yaml:"redirects" is:"..20"`
+	Compression *Text         `yaml:"compression" is:"none|gzip|zstd"`
+	Trace       *TraceF       `yaml:"trace"`
 	At          pos           `yaml:"-"`
 }
 

@@ -23,7 +23,13 @@ func (l *loader) buildTargets() {
 }
 
 // Protocols that a step can speak, by the key of the step.
-const protocolHTTP = "http"
+const (
+	protocolHTTP      = "http"
+	protocolGRPC      = "grpc"
+	protocolWebSocket = "websocket"
+	protocolTCP       = "tcp"
+	protocolUDP       = "udp"
+)
 
 // scheme is what the scheme of a target's URL means.
 type scheme struct {
@@ -35,10 +41,14 @@ type scheme struct {
 var schemes = map[string]scheme{
 	"http":  {protocolHTTP, false},
 	"https": {protocolHTTP, true},
+	"grpc":  {protocolGRPC, false},
+	"grpcs": {protocolGRPC, true},
+	"ws":    {protocolWebSocket, false},
+	"wss":   {protocolWebSocket, true},
+	"tcp":   {protocolTCP, false},
+	"tls":   {protocolTCP, true},
+	"udp":   {protocolUDP, false},
 }
-
-// later are the schemes of the language that no target may have yet.
-var later = []string{"grpc", "grpcs", "ws", "wss", "tcp", "tls", "udp"}
 
 // scheme returns the scheme of a target's URL; a mock's is http.
 func (t Target) scheme() scheme {
@@ -57,20 +67,24 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	u, err := url.Parse(t.Value)
-	if err == nil && slices.Contains(later, u.Scheme) {
-		l.fail(t.At, "targets with %s:// are not supported yet", u.Scheme)
-		return
-	}
 	if err == nil && u.Scheme == "mock" {
 		l.mocked(name, u.Host, f)
 		return
 	}
 	if _, known := schemes[schemeOf(u)]; err != nil || !known {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host or mock://name", t.Value)
+		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port, ws://host or mock://name", t.Value)
 		return
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		l.fail(t.At, "target %q must be %s://host[:port][/base], without user, query or fragment", u.Redacted(), u.Scheme)
+		return
+	}
+	if schemes[u.Scheme].protocol == protocolGRPC && strings.Trim(u.Path, "/") != "" {
+		l.fail(t.At, "target %q must be %s://host[:port]: a method of gRPC has no base", t.Value, u.Scheme)
+		return
+	}
+	if kind := schemes[u.Scheme].protocol; (kind == protocolTCP || kind == protocolUDP) && (u.Port() == "" || strings.Trim(u.Path, "/") != "") {
+		l.fail(t.At, "target %q must be %s://host:port", t.Value, u.Scheme)
 		return
 	}
 	if port := u.Port(); port != "" {
@@ -81,6 +95,7 @@ func (l *loader) target(name string, f TargetF) {
 	}
 	out := Target{URL: strings.TrimSuffix(u.String(), "/")}
 	l.way(&out, f, u)
+	l.dressing(&out, f)
 	if out.DNS == nil || len(out.DNS.Addresses) == 0 { // else they are where the load goes
 		l.permit(t.At, u.Hostname())
 	}
@@ -110,6 +125,7 @@ func (l *loader) mocked(name, mock string, f TargetF) {
 		l.fail(f.HTTP.At, "mocks speak HTTP/1.1")
 	}
 	out.Connections = l.connections(f.Connections)
+	l.dressing(&out, f)
 	l.plan.Targets[name] = out
 }
 

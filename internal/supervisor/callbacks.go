@@ -31,7 +31,7 @@ func (m *Manager) callback(ctx context.Context) {
 	for {
 		select {
 		case <-m.calls.wake:
-			for _, fn := range m.calls.take() {
+			for _, fn := range m.calls.take(mailAtOnce) {
 				fn()
 			}
 		case <-ctx.Done():

@@ -26,7 +26,13 @@ func (m *Manager) Command(ctx context.Context, id string, ev run.Event) (run.Run
 	}
 	reply := make(chan answer, 1)
 	r.mail.post(func() {
-		command := func() { r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} }) }
+		command := func() {
+			if err := r.searchForbids(ev); err != nil {
+				reply <- answer{r.stored, err}
+				return
+			}
+			r.command(ev, func(rec run.Run, err error) { reply <- answer{rec, err} })
+		}
 		if ev.Kind == run.StopRequested {
 			command() // it needs no run time: up to when there was load the samples tell
 			return
@@ -61,10 +67,8 @@ func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Ru
 	if !head.Run.State.Final() {
 		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
 	}
-	if _, known := head.Run.Answer(ev.ID); !known {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrNotLive)
-	}
-	rec, _, err := run.Step(head.Run, ev) // refuses the id of another kind of command
+	// What is new is not possible any more, and the id of another kind of command is refused.
+	rec, _, err := run.Step(head.Run, ev)
 	return rec, err
 }
 

@@ -184,6 +184,7 @@ func (r *runner) acknowledge(j *job) {
 		r.m.fleet.Ack(worker, marks)
 	}
 	r.view.marks(r.ledger.Sources())
+	r.searchCommitted(j.segment)
 	r.judgeCommitted(j.segment)
 }
 
@@ -207,7 +208,9 @@ func (r *runner) observe(s metric.Second) {
 	r.judge.SetSchedule(r.run.History, r.stoppedAt())
 	r.judge.Observe(s)
 	r.view.whole(s)
-	r.view.judged(r.standing())
+	if r.capacity == nil || !r.searching() { // else what stands is told of each probe
+		r.view.judged(progressOf(r.judge.Standing()))
+	}
 	for _, b := range r.judge.Breaches() {
 		r.breached(b)
 	}

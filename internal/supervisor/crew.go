@@ -273,10 +273,11 @@ func (r *runner) checkCrew() {
 
 // scheduled reports whether the schedules of all phases are over.
 func (r *runner) scheduled() bool {
-	plan := r.run.Timeline().PlanTime(r.now())
-	starts := schedule.Starts(r.plan.Phases, r.run.Timeline())
+	timeline := r.run.Timeline()
+	plan := timeline.PlanTime(r.now())
+	starts := schedule.Starts(r.plan.Phases, timeline)
 	for _, p := range r.plan.Phases {
-		if start, known := starts[p.Name]; !known || plan < start+p.Length {
+		if start, known := starts[p.Name]; !known || plan < start+timeline.PhaseLength(p.Name, start, p.Length) {
 			return false
 		}
 	}

@@ -33,6 +33,7 @@ type books struct {
 	outcome judge.Outcome
 	fold    *report.Fold
 	missing map[string]report.Missing
+	probes  []*judge.Proof // of the probes of the search, judged again; nil for one that was cut short
 	err     error
 }
 
@@ -66,20 +67,25 @@ func (r *runner) readBooks(ctx context.Context, in judge.Input, a account, stopp
 	b := books{stop: *in.Stop, fold: report.NewFold()}
 	j := judge.New(r.plan)
 	j.SetSchedule(a.history, stopped)
+	j.SetSearch(in.Search)
+	probes := newProbing(r.plan, a.history, a.probes)
 	charging := charging(r.plan)
 	b.err = inTurn(r.m.opts.Repository.SegmentsByStart(ctx, r.id), func(s *metric.Second) error {
 		s.Charge(charging)
 		j.Observe(*s)
+		probes.observe(*s)
 		return b.fold.Add(s)
 	})
+	b.probes = probes.proofs()
 	var excess int64
 	if b.missing, excess = a.missing(); excess > 0 {
 		in.Gaps, in.Completeness = append(in.Gaps, fmt.Sprintf("%d arrivals were executed that the schedule does not have: a part of it was executed twice", excess)), 0
 	}
 	for _, p := range a.plan.Phases {
 		if !p.Warmup {
-			in.WorkerLost += b.missing[p.Name].WorkerLost
-			in.Unknown += b.missing[p.Name].Unknown
+			absent := absentOf(in.Search, p.Name, b.missing[p.Name])
+			in.WorkerLost += absent.WorkerLost
+			in.Unknown += absent.Unknown
 		}
 	}
 	b.outcome = j.Final(in)
@@ -250,7 +256,7 @@ func (r *runner) reports(b books) (map[string][]byte, error) {
 	}
 	doc, err := report.Build(report.Input{
 		Versions: report.Versions{Proofload: r.m.opts.Version, Go: runtime.Version(), Etcd: r.m.opts.EtcdVersion},
-		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold, Missing: b.missing,
+		Run:      r.run, State: r.run.State, EndedAt: ended, Plan: r.plan, Fold: b.fold, Missing: b.missing, Probed: report.Probed{Result: r.searchedResult(), Proofs: b.probes},
 		Integrity: r.integrity(), Outcome: b.outcome,
 		Events: r.reportEvents(), StartSkew: r.startSkew(),
 	})

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"proofload/internal/fleet"
+	"proofload/internal/metric"
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -63,7 +65,7 @@ func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
 	id := wire.RunOf(msg)
 	r, err := m.live(id)
 	if err == nil {
-		r.mail.post(func() { r.received(w, msg) })
+		r.deliver(w, msg)
 		return
 	}
 	if c := m.caretaker(); c != nil {
@@ -75,5 +77,34 @@ func (m *Manager) Received(w fleet.Worker, msg wire.Upward) {
 		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation, batch: true})
 	case wire.Final:
 		m.strayed(stray{worker: w.Name, run: b.Run, incarnation: b.Incarnation})
+	}
+}
+
+// statusSlot and resendSlot are the places in a run's mailbox of what is only worth its newest content.
+type (
+	statusSlot run.Member
+	resendSlot metric.Source
+)
+
+// deliver puts a message into the run's mailbox. A batch for which there is no room is asked for again when what
+// came before it has been worked off.
+func (r *runner) deliver(w fleet.Worker, msg wire.Upward) {
+	take := func() { r.received(w, msg) }
+	switch m := msg.(type) {
+	case wire.Status:
+		r.mail.replace(statusSlot{w.Name, w.Incarnation}, take)
+	case wire.Sealed:
+		if r.mail.offer(len(m.Data), take) {
+			return
+		}
+		source := metric.Source{Worker: w.Name, Incarnation: m.Incarnation}
+		r.mail.replace(resendSlot(source), func() {
+			r.m.fleet.Nack(w.Name, wire.Nack{
+				Run: r.id, Incarnation: m.Incarnation, Want: r.ledger.Want(source), Reason: wire.NackGap,
+				Message: "more samples came at once than the coordinator holds",
+			})
+		})
+	default:
+		r.mail.post(take)
 	}
 }

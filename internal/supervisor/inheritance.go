@@ -154,11 +154,19 @@ func (r *runner) toldToStop(h *hand, s wire.Stop) bool {
 		h.quit = true
 		return false
 	}
-	ev := run.Event{Kind: run.StopRequested, Stop: s.Kind, Reason: s.Reason}
+	ev := run.Event{Kind: run.StopRequested, Stop: s.Kind, Reason: s.Reason, ID: s.Order.Request, At: s.At, Asked: s.Order.Asked, AskedOf: s.Order.AskedOf}
 	if !s.Kind.Requestable() {
 		ev = run.Event{Kind: run.ErrorOccurred, Reason: s.Reason}
 	}
 	return r.expect(ev)
+}
+
+// noteStop tells of a stop that is recorded later than it was asked for.
+func (r *runner) noteStop(s *run.Stop) {
+	if s.AskedOf == "" {
+		return
+	}
+	r.view.event(r, "stop", fmt.Sprintf("asked of coordinator %s at %s, when it could not be recorded (%s): %s", s.AskedOf, s.Asked.Format("15:04:05Z"), s.Kind, s.Reason))
 }
 
 // estimateClock sets the run time by the wall clock, where nobody is left who could tell it: as far as workers

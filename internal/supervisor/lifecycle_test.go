@@ -211,7 +211,10 @@ func TestStop(t *testing.T) {
 			t.Errorf("called back for %v, want %v", r.called(), want)
 		}
 		_, err := r.command("r1", run.Event{Kind: run.PauseRequested, ID: "y"})
-		wantErr(t, err, ErrNotLive)
+		var illegal *run.TransitionError
+		if !errors.As(err, &illegal) || illegal.From != run.Completed || illegal.Run != "r1" {
+			t.Errorf("pausing a run that has ended: %v", err)
+		}
 	})
 }
 

@@ -51,6 +51,7 @@ func (r *runner) lose(lost []*hand, until time.Duration) {
 type account struct {
 	plan      *scenario.Plan
 	history   run.History
+	probes    []run.Probe
 	sum       *metric.Aggregate // of all that is committed; it changes no more
 	losses    []loss
 	closed    map[metric.Source]bool // sources that have said that they are through, and whose batches are all there
@@ -61,7 +62,7 @@ type account struct {
 
 // account takes what is needed from the run; the run must be past its last batch.
 func (r *runner) account() account {
-	a := account{plan: r.plan, history: r.run.History, sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now(), moved: r.run.Shards.Revision > 1}
+	a := account{plan: r.plan, history: r.run.History, probes: slices.Clone(r.run.Probes), sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now(), moved: r.run.Shards.Revision > 1}
 	if s := r.run.Stop; s != nil {
 		a.completed = s.Kind == run.StopCompleted
 		a.end = s.At
@@ -89,7 +90,7 @@ func (a account) missing() (out map[string]report.Missing, excess int64) {
 			continue
 		}
 		w := walk{
-			plan: a.plan, phase: p, curve: schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)),
+			plan: a.plan, phase: p, curve: schedule.Executed(p, timeline, start),
 			timeline: timeline, start: start, end: a.end,
 		}
 		unknown, lost := dues{}, dues{}
@@ -109,6 +110,8 @@ func (a account) missing() (out map[string]report.Missing, excess int64) {
 				}
 			}
 			excess += max(0, told-all)
+			// Stretches may overlap with what an heir has executed already; the number of all arrivals does not.
+			lost = lost.only(min(lost.total(), max(0, all-told)), w.last())
 			unknown = unknown.only(max(0, all-told-lost.total()), w.last())
 		}
 		if m := missingOf(unknown, lost); len(m.Seconds) > 0 {

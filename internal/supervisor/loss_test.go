@@ -259,12 +259,15 @@ func TestImplausibleBatch(t *testing.T) {
 		stranger := metric.Source{Worker: "a", Incarnation: 99}
 		r.manager.Received(w.info(), sealed("r1", stranger, 1, metric.NewSecond(1)))
 		r.manager.Received(w.info(), wire.Sealed{Run: "r1", Incarnation: 10, Seq: 3, Data: []byte("garbage")})
+		flipped := sealed("r1", source, 3, metric.NewSecond(2))
+		flipped.Data[len(flipped.Data)/2] ^= 1
+		r.manager.Received(w.info(), flipped)
 		time.Sleep(100 * time.Millisecond)
 		w.mu.Lock()
 		nacks := slices.Clone(w.nacks)
 		w.mu.Unlock()
-		if len(nacks) != 6 {
-			t.Errorf("%d of 6 batches refused: %+v", len(nacks), nacks)
+		if len(nacks) != 7 || !strings.Contains(nacks[6].Message, "wrong checksum") {
+			t.Errorf("%d of 7 batches refused, the last one because of its checksum: %+v", len(nacks), nacks)
 		}
 		for _, n := range nacks {
 			if n.Reason != wire.NackCorrupt {

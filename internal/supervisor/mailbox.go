@@ -2,30 +2,104 @@ package supervisor
 
 import "sync"
 
-// mailbox is an unbounded queue of closures with one taker. What bounds it is that every sender has
-// a bound of its own: workers may have a window of un-acked batches outstanding, callers wait.
+// mailbox is a queue of closures with one taker. Posting never blocks, because nobody who posts may be held up: the
+// session of a worker answers its heartbeats.
+//
+// It is bounded all the same. Samples, which are most of what comes, are refused when the bytes that wait reach the
+// limit: a worker keeps them until they are committed, and sends them again. Of what is only worth its newest
+// content one waits at a time. Everything else is small, and every sender has a bound of its own: one closure for
+// each session, task or caller that waits.
 type mailbox struct {
-	mu    sync.Mutex
-	queue []func()
 	wake  chan struct{} // capacity 1
+	limit int           // bytes
+
+	mu    sync.Mutex
+	queue []*item
+	slots map[any]*item // of those that wait, what can be replaced
+	bytes int           // of those that wait
 }
 
-func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
+// item is one closure that waits.
+type item struct {
+	fn    func()
+	slot  any // nil: it is not replaced
+	bytes int
+}
 
+const (
+	// mailboxBytes is how many bytes of samples may wait for one run.
+	mailboxBytes = 64 << 20
+	// mailAtOnce is how many closures a run takes before it looks after its commits and its clock again.
+	mailAtOnce = 64
+)
+
+func newMailbox() *mailbox {
+	return &mailbox{wake: make(chan struct{}, 1), limit: mailboxBytes, slots: map[any]*item{}}
+}
+
+// post adds a closure.
 func (m *mailbox) post(fn func()) {
 	m.mu.Lock()
-	m.queue = append(m.queue, fn)
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.add(&item{fn: fn})
+}
+
+// offer adds a closure that holds so many bytes of samples, unless too many wait already. One is always taken.
+func (m *mailbox) offer(bytes int, fn func()) (taken bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.bytes > 0 && m.bytes+bytes > m.limit {
+		return false
+	}
+	m.add(&item{fn: fn, bytes: bytes})
+	return true
+}
+
+// replace adds a closure, or puts it in the place of the one of the same slot that still waits.
+func (m *mailbox) replace(slot any, fn func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if waiting, ok := m.slots[slot]; ok {
+		waiting.fn = fn
+		return
+	}
+	m.add(&item{fn: fn, slot: slot})
+}
+
+// add is called with the lock held.
+func (m *mailbox) add(i *item) {
+	m.queue = append(m.queue, i)
+	m.bytes += i.bytes
+	if i.slot != nil {
+		m.slots[i.slot] = i
+	}
+	m.poke()
+}
+
+func (m *mailbox) poke() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (m *mailbox) take() []func() {
+// take returns the oldest closures, no more than most of them; wake is ready again if that leaves any.
+func (m *mailbox) take(most int) []func() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	q := m.queue
-	m.queue = nil
-	return q
+	n := min(most, len(m.queue))
+	out := make([]func(), 0, n)
+	for _, i := range m.queue[:n] {
+		out = append(out, i.fn)
+		m.bytes -= i.bytes
+		if i.slot != nil {
+			delete(m.slots, i.slot)
+		}
+	}
+	clear(m.queue[:n])
+	m.queue = m.queue[n:]
+	if len(m.queue) > 0 {
+		m.poke()
+	}
+	return out
 }

@@ -324,7 +324,7 @@ func (m *motion) account() error {
 	if l.Planned != l.Sent+l.NotSentTotal()+l.Unknown {
 		errs = append(errs, fmt.Errorf("planned %d is not sent %d + not sent %v + unknown %d", l.Planned, l.Sent, l.NotSent, l.Unknown))
 	}
-	if rec.Stop.Kind == run.StopCompleted && (l.Planned < 990 || l.Planned > 1100) { // what was lost is derived, and may be too much
+	if rec.Stop.Kind == run.StopCompleted && l.Planned != 1000 {
 		errs = append(errs, fmt.Errorf("planned %d of 1000: %+v", l.Planned, l))
 	}
 	if len(errs) > 0 {

@@ -20,7 +20,7 @@ func (r *runner) phaseState(p scenario.Phase, now time.Duration) (state string, 
 		return "pending", start
 	case r.phaseOver(p.Name) || r.run.State.Final():
 		return "ended", start
-	case timeline.PlanTime(now) >= timeline.PlanTime(start)+p.Length || r.run.State == run.Stopping:
+	case timeline.PlanTime(now) >= timeline.PlanTime(start)+timeline.PhaseLength(p.Name, timeline.PlanTime(start), p.Length) || r.run.State == run.Stopping:
 		return "draining", start
 	}
 	return "running", start
@@ -51,7 +51,7 @@ func (r *runner) loadEnd() time.Duration {
 	starts := schedule.Starts(r.plan.Phases, timeline)
 	var last time.Duration
 	for _, p := range r.plan.Phases {
-		last = max(last, starts[p.Name]+p.Length)
+		last = max(last, starts[p.Name]+timeline.PhaseLength(p.Name, starts[p.Name], p.Length))
 	}
 	at, known := timeline.RunTime(last)
 	if !known {

@@ -29,8 +29,9 @@ type rebuilt struct {
 	judge  *judge.Judge
 	early  *judge.Judge // nil: no criterion aborts
 	rest   *metric.Segment
-	counts *view // the live counts of all that was read
-	err    error // some of it cannot be read any more
+	counts *view            // the live counts of all that was read
+	probe  []*metric.Second // of the probe of a search that was under way
+	err    error            // some of it cannot be read any more
 }
 
 // rebuild reads what is committed, in the background, so that it is judged as if there had been one
@@ -70,6 +71,7 @@ func (r *runner) reread(ctx context.Context, head result.Head, history run.Histo
 		b.early.SetSchedule(history, stopped)
 	}
 	charging := charging(r.plan)
+	probe, searching := head.Run.OpenProbe()
 	earlier := func(yield func(result.Segment, error) bool) {
 		for s, err := range r.m.opts.Repository.SegmentsByStart(ctx, r.id) {
 			if (err != nil || s.Number < head.Next) && !yield(s, err) {
@@ -79,6 +81,10 @@ func (r *runner) reread(ctx context.Context, head result.Head, history run.Histo
 	}
 	b.err = inTurn(iter.Seq2[result.Segment, error](earlier), func(s *metric.Second) error {
 		b.counts.add(*s)
+		if searching && time.Duration(s.Index+1)*time.Second > probe.At {
+			mine := s.Clone() // before it is charged: more of it may come
+			b.probe = append(b.probe, &mine)
+		}
 		if s.Index > through {
 			b.rest.Seconds[s.Index] = s
 			return nil
@@ -143,6 +149,9 @@ func (r *runner) takeRebuilt(b rebuilt) {
 		r.log.Error("committed samples not read, the live judgement is without them", "error", b.err)
 	}
 	r.judge = b.judge
+	for _, s := range b.probe {
+		r.capacity.keep(s)
+	}
 	maps.Copy(b.rest.Parts, r.inherited)
 	// All at once: what one worker delivered late belongs to the seconds that others delivered before.
 	if r.early != nil && b.early != nil {

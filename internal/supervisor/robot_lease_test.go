@@ -226,6 +226,18 @@ func (w *robot) obey(a wire.Assignment) {
 	w.poke()
 }
 
+// halt tells a robot to stop, although nobody has recorded that.
+func (w *robot) halt(h wire.Halt) {
+	w.mu.Lock()
+	stop := h.Stop()
+	if w.t0 != nil {
+		stop.At = time.Duration(w.fleet.clock() - *w.t0)
+	}
+	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, stop
+	w.mu.Unlock()
+	w.poke()
+}
+
 // resume tells a robot that attaches what it is to do, before anything else.
 func (w *robot) resume(wanted *wire.Assignment) {
 	if wanted == nil {

@@ -109,7 +109,7 @@ func (x *executed) phaseEnded(p scenario.Phase) bool {
 	a := x.state()
 	timeline := run.NewTimeline(a.History)
 	start, known := schedule.Starts(x.plan.Phases, timeline)[p.Name]
-	return known && timeline.PlanTime(x.now()) >= start+p.Length
+	return known && timeline.PlanTime(x.now()) >= start+timeline.PhaseLength(p.Name, start, p.Length)
 }
 
 // run reports whether the worker still lives at its end.
@@ -192,7 +192,7 @@ func (x *executed) fire(a wire.Assignment) {
 			for _, r := range a.Ranges {
 				ranges = append(ranges, schedule.Range{From: r.From, To: r.To, Since: r.Since, Until: r.Until})
 			}
-			stream.Set(schedule.NewCurve(p.Rate, schedule.Factors(timeline, start)), schedule.InPhase(ranges, timeline, start))
+			stream.Set(schedule.Executed(p, timeline, start), schedule.InPhase(ranges, timeline, start))
 		}
 		for {
 			arrival, ok := stream.Peek()
@@ -209,7 +209,7 @@ func (x *executed) fire(a wire.Assignment) {
 				continue
 			}
 			x.advance(due)
-			x.arrival(p)
+			x.arrival(p, x.knee.answers(timeline, p, due))
 			x.fleet.fired(x, p.Name, arrival.Index())
 		}
 	}
@@ -225,7 +225,7 @@ func (x *executed) advance(at time.Duration) {
 	}
 }
 
-func (x *executed) arrival(p *scenario.Phase) {
+func (x *executed) arrival(p *scenario.Phase, took time.Duration) {
 	key := metric.ArrivalKey{Phase: p.Name, Flow: p.Mix[0].Flow}
 	row := x.open.Arrivals[key]
 	if row == nil {
@@ -234,7 +234,7 @@ func (x *executed) arrival(p *scenario.Phase) {
 	}
 	row.Merge(metric.Arrivals{Planned: 1, Sent: 1, Succeeded: 1})
 	h := hist.New()
-	h.Record(10 * time.Millisecond)
+	h.Record(took)
 	labels := metric.NewLabels("phase", p.Name, "flow", key.Flow, "step", "get", "outcome", "ok", "status", "200")
 	x.open.Add(metric.Key{Metric: metric.ResponseTime, Labels: labels}, metric.Value{Hist: h})
 	x.open.Add(metric.Key{Metric: metric.ServiceTime, Labels: labels}, metric.Value{Hist: h})
@@ -253,6 +253,9 @@ func (x *executed) seal() {
 	a := x.state()
 	from := time.Duration(x.second) * time.Second
 	x.open.Index = x.second
+	if x.knee.limits(run.NewTimeline(a.History), x.plan, from) {
+		x.open.Health, x.open.Causes = metric.HealthInvalid, []string{"schedule_lag"}
+	}
 	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
 	x.mu.Lock()
 	mute, late := x.mute, x.late

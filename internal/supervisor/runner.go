@@ -58,6 +58,7 @@ type runner struct {
 	closer     *metric.Closer
 	judge      *judge.Judge
 	early      *early            // nil: no criterion aborts
+	capacity   *capacity         // nil: the run searches nothing
 	sum        *metric.Aggregate // of all that is committed; the commit in the background adds to it
 	lastWhole  int64             // newest second that was closed
 	series     map[metric.Key]struct{}
@@ -114,6 +115,9 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
 	}
+	if plan.Search != nil {
+		r.capacity = newCapacity(sum)
+	}
 	r.crew, r.former = enlist(head, m.opts.Process)
 	r.facts.Grace, r.orphaned = plan.Grace, orphaned(head, m.opts.Process)
 	for source, p := range sum.Parts {
@@ -141,8 +145,8 @@ func (r *runner) loop(ctx context.Context) error {
 	for !r.over {
 		select {
 		case <-r.mail.wake:
-			for _, fn := range r.mail.take() {
-				fn()
+			if err := r.work(ticker.C); err != nil {
+				return err
 			}
 		case <-ticker.C:
 			r.tick()
@@ -160,6 +164,25 @@ func (r *runner) loop(ctx context.Context) error {
 		r.view.update(r)
 	}
 	return nil
+}
+
+// work takes a few messages, and what has become due meanwhile: however much the workers send, commits go out and
+// the clock is looked at.
+func (r *runner) work(tick <-chan time.Time) error {
+	for _, fn := range r.mail.take(mailAtOnce) {
+		fn()
+	}
+	select {
+	case <-tick:
+		r.tick()
+	default:
+	}
+	select {
+	case o := <-r.commits:
+		return r.committed(o)
+	default:
+		return nil
+	}
 }
 
 // now returns the run time; 0 before T0 is stamped. That of a run whose clock was lost with an
@@ -187,6 +210,7 @@ func (r *runner) step(ev run.Event) error {
 		if next.State == run.Stopping {
 			r.stopping = r.m.opts.Clock()
 			defer r.inHand() // what was to wait for the run time is answered now
+			r.noteStop(next.Stop)
 		}
 	}
 	if r.run.State == run.Idle && next.State != run.Idle {
@@ -285,6 +309,7 @@ func (r *runner) tick() {
 		r.seek()
 		r.shareCaps()
 		r.checkAborts()
+		r.checkSearch()
 	case run.Stopping:
 		r.checkCrew()
 		r.checkDrained()

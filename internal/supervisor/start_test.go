@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -105,4 +107,77 @@ func TestEventThatIsRefused(t *testing.T) {
 		}
 		wantReason(t, rec.Stop.Reason, "not possible in state RUNNING")
 	})
+}
+
+// lastWrite says what becomes of the write at which a leader dies.
+type lastWrite string
+
+const (
+	notApplied lastWrite = "not applied"
+	replyLost  lastWrite = "applied, and nobody is told"
+	heeded     lastWrite = "applied, and what follows from it goes out"
+)
+
+// TestLeaderDiesAtTheStart: whichever write of a run's start is the last of its leader, and whatever becomes of it,
+// the run goes on under the next leader as if nothing had happened, or fails and says that it was setup which could
+// not be repeated.
+func TestLeaderDiesAtTheStart(t *testing.T) {
+	withSetup := counted + "setup:\n  - step: seed\n    http: {method: POST, path: /seed}\n    save: {sku: json.first}\n"
+	for _, row := range []struct{ name, text string }{{"without setup", counted}, {"with setup", withSetup}} {
+		for _, fate := range []lastWrite{notApplied, replyLost, heeded} {
+			for n := 1; n <= 9; n++ { // the last of them are made under load
+				t.Run(fmt.Sprintf("%s/write %d %s", row.name, n, fate), func(t *testing.T) {
+					bubble(t, row.text, func(r *rig) { dieAtWrite(r, n, fate) })
+				})
+			}
+		}
+	}
+}
+
+// dieAtWrite ends the leader of a run at its nth write, and checks what becomes of the run.
+func dieAtWrite(r *rig, n int, fate lastWrite) {
+	r.t.Helper()
+	r.fleet.join("a", 10)
+	r.fleet.join("b", 11)
+	last := make(chan struct{})
+	r.term.trouble.refuse(func(string) bool {
+		n--
+		switch {
+		case n == 0:
+			close(last)
+			if fate == replyLost {
+				r.term.trouble.lost = true // the lock is held
+			}
+			return fate == notApplied
+		case n < 0:
+			return true
+		}
+		return false
+	})
+	created := make(chan error, 1)
+	go func() {
+		_, err := r.manager.Create(context.Background(), Accepted{ID: "r1", RequestID: "req-r1", Plan: r.plan, PlanDigest: r.digest})
+		created <- err
+	}()
+	<-last
+	time.Sleep(150 * time.Millisecond) // T0 is 100 ms ahead
+	r.term.end()
+	r.cancel()
+	<-r.ended
+	err := <-created
+	time.Sleep(800 * time.Millisecond)
+	r.elect(2)
+	r.fleet.reattach()
+	if _, gone := r.manager.opts.Repository.Load(context.Background(), "r1"); gone != nil {
+		if err == nil {
+			r.t.Errorf("a run was accepted and is not there: %v", gone)
+		}
+		return
+	}
+	rec, d := r.ended2("r1")
+	if rec.State == run.Failed && rec.Verdict.Result == run.Invalid && strings.Contains(rec.Stop.Reason, "setup") {
+		r.t.Logf("it failed: %s", rec.Stop.Reason)
+		return
+	}
+	whole(r.t, rec, d)
 }

@@ -76,6 +76,11 @@ func TestOnlyTheRecordClosesARun(t *testing.T) {
 			if nacks, _ := w.answered(); len(nacks) != 1 || nacks[0].Reason != wire.NackUnknownRun {
 				t.Errorf("of a deleted run: %+v", nacks)
 			}
+			r.manager.Received(w.info(), batch)
+			time.Sleep(100 * time.Millisecond)
+			if nacks, _ := w.answered(); len(nacks) != 2 || nacks[1].Reason != wire.NackUnknownRun || nacks[1].Run != "r1" {
+				t.Errorf("a batch of a deleted run: %+v", nacks)
+			}
 		})
 	})
 }

@@ -232,3 +232,55 @@ func TestStopWhileTakingOver(t *testing.T) {
 		})
 	}
 }
+
+// TestStopRecordedLateActedWhenItWasHeard: a stop that is recorded long after the workers were told of it ends the
+// run when they were told, and the record says of whom it was asked and when.
+func TestStopRecordedLateActedWhenItWasHeard(t *testing.T) {
+	text := strings.Replace(shop, "grace: 2s", "grace: 60s", 1)
+	text = strings.Replace(text, "for: 10s", "for: 60s", 1)
+	for _, byCoordinator := range []bool{false, true} {
+		bubble(t, text, func(r *rig) {
+			a := r.fleet.join("a", 10)
+			r.create("r1", 0)
+			r.load("r1", 3500*time.Millisecond)
+			r.term.end()
+			r.cancel()
+			<-r.ended
+			asked := time.Now()
+			order := wire.Halt{Run: "r1", Kind: run.StopOperator, Reason: "enough", Order: wire.Order{Request: "q", AskedOf: "c2", Asked: asked}}
+			a.halt(order)
+			time.Sleep(20 * time.Second)
+			r.elect(2)
+			note := run.Event{Kind: run.StopRequested, ID: "q", Stop: run.StopOperator, Reason: "enough", Asked: asked, AskedOf: "c2"}
+			if byCoordinator { // before any worker tells
+				r.must("r1", note)
+			}
+			r.fleet.reattach()
+			rec, d := r.ended2("r1")
+			if rec.State != run.Completed || rec.Verdict.Result != run.Aborted || rec.Stop.Kind != run.StopOperator || rec.Stop.Reason != "enough" {
+				t.Errorf("%s, %+v, stop %+v", rec.State, rec.Verdict, rec.Stop)
+			}
+			if rec.Stop.AskedOf != "c2" || rec.Stop.Asked == nil || !rec.Stop.Asked.Equal(asked) {
+				t.Errorf("asked of %q at %v, want of c2 at %v", rec.Stop.AskedOf, rec.Stop.Asked, asked)
+			}
+			if rec.Elapsed < 3400*time.Millisecond || rec.Elapsed > 4500*time.Millisecond {
+				t.Errorf("elapsed %v, but the workers were told at about 3.5 s", rec.Elapsed)
+			}
+			if len(d.Integrity.Gaps) > 0 || d.Load.Planned != d.Load.Sent || d.Load.Unknown != 0 {
+				t.Errorf("gaps %+v, load %+v", d.Integrity.Gaps, d.Load)
+			}
+			noted := 0
+			for _, e := range d.Events {
+				if e.Kind == "stop" && strings.Contains(e.Detail, "asked of coordinator c2") && strings.Contains(e.Detail, "enough") {
+					noted++
+				}
+			}
+			if noted != 1 {
+				t.Errorf("%d notes of who was asked: %+v", noted, d.Events)
+			}
+			if _, err := r.command("r1", note); err != nil { // another coordinator tells it again
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -12,7 +12,7 @@ import (
 
 // judgeInput is what the final judgement needs besides the seconds.
 func (r *runner) judgeInput() judge.Input {
-	in := judge.Input{Run: r.id, Stop: r.run.Stop, Completeness: r.completeness()}
+	in := judge.Input{Run: r.id, Stop: r.run.Stop, Completeness: r.completeness(), Search: r.searchedResult()}
 	for _, g := range r.gaps() {
 		last := "an unknown one"
 		if g.ToSeq != nil {
@@ -29,6 +29,9 @@ func (r *runner) judgeInput() judge.Input {
 // breached acts on a criterion that is breached for as long as it says. An abort takes effect once:
 // while the run is stopping it changes nothing.
 func (r *runner) breached(b judge.Breach) {
+	if r.ofSearch(b.From) {
+		return // the search looks at each of its probes by itself
+	}
 	id := b.ViolationID(r.id)
 	if slices.Contains(r.facts.Breaches, id) {
 		return
@@ -41,9 +44,8 @@ func (r *runner) breached(b judge.Breach) {
 	}
 }
 
-// standing shows the criteria as judged so far.
-func (r *runner) standing() []wire.CriterionProgress {
-	rows := r.judge.Standing()
+// progressOf shows criteria as judged so far.
+func progressOf(rows []judge.Criterion) []wire.CriterionProgress {
 	out := make([]wire.CriterionProgress, 0, len(rows))
 	for _, c := range rows {
 		p := wire.CriterionProgress{Name: c.Name, Result: string(c.Result)}

@@ -236,6 +236,13 @@ func (v *view) inFlightOf(phase, worker string) int64 {
 	return v.inFlight[phase][worker]
 }
 
+// inFlightIn returns what all workers had in flight of a phase when they last told.
+func (v *view) inFlightIn(phase string) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return sum(v.inFlight[phase])
+}
+
 func sum(m map[string]int64) int64 {
 	var n int64
 	for _, v := range m {

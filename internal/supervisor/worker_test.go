@@ -56,8 +56,10 @@ type robot struct {
 	lead     *time.Duration // how far ahead T0 was when it first heard of it
 	slow     time.Duration  // how long what was in flight at the end of the schedule takes
 	late     time.Duration  // how long after its end it delivers a second
+	resends  bool           // sends what is asked for again
 	unsent   bool           // of every arrival a second request never leaves
 	withheld int64          // what it sealed and could not deliver
+	knee     knee           // of its target, and its own
 	leased
 }
 
@@ -392,8 +394,19 @@ func (f *robots) Ack(name string, marks []wire.Mark) {
 func (f *robots) Nack(name string, n wire.Nack) {
 	if w := f.get(name); w != nil {
 		w.mu.Lock()
-		defer w.mu.Unlock()
 		w.nacks = append(w.nacks, n)
+		resends, held := w.resends && n.Reason == wire.NackGap, slices.Clone(w.unacked)
+		w.mu.Unlock()
+		if !resends {
+			return
+		}
+		f.wg.Go(func() {
+			for _, b := range held {
+				if b.Seq >= n.Want {
+					w.tell(b)
+				}
+			}
+		})
 	}
 }
 

@@ -17,7 +17,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	a := Assignment{
 		Revision: m.GetRevision(), Run: m.GetRunId(), PlanDigest: m.GetPlanDigest(), Secrets: m.GetSecrets(),
 		Setup: m.GetSetupJson(), T0: m.T0Nanos, ShardRevision: m.GetShardRevision(),
-		Permits: m.GetPermits(), Drain: m.GetDrain().AsDuration(), Stop: Stop{run.StopKind(m.GetStopKind()), m.GetStopReason(), false},
+		Permits: m.GetPermits(), Drain: m.GetDrain().AsDuration(), Stop: Stop{Kind: run.StopKind(m.GetStopKind()), Reason: m.GetStopReason()},
 	}
 	if a.Run == "" {
 		return a, nil
@@ -46,7 +46,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	return a, nil
 }
 
-var changeKinds = []run.ChangeKind{run.ChangePause, run.ChangeResume, run.ChangeScale, run.ChangePhaseStart}
+var changeKinds = []run.ChangeKind{run.ChangePause, run.ChangeResume, run.ChangeScale, run.ChangePhaseStart, run.ChangeProbe, run.ChangePhaseEnd}
 
 // ChangeFromProto translates one entry of a run's history.
 func ChangeFromProto(m *pb.Change) (run.Change, error) {
@@ -56,7 +56,7 @@ func ChangeFromProto(m *pb.Change) (run.Change, error) {
 	}
 	return run.Change{
 		ID: m.GetId(), Kind: kind, At: time.Duration(m.GetAtNanos()),
-		Factor: m.GetFactor(), Phase: m.GetPhase(), Reason: m.GetReason(),
+		Factor: m.GetFactor(), Phase: m.GetPhase(), Reason: m.GetReason(), Rate: m.GetRate(), For: time.Duration(m.GetForNanos()),
 	}, nil
 }
 
@@ -68,12 +68,26 @@ func StatusFromProto(m *pb.AssignmentStatus) *Status {
 	s := &Status{
 		Run: m.GetRunId(), Revision: m.GetRevision(), State: WorkerState(m.GetState()),
 		Error: m.GetError(), Skew: time.Duration(m.GetStartSkewNanos()), T0: m.T0Nanos,
-		Changes: int(m.GetChanges()), HandOver: time.Duration(m.GetHandOverNanos()), Heard: time.Duration(m.GetHandOverHeardNanos()), Granted: time.Duration(m.GetGrantedNanos()), Stop: Stop{run.StopKind(m.GetStopKind()), m.GetStopReason(), m.GetStoppedAlone()}, Permits: m.GetPermits(),
+		Changes: int(m.GetChanges()), HandOver: time.Duration(m.GetHandOverNanos()), Heard: time.Duration(m.GetHandOverHeardNanos()), Granted: time.Duration(m.GetGrantedNanos()), Permits: m.GetPermits(),
+		Stop: Stop{
+			Kind: run.StopKind(m.GetStopKind()), Reason: m.GetStopReason(), Alone: m.GetStoppedAlone(),
+			At: time.Duration(m.GetStoppedNanos()), Order: HaltFromProto(m.GetHalt()).Order,
+		},
 	}
 	for _, p := range m.GetPhases() {
 		s.Phases = append(s.Phases, PhaseStatus{Phase: p.GetPhase(), Started: p.GetStarted(), Ended: p.GetEnded(), InFlight: p.GetInFlight()})
 	}
 	return s
+}
+
+// HaltFromProto translates a halt; that of nil is the zero Halt.
+func HaltFromProto(m *pb.Halt) Halt {
+	h := Halt{Run: m.GetRunId(), Kind: run.StopKind(m.GetKind()), Reason: m.GetReason()}
+	h.Request, h.AskedOf = m.GetRequestId(), m.GetAskedOf()
+	if at := m.GetAskedTime(); at != nil {
+		h.Asked = at.AsTime()
+	}
+	return h
 }
 
 // HelloFromProto translates a worker's introduction.

@@ -7,4 +7,7 @@ const (
 	MetaRelayedBy = "proofload-relayed-by"
 	// MetaDirect marks a call that is not to be passed on: a coordinator that does not lead says who does.
 	MetaDirect = "proofload-direct"
+	// MetaPassedOn marks a stop that another coordinator passes to all that it knows: whoever gets it passes it
+	// to its own workers, and to no other coordinator.
+	MetaPassedOn = "proofload-passed-on"
 )

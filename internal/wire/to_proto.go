@@ -2,6 +2,7 @@ package wire
 
 import (
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"proofload/internal/run"
 	pb "proofload/proto/proofload/v1"
@@ -40,7 +41,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 func ChangeToProto(c run.Change) *pb.Change {
 	return &pb.Change{
 		Id: c.ID, Kind: string(c.Kind), AtNanos: int64(c.At),
-		Factor: c.Factor, Phase: c.Phase, Reason: c.Reason,
+		Factor: c.Factor, Phase: c.Phase, Reason: c.Reason, Rate: c.Rate, ForNanos: int64(c.For),
 	}
 }
 
@@ -52,11 +53,34 @@ func StatusToProto(s *Status) *pb.AssignmentStatus {
 	m := &pb.AssignmentStatus{
 		RunId: s.Run, Revision: s.Revision, State: pb.WorkerRunState(s.State),
 		Error: s.Error, StartSkewNanos: int64(s.Skew), T0Nanos: s.T0, Changes: uint32(s.Changes), HandOverNanos: int64(s.HandOver), HandOverHeardNanos: int64(s.Heard), StoppedAlone: s.Stop.Alone, GrantedNanos: int64(s.Granted), StopKind: string(s.Stop.Kind), StopReason: s.Stop.Reason, Permits: s.Permits,
+		StoppedNanos: int64(s.Stop.At),
+	}
+	if s.Stop.Order != (Order{}) {
+		m.Halt = HaltToProto(Halt{Run: s.Run, Kind: s.Stop.Kind, Reason: s.Stop.Reason, Order: s.Stop.Order})
 	}
 	for _, p := range s.Phases {
 		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})
 	}
 	return m
+}
+
+// HaltToProto translates a halt.
+func HaltToProto(h Halt) *pb.Halt {
+	m := &pb.Halt{RunId: h.Run, Kind: string(h.Kind), Reason: h.Reason, RequestId: h.Request, AskedOf: h.AskedOf}
+	if !h.Asked.IsZero() {
+		m.AskedTime = timestamppb.New(h.Asked)
+	}
+	return m
+}
+
+// PassedToProto translates how far a stop has come that is not recorded, and why it is not.
+func PassedToProto(p Passed, why string) *pb.StopPassedOn {
+	return &pb.StopPassedOn{ToldWorkers: p.Told, StoppedWorkers: p.Stopped, Coordinators: p.Coordinators, Reason: why}
+}
+
+// PassedFromProto translates how far a stop has come.
+func PassedFromProto(m *pb.StopPassedOn) Passed {
+	return Passed{Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()}
 }
 
 // HelloToProto translates a worker's introduction.

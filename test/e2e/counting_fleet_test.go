@@ -181,7 +181,13 @@ type document struct {
 		Labels   map[string]string `json:"labels"`
 		Requests int64             `json:"requests"`
 		Errors   int64             `json:"errors"`
+		ByKind   map[string]int64  `json:"errors_by_kind"`
 	} `json:"series"`
+	Measures []struct {
+		Name  string   `json:"name"`
+		Count int64    `json:"count"`
+		Sum   *float64 `json:"sum"`
+	} `json:"measures"`
 }
 
 // ended follows a run until the stream ends, which it does when the report is there.

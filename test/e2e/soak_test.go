@@ -39,7 +39,14 @@ func program(t *testing.T, name string) string {
 // start starts a program, which the test's end interrupts and waits for.
 func start(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(program(t, name), args...)
+	return startAs(t, nil, name, args...)
+}
+
+// startAs is start by way of another program, which becomes it.
+func startAs(t *testing.T, by []string, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	line := append(append(slices.Clone(by), program(t, name)), args...)
+	cmd := exec.Command(line[0], line[1:]...)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
@@ -82,11 +89,12 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("no %s after a minute", what)
 }
 
-// serve starts a coordinator and returns it and its address when it leads.
-func serve(t *testing.T) (cmd *exec.Cmd, addr string) {
+// serve starts a coordinator, by way of another program if one is given, and returns it and its address when
+// it leads.
+func serve(t *testing.T, by ...string) (cmd *exec.Cmd, addr string) {
 	t.Helper()
 	addr, web := freeAddress(t), freeAddress(t)
-	cmd = start(t, "coordinator", "serve", "--data-dir", t.TempDir(), "--listen", addr, "--http", web)
+	cmd = startAs(t, by, "coordinator", "serve", "--data-dir", t.TempDir(), "--listen", addr, "--http", web)
 	until(t, "leader", func() bool {
 		resp, err := http.Get("http://" + web + "/readyz")
 		if err != nil {

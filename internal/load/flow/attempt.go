@@ -25,21 +25,34 @@ const (
 // codeOK is the code of gRPC for success.
 const codeOK = "OK"
 
-// Report is what came of one request. Times are durations; Ended is an instant of the Clock.
+// Report is what came of one request. Times are durations; Ended is an instant of the Clock. The times of a
+// stream that went well are those of its first message, or of its opening if none came; Ended is its end.
 type Report struct {
-	Step      *Step
-	Status    int    // of HTTP; 0: there was no complete response
-	Code      string // of gRPC; empty: there was no complete response
-	Kind      string // of the error; empty: success
-	Response  time.Duration
-	Service   time.Duration
-	Connect   time.Duration // 0: the connection was open already
-	BytesIn   int64
-	BytesOut  int64
-	Sent      bool // something was written, so that the target may have seen the request
-	Retried   bool // the request repeated a failed one
-	Generator bool // the failure is this machine's, not the target's
-	Ended     time.Duration
+	Step     *Step
+	Status   int    // of HTTP; 0: there was no complete response
+	Code     string // of gRPC, or with which a WebSocket was closed; empty: there was no complete response
+	Kind     string // of the error; empty: success
+	Response time.Duration
+	Service  time.Duration
+	Connect  time.Duration // 0: the connection was open already
+	BytesIn  int64
+	BytesOut int64
+	Stream   Stream
+	Sent     bool // something was written, so that the target may have seen the request
+	Retried  bool // the request repeated a failed one
+	// Redirected says that a redirect led to the request.
+	Redirected bool
+	Trace      string // id of the trace that the request carried, in hexadecimal digits; empty: none
+	Generator  bool   // the failure is this machine's, not the target's
+	Ended      time.Duration
+}
+
+// Stream is what came of a request whose answer is messages.
+type Stream struct {
+	Opened   bool          // it is a stream, and it was open
+	Messages int64         // that came
+	First    time.Duration // from its opening to the first of them; 0 without any
+	Span     time.Duration // from the first to the last
 }
 
 // Unsent reports whether there was no request: nothing was written, and not because the target could
@@ -56,6 +69,8 @@ type Sink interface {
 	// Request says that a request has ended, or could not be made: its report is valid until Request
 	// returns.
 	Request(r *Report)
+	// Gap says that a message of a stream came, and how long after the one before it.
+	Gap(s *Step, gap, at time.Duration)
 	// Measure gives the value of a step's measure, whose name is s.Measures()[index], after the
 	// request that it was taken from.
 	Measure(s *Step, index int, value float64, at time.Duration)
@@ -67,28 +82,49 @@ type attempted struct {
 	intended time.Duration
 	retried  bool
 	final    bool // set when trying again could not change anything
+	hops     int  // redirects that were followed
 	report   Report
 }
 
-// attempt sends one request, judges the response, reports it, and returns when it ended.
+// attempt sends one request, and those to which redirects lead, judges the last response, reports each, and
+// returns when the last one ended.
 func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, error) {
-	s := a.step
-	a.report = Report{Step: s, Retried: a.retried}
+	a.report = Report{Step: a.step, Retried: a.retried}
 	it.exchange = exchange{}
-	x := &it.exchange
 	it.values.Response = nil
-	if err := s.operation.build(it); err != nil {
+	if err := a.step.operation.build(it); err != nil {
 		a.final = true
 		a.report.Kind = kindOf(err, KindTemplate)
 		now := it.Clock.Now()
+		a.report.Ended = now
 		it.report(a, now, now)
 		return now, err
 	}
-	now, wall := it.Clock.Now(), time.Now()
+	began := time.Now()
+	ended, again, err := it.send(ctx, a, began)
+	for again {
+		// The request that a redirect leads to is due when the one before it has ended.
+		a.intended, a.hops = ended, a.hops+1
+		a.report = Report{Step: a.step, Retried: a.retried, Redirected: true}
+		it.exchange = exchange{}
+		ended, again, err = it.send(ctx, a, began)
+	}
+	return ended, err
+}
+
+// send sends the request that was built last, judges its response unless another request follows, reports it,
+// and returns when it ended.
+func (it *Iteration) send(ctx context.Context, a *attempted, began time.Time) (ended time.Duration, again bool, err error) {
+	s, x := a.step, &it.exchange
+	now, wall := it.Clock.Now(), began
+	if a.hops > 0 {
+		wall = time.Now()
+	}
 	x.began = wall
 	it.Sink.Began(s.Name, now)
-	err := s.operation.do(ctx, it, x)
-	sent, ended := now, now+x.ended.Sub(wall)
+	err = s.operation.do(ctx, it, x)
+	sent := now
+	ended = now + x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
 	if a.report.Sent = !x.sent.IsZero(); a.report.Sent {
 		sent = now + x.sent.Sub(wall)
@@ -96,24 +132,32 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 	if x.ended.IsZero() {
 		ended = it.Clock.Now()
 	}
+	if err == nil && s.follower != nil {
+		again, err = s.follower.follow(it, a.hops, began)
+	}
 	if err != nil {
 		a.fail(err)
 	}
+	answered := ended
+	if at := x.answered(); err == nil && !at.IsZero() {
+		answered = min(now+at.Sub(wall), ended)
+	}
 	if x.completed {
 		a.report.Status, a.report.Code = x.response.Status, x.response.Code
-		if err == nil {
-			x.response.Duration = max(ended-sent, 0)
+		if err == nil && !again {
+			x.response.Duration = max(answered-sent, 0)
 			a.report.Kind, err = it.judge(s)
 			a.final = a.report.Kind == KindData
 		}
 	}
-	it.report(a, sent, ended)
-	if err == nil {
+	a.report.Ended = ended
+	it.report(a, sent, answered)
+	if err == nil && !again {
 		for i, v := range it.measured {
 			it.Sink.Measure(s, i, v, ended)
 		}
 	}
-	return ended, err
+	return ended, again, err
 }
 
 // fail fills in the kind of an error of the client.
@@ -128,10 +172,19 @@ func (a *attempted) fail(err error) {
 }
 
 // report fills in what is known of the response and tells the sink.
-func (it *Iteration) report(a *attempted, sent, ended time.Duration) {
-	r := &a.report
-	r.Response, r.Service, r.Ended = max(ended-a.intended, 0), max(ended-sent, 0), ended
-	r.Connect, r.BytesIn, r.BytesOut = it.exchange.connect, it.exchange.in, it.exchange.out
+func (it *Iteration) report(a *attempted, sent, answered time.Duration) {
+	r, x := &a.report, &it.exchange
+	r.Response, r.Service = max(answered-a.intended, 0), max(answered-sent, 0)
+	r.Connect, r.BytesIn, r.BytesOut = x.connect, x.in, x.out
+	if !x.stream.open.IsZero() {
+		r.Stream = Stream{Opened: true, Messages: x.stream.count}
+		if r.Stream.Messages > 0 {
+			r.Stream.First, r.Stream.Span = x.stream.first.Sub(x.stream.open), x.stream.last.Sub(x.stream.first)
+		}
+	}
+	if r.Sent {
+		r.Trace = x.trace
+	}
 	it.Sink.Request(r)
 }
 

@@ -111,6 +111,14 @@ func (w *writer) encode(at string, v any) error {
 	return nil
 }
 
+// constant returns a document in which nothing changes.
+func (d *document) constant() ([]byte, bool) {
+	if len(d.parts) == 1 && d.parts[0].template == nil {
+		return []byte(d.parts[0].literal), true
+	}
+	return nil, false
+}
+
 // append appends the document with the values of an iteration.
 func (d *document) append(it *Iteration, dst []byte) ([]byte, error) {
 	for i := range d.parts {

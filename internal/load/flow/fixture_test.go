@@ -30,11 +30,13 @@ func (c wallClock) Now() time.Duration { return time.Since(c.zero) }
 type record struct {
 	began    []time.Duration
 	reports  []Report
+	gaps     []time.Duration
 	measures []string
 }
 
-func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }
-func (r *record) Request(report *Report)           { r.reports = append(r.reports, *report) }
+func (r *record) Began(_ string, at time.Duration)  { r.began = append(r.began, at) }
+func (r *record) Request(report *Report)            { r.reports = append(r.reports, *report) }
+func (r *record) Gap(_ *Step, gap, _ time.Duration) { r.gaps = append(r.gaps, gap) }
 func (r *record) Measure(s *Step, i int, v float64, _ time.Duration) {
 	r.measures = append(r.measures, fmt.Sprintf("%s.%s=%v", s.Name, s.Measures()[i], v))
 }
@@ -46,6 +48,9 @@ func (r *record) outcomes() []string {
 		text := strings.TrimSpace(fmt.Sprintf("%s %d %s", q.Step.Name, q.Status, q.Kind))
 		if q.Retried {
 			text += " retried"
+		}
+		if q.Redirected {
+			text += " redirected"
 		}
 		out = append(out, text)
 	}
@@ -105,6 +110,7 @@ type bench struct {
 	address string
 	options httpload.Options
 	files   func(digest string) ([]byte, error)
+	others  []string // names of targets beside the default one
 }
 
 func newBench(address string, steps ...scenario.Step) *bench {
@@ -124,12 +130,35 @@ func (b *bench) compile(t testing.TB) *Program {
 		t.Fatal(err)
 	}
 	b.options.Target = target
+	endpoint, err := httpload.NewEndpoint(target)
+	if err != nil {
+		t.Fatal(err)
+	}
 	client, err := httpload.NewClient(b.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	p, err := Compile(b.plan, Options{Clients: map[string]HTTPClient{"default": client}, Feeds: b.feeds, Secrets: b.secrets, Files: b.files})
+	opts := Options{
+		Clients: map[string]HTTPClient{"default": client}, Endpoints: map[string]httpload.Endpoint{"default": endpoint},
+		Feeds: b.feeds, Secrets: b.secrets, Files: b.files,
+	}
+	for _, name := range b.others {
+		u, err := url.Parse(b.plan.Targets[name].URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := httpload.NewClient(httpload.Options{Target: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = other.Close() })
+		if opts.Endpoints[name], err = httpload.NewEndpoint(u); err != nil {
+			t.Fatal(err)
+		}
+		opts.Clients[name] = other
+	}
+	p, err := Compile(b.plan, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,9 @@ import (
 
 // request is the operation of an http step.
 type request struct {
-	client  HTTPClient
-	own     bool // connections are the user's own
+	way     *way
+	index   int  // of the step
+	simple  bool // the way adds nothing to what the step has
 	method  string
 	path    text
 	query   []pair
@@ -22,16 +23,18 @@ type request struct {
 	body    *body // nil: none
 	timeout time.Duration
 	discard bool // nothing reads the body
+	// redirects is how many of them are followed, ways where to.
+	redirects int
+	ways      []*way
 }
 
 // http compiles an http step, after what reads its response.
 func (c *compiler) http(in *scenario.Step) (*request, error) {
-	r := &request{client: c.opts.Clients[in.Target], method: in.HTTP.Method, timeout: in.Timeout}
-	if r.client == nil {
-		return nil, fmt.Errorf("there is no target %q", in.Target)
-	}
-	r.own = ownConnections(c.opts.plan.Targets[in.Target])
+	r := &request{index: c.index, method: in.HTTP.Method, timeout: in.Timeout}
 	r.discard = !c.reads(expression.JSON, expression.Body)
+	if err := c.towards(r, in.Target); err != nil {
+		return nil, err
+	}
 	h := in.HTTP
 	var err error
 	if r.path, err = c.text(h.Path); err != nil {
@@ -88,9 +91,6 @@ func (r *request) build(it *Iteration) error {
 		return err
 	}
 	it.req = httpload.Request{Method: r.method, Path: path, Headers: it.req.Headers[:0], Timeout: r.timeout, Discard: r.discard}
-	if r.own {
-		it.req.Session = it.session().http(r.client)
-	}
 	for i := range r.headers {
 		h := &r.headers[i]
 		value, err := h.value.string(it)
@@ -104,6 +104,28 @@ func (r *request) build(it *Iteration) error {
 			return err
 		}
 	}
+	it.way = r.way
+	if r.simple {
+		return nil
+	}
+	it.given, it.trace, it.index = len(it.req.Headers), "", r.index
+	return it.way.dress(it)
+}
+
+// towards compiles how requests get to a target.
+func (c *compiler) towards(r *request, target string) error {
+	var err error
+	if r.way, err = c.way(target); err != nil {
+		return err
+	}
+	if r.redirects = c.opts.plan.Targets[target].Redirects; r.redirects > 0 {
+		if r.ways, err = c.ways(); err != nil {
+			return err
+		}
+	}
+	// What is compressed is looked at whether or not anything reads it: it may not be what it says.
+	r.discard = r.discard && r.way.coding == ""
+	r.simple = r.way.plain() && !r.way.own && r.redirects == 0
 	return nil
 }
 
@@ -134,13 +156,25 @@ func (r *request) target(it *Iteration) (string, error) {
 
 func (r *request) do(ctx context.Context, it *Iteration, x *exchange) error {
 	it.req.Began = x.began
-	err := r.client.Do(ctx, &it.req, &it.resp)
+	w := it.way
+	err := w.client.Do(ctx, &it.req, &it.resp)
 	in := &it.resp
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
+	if w.sample > 0 {
+		x.trace = it.trace
+	}
 	if err != nil {
 		return err
 	}
+	if w.cookies {
+		it.keepCookies(w)
+	}
 	x.completed = true
 	x.response = expression.Response{Status: in.Status, Body: in.Body, Size: in.BodySize, Headers: it, Truncated: in.Truncated}
+	if w.coding != "" {
+		if failure := it.unpack(w.coding, &x.response); failure != nil {
+			return failure
+		}
+	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"proofload/internal/load/feed"
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/schedule"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario/expression"
 )
 
@@ -39,6 +41,9 @@ type Iteration struct {
 	attempted attempted // the present one; here, so that a report to the sink costs no memory
 	req       httpload.Request
 	resp      httpload.Response
+	opening   wsload.Opening
+	talk      *conversation // nil: it has spoken no script yet
+	rpc       rpcState
 	timer     *time.Timer
 	saved     []any
 	measured  []float64
@@ -46,6 +51,14 @@ type Iteration struct {
 	url       []byte
 	body      []byte
 	packed    []byte // the body, compressed
+
+	// Of the present request: where it goes, how many of its headers are the step's, the step's number, and the
+	// id of its trace.
+	way   *way
+	given int
+	index int
+	trace string
+	plain bytes.Buffer // the body of the answer, decompressed
 }
 
 // Prepare finds the rows of the data that the flow reads; feed.ErrExhausted says that there is none
@@ -182,8 +195,10 @@ const keptSize = 16 << 10
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {
 	it.resp.Trim()
+	it.rpc.trim()
 	it.exchange, it.req.Body = exchange{}, nil
 	clear(it.vars)
+	it.talk.trim()
 	for _, buffer := range []*[]byte{&it.body, &it.packed, &it.scratch, &it.url} {
 		if cap(*buffer) > keptSize {
 			*buffer = nil

@@ -7,7 +7,10 @@ import (
 	"slices"
 
 	"proofload/internal/load/feed"
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
+	"proofload/internal/load/wsload"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
 )
@@ -29,8 +32,15 @@ type Program struct {
 // Options are what a Program needs besides the plan.
 type Options struct {
 	Clients map[string]HTTPClient // by target
-	Feeds   map[string]*feed.Set  // by data set
-	Secrets map[string]string     // by name; the values are put into requests and nowhere else
+	// Endpoints are where the clients lead, by target.
+	Endpoints  map[string]httpload.Endpoint
+	Feeds      map[string]*feed.Set        // by data set
+	Secrets    map[string]string           // by name; the values are put into requests and nowhere else
+	GRPC       map[string]*grpcload.Client // by target
+	Sockets    map[string]*sockload.Client // by target
+	WebSockets map[string]*wsload.Client   // by target
+	// Method returns what describes the method of a grpc step; it is asked once for each of them.
+	Method func(*scenario.Step) (Method, error)
 	// Files returns the content of a file of the scenario by its digest.
 	Files func(digest string) ([]byte, error)
 
@@ -89,7 +99,7 @@ func (p *Program) Teardown() *Flow { return p.teardown }
 func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow, error) {
 	f := &Flow{Name: name}
 	for i := range steps {
-		c := compiler{opts: opts}
+		c := compiler{opts: opts, index: i}
 		step, err := c.step(i, &steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)

@@ -2,15 +2,21 @@ package flow
 
 import (
 	"errors"
+	"net/http/cookiejar"
 
+	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/sockload"
 	"proofload/internal/scenario"
 )
 
 // Session is what a user keeps from one iteration to the next, and no other user has: connections, where a
-// target's are not shared. It belongs to one iteration at a time; the empty one is ready for use.
+// target's are not shared, and cookies. It belongs to one iteration at a time; the empty one is ready for use.
 type Session struct {
-	https map[HTTPClient]httpload.Session
+	https   map[HTTPClient]httpload.Session
+	calls   map[*grpcload.Client]*grpcload.Session
+	sockets map[*sockload.Client]*sockload.Conn
+	jar     *cookiejar.Jar
 }
 
 // http returns the connections to a target.
@@ -26,13 +32,38 @@ func (s *Session) http(c HTTPClient) httpload.Session {
 	return own
 }
 
-// Close closes the connections. The session is as good as new afterwards.
+// grpc returns the connection to a target.
+func (s *Session) grpc(c *grpcload.Client) (*grpcload.Session, error) {
+	if own := s.calls[c]; own != nil {
+		return own, nil
+	}
+	own, err := c.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	if s.calls == nil {
+		s.calls = map[*grpcload.Client]*grpcload.Session{}
+	}
+	s.calls[c] = own
+	return own, nil
+}
+
+// Close closes the connections and forgets the cookies. The session is as good as new afterwards.
 func (s *Session) Close() error {
 	var errs []error
 	for _, own := range s.https {
 		errs = append(errs, own.Close())
 	}
 	clear(s.https)
+	for _, own := range s.calls {
+		errs = append(errs, own.Close())
+	}
+	clear(s.calls)
+	for _, conn := range s.sockets {
+		conn.Close()
+	}
+	clear(s.sockets)
+	s.jar = nil
 	return errors.Join(errs...)
 }
 
@@ -53,7 +84,7 @@ func (p *Program) Sessions() bool { return p.sessions }
 
 func usesSessions(plan *scenario.Plan) bool {
 	for _, t := range plan.Targets {
-		if ownConnections(t) {
+		if ownConnections(t) || t.Cookies {
 			return true
 		}
 	}

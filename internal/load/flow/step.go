@@ -15,6 +15,7 @@ type Step struct {
 	Index     int // within its flow
 	think     *scenario.Distribution
 	operation operation // nil: the step thinks
+	follower  follower  // nil: an answer leads nowhere else
 
 	expect   []*expression.Program
 	implied  bool // the success that the protocol knows of is expected, too
@@ -36,8 +37,9 @@ type named struct {
 
 // compiler compiles one step and collects what it reads.
 type compiler struct {
-	opts Options
-	refs []expression.Ref
+	opts  Options
+	index int // of the step
+	refs  []expression.Ref
 }
 
 func (c *compiler) expr(src string) (*expression.Program, error) {
@@ -64,7 +66,19 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 	var err error
 	switch {
 	case in.HTTP != nil:
-		s.operation, err = c.http(in)
+		var r *request
+		if r, err = c.http(in); err != nil {
+			return nil, err
+		}
+		if s.operation = r; r.redirects > 0 {
+			s.follower = r
+		}
+	case in.WebSocket != nil:
+		s.operation, err = c.webSocket(s, in)
+	case in.Socket != nil:
+		s.operation, err = c.socket(s, in)
+	case in.GRPC != nil:
+		s.operation, err = c.grpc(s, in)
 	default:
 		err = errors.New("it is of no kind that is known")
 	}

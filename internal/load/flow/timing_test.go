@@ -120,4 +120,5 @@ type discard struct{}
 
 func (discard) Began(string, time.Duration)                {}
 func (discard) Request(*Report)                            {}
+func (discard) Gap(*Step, time.Duration, time.Duration)    {}
 func (discard) Measure(*Step, int, float64, time.Duration) {}

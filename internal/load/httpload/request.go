@@ -22,6 +22,8 @@ type Request struct {
 	// Path is the path with its query, escaped, beginning with / or ?; it is appended to the
 	// target's base path. Empty is the base path itself.
 	Path string
+	// Absolute says that Path is below the target's root and not below its base path.
+	Absolute bool
 	// Headers are sent in this order. Host and User-Agent replace the client's own; Connection:
 	// close is honoured. Content-Length must agree with Body; Transfer-Encoding is refused.
 	Headers []Header
@@ -156,8 +158,12 @@ func (r *Request) wantsLength(t traits) bool {
 func (c *Client) appendHead(b []byte, r *Request, t traits) []byte {
 	b = append(b, r.Method...)
 	b = append(b, ' ')
-	b = append(b, c.base...)
-	if len(c.base) == 0 && (r.Path == "" || r.Path[0] == '?') {
+	base := c.base
+	if r.Absolute {
+		base = nil
+	}
+	b = append(b, base...)
+	if len(base) == 0 && (r.Path == "" || r.Path[0] == '?') {
 		b = append(b, '/')
 	}
 	b = append(b, r.Path...)

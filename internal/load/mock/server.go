@@ -32,6 +32,7 @@ type Server struct {
 	group    errgroup.Group
 	stop     context.CancelFunc // ends the waiting of answers that take their time
 	routes   []route
+	slots    chan struct{} // has an element for each request that is being answered; nil: any number may be
 	draw     schedule.Draw
 	count    atomic.Int64
 }
@@ -61,6 +62,9 @@ func New(ctx context.Context, m scenario.Mock, opts Options) (*Server, error) {
 			return nil, fmt.Errorf("mock %s: %w", opts.Name, err)
 		}
 		s.routes = append(s.routes, ready)
+	}
+	if m.Parallel > 0 {
+		s.slots = make(chan struct{}, m.Parallel)
 	}
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -157,6 +161,14 @@ func (m *route) matches(r *http.Request) bool {
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *route, n uint64) {
+	if s.slots != nil {
+		select {
+		case s.slots <- struct{}{}:
+			defer func() { <-s.slots }()
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
 	if m.Latency != nil {
 		timer := time.NewTimer(s.draw.Child(n).Duration(*m.Latency))
 		defer timer.Stop()

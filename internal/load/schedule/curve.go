@@ -17,11 +17,16 @@ type Factor struct {
 
 // Curve is the integral of a phase's rate as it is executed: the plan's segments times the factors
 // in force. It only grows with phase time. It is immutable.
-type Curve struct{ pieces []piece }
+type Curve struct {
+	segments []scenario.Segment
+	pieces   []piece
+	slopes   slopes // grows only while a curve is made
+}
 
 // piece is a stretch of one segment under one factor.
 type piece struct {
 	seg    *scenario.Segment
+	slope  *slope        // of an arc
 	from   time.Duration // phase time, [from, to)
 	to     time.Duration
 	factor float64
@@ -33,12 +38,29 @@ type piece struct {
 // NewCurve integrates segments under the factors, which must be in the order of their instants.
 // Before the first of them the factor is 1. Neither slice may be changed afterwards.
 func NewCurve(segments []scenario.Segment, factors []Factor) *Curve {
-	c := &Curve{}
+	return newCurve(segments, factors, slopes{})
+}
+
+// Under returns the curve of the same profile under other factors; it takes less time than a new one.
+func (c *Curve) Under(factors []Factor) *Curve { return newCurve(c.segments, factors, c.slopes) }
+
+// newCurve makes a curve with tables of which those that it needs may be there.
+func newCurve(segments []scenario.Segment, factors []Factor, known slopes) *Curve {
+	all := cuts(segments, factors)
+	c := &Curve{segments: segments, pieces: make([]piece, 0, len(all)), slopes: known}
 	before := 0.0
-	for _, cut := range cuts(segments, factors) {
-		p := piece{seg: cut.seg, from: cut.from, to: cut.to, factor: cut.factor, before: before}
-		p.base = planned(p.seg, p.from)
-		p.after = p.integral(p.to)
+	for _, cut := range all {
+		if cut.seg.Stamps != nil && cut.from == cut.seg.Start {
+			before = math.Ceil(before) // so that the recorded arrivals are the next whole ones
+		}
+		p := piece{seg: cut.seg, slope: known.of(cut.seg), from: cut.from, to: cut.to, factor: cut.factor, before: before}
+		p.base = cut.seg.Before
+		if cut.from > cut.seg.Start {
+			p.base = p.planned(p.from)
+		}
+		if p.after = p.seg.Through; p.factor != 1 || p.before != p.base || p.to < p.seg.Start+p.seg.For {
+			p.after = p.integral(p.to)
+		}
 		before = p.after
 		c.pieces = append(c.pieces, p)
 	}
@@ -54,7 +76,7 @@ type cut struct {
 
 // cuts divides the segments at the instants of the factors.
 func cuts(segments []scenario.Segment, factors []Factor) []cut {
-	var out []cut
+	out := make([]cut, 0, len(segments)+len(factors))
 	factor, next := 1.0, 0
 	for i := range segments {
 		seg := &segments[i]
@@ -91,8 +113,12 @@ func (c *Curve) Total() float64 {
 	return c.pieces[len(c.pieces)-1].after
 }
 
-// Count returns the number of arrivals of a uniform phase.
-func (c *Curve) Count() int64 { return int64(math.Ceil(c.Total())) }
+// Count returns the number of arrivals of a uniform phase. What rounding has put on top of a whole number is
+// no arrival.
+func (c *Curve) Count() int64 {
+	total := c.Total()
+	return int64(math.Ceil(float64(total - float64(1e-9+float64(1e-14*total)))))
+}
 
 // Integral returns the integral from the phase's start to t.
 func (c *Curve) Integral(t time.Duration) float64 {
@@ -128,15 +154,15 @@ func (c *Curve) find(x float64) int {
 
 // integral returns the executed integral at t within the piece.
 func (p *piece) integral(t time.Duration) float64 {
-	f := planned(p.seg, t)
+	f := p.planned(t)
 	if p.factor == 1 && p.before == p.base {
 		return f // as planned so far: the plan's own bounds, to the bit
 	}
 	return float64(p.before + float64(p.factor*float64(f-p.base)))
 }
 
-// invert returns the first nanosecond of the piece at which its integral is at least x. The closed
-// form is a guess good to a few nanoseconds; what decides is the integral as it is computed, so
+// invert returns the first nanosecond of the piece at which its integral is at least x. The inverse
+// is a guess good to a few nanoseconds; what decides is the integral as it is computed, so
 // that both agree to the bit and the result is monotone however the guess was rounded.
 func (p *piece) invert(x float64) time.Duration {
 	lo, hi := p.from, p.to-1 // the answer is in [lo, hi]: an arrival at p.to would be the next piece's
@@ -163,16 +189,22 @@ func (p *piece) invert(x float64) time.Duration {
 	return lo
 }
 
-// guess inverts the piece in closed form.
+// guess inverts the piece.
 func (p *piece) guess(x float64) time.Duration {
-	s := p.seg
 	y := float64(p.base + float64((x-p.before)/p.factor)) // where the plan's own integral stands
-	slope := float64((s.To - s.From) / seconds(s.For))
+	s := p.seg
 	var t float64
-	if s.To >= s.From {
-		t = root(s.From, slope, y-s.Before)
-	} else {
-		t = seconds(s.For) - root(s.To, -slope, s.Through-y)
+	switch {
+	case p.slope != nil && s.Arc.Falling:
+		t = seconds(s.For) - p.slope.at(s.Through-y)
+	case p.slope != nil:
+		t = p.slope.at(y - s.Before)
+	case s.Stamps != nil:
+		t = stampsAt(s, y)
+	case s.To >= s.From:
+		t = root(s.From, float64((s.To-s.From)/seconds(s.For)), y-s.Before)
+	default:
+		t = seconds(s.For) - root(s.To, float64((s.From-s.To)/seconds(s.For)), s.Through-y)
 	}
 	ns := float64(t * 1e9)
 	if !(ns < float64(s.For)) {
@@ -191,21 +223,27 @@ func root(rate, slope, y float64) float64 {
 	return float64(2*y) / float64(rate+math.Sqrt(disc))
 }
 
-// planned returns the plan's integral at phase time t, which must lie within the segment. A falling
-// segment is computed from its end, so that every operation is monotone, and with that the result.
-func planned(s *scenario.Segment, t time.Duration) float64 {
-	if t >= s.Start+s.For {
+// planned returns the plan's integral at phase time t, which must lie within the segment. What falls is
+// computed from its end, so that every operation is monotone, and with that the result.
+func (p *piece) planned(t time.Duration) float64 {
+	s := p.seg
+	d := t - s.Start
+	if d >= s.For {
 		return s.Through
 	}
 	half := float64((s.To-s.From)/seconds(s.For)) / 2
-	if s.To >= s.From {
-		d := seconds(t - s.Start)
-		f := float64(s.Before + area(s.From, half, d))
-		return min(f, s.Through)
+	switch {
+	case p.slope != nil && s.Arc.Falling:
+		return max(float64(s.Through-p.slope.integral(s.For-d)), s.Before)
+	case p.slope != nil:
+		return min(float64(s.Before+p.slope.integral(d)), s.Through)
+	case s.Stamps != nil:
+		return min(stampsIntegral(s, d), s.Through)
+	case s.To >= s.From:
+		return min(float64(s.Before+area(s.From, half, seconds(d))), s.Through)
+	default:
+		return max(float64(s.Through-area(s.To, -half, seconds(s.For-d))), s.Before)
 	}
-	d := seconds(s.Start + s.For - t)
-	f := float64(s.Through - area(s.To, -half, d))
-	return max(f, s.Before)
 }
 
 // area returns rate*d + half*d^2.

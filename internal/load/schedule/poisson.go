@@ -45,22 +45,13 @@ func (p *poisson) after(l level) level {
 	return l
 }
 
-// Rows returns how many rows of data the arrivals of an open phase need, one for each Index up to the
-// largest.
-func Rows(seed uint64, phase *scenario.Phase) int64 {
-	if phase.Arrivals != Poisson {
-		return phase.PlannedArrivals()
-	}
-	p, most := newPoisson(seed, phase.Name), int64(0)
-	total := NewCurve(phase.Rate, nil).Total()
+// each calls f for every arrival of the plan whose integral stands below total, shard by shard.
+func (p *poisson) each(total float64, f func(level)) {
 	for v := range int32(scenario.Shards) {
-		last := int64(-1)
 		for l := p.after(level{k: -1, shard: v}); l.x < total; l = p.after(l) {
-			last = Arrival{Shard: v, K: l.k}.Index()
+			f(l)
 		}
-		most = max(most, last+1)
 	}
-	return most
 }
 
 func (p *poisson) set(curve *Curve, owned []stretch) {

@@ -120,9 +120,13 @@ func TestStreamOwnership(t *testing.T) {
 }
 
 func checkOwnership(t *rapid.T, kind string) {
-	phase := &scenario.Phase{Name: "p", Arrivals: kind, Rate: drawProfile(t)}
+	ownership(t, &scenario.Phase{Name: "p", Arrivals: kind, Rate: drawProfile(t)})
+}
+
+// ownership takes a phase through a random history on up to ten workers.
+func ownership(t *rapid.T, phase *scenario.Phase) {
 	w := &world{phase: phase, start: time.Duration(rapid.Int64Range(0, 3e9).Draw(t, "start"))}
-	workers := rapid.IntRange(1, 4).Draw(t, "workers")
+	workers := rapid.SampledFrom([]int{1, 2, 3, 10}).Draw(t, "workers")
 	for range workers {
 		w.streams = append(w.streams, NewStream(9, phase))
 	}
@@ -168,7 +172,7 @@ func checkOwnership(t *rapid.T, kind string) {
 	alone.apply()
 	alone.until(forever)
 	compare(t, w.fired, alone.fired)
-	if kind != Poisson {
+	if phase.Arrivals != Poisson {
 		tl := run.NewTimeline(w.history)
 		if n := NewCurve(phase.Rate, Factors(tl, w.start)).Count(); int64(len(w.fired)) != n {
 			t.Fatalf("%d arrivals, want %d", len(w.fired), n)

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"math"
+	"sort"
 	"time"
 
 	"proofload/internal/scenario"
@@ -32,18 +33,21 @@ func (u *Users) Length() time.Duration {
 
 // Active returns the number of active users at phase time t.
 func (u *Users) Active(t time.Duration) int64 {
-	for i := range u.cuts {
-		if c := &u.cuts[i]; t >= c.from && t < c.to {
-			return c.active(t)
-		}
+	if i := u.find(t); i < len(u.cuts) && t >= u.cuts[i].from {
+		return u.cuts[i].active(t)
 	}
 	return 0
+}
+
+// find returns the first stretch that ends after phase time t.
+func (u *Users) find(t time.Duration) int {
+	return sort.Search(len(u.cuts), func(i int) bool { return u.cuts[i].to > t })
 }
 
 // Most returns the largest number of users that are active at once in [from, to) of phase time.
 func (u *Users) Most(from, to time.Duration) int64 {
 	most := int64(0)
-	for i := range u.cuts {
+	for i := u.find(from); i < len(u.cuts) && u.cuts[i].from < to; i++ {
 		c := &u.cuts[i]
 		if first, last := max(c.from, from), min(c.to, to)-1; first <= last {
 			most = max(most, c.active(first), c.active(last))
@@ -56,11 +60,8 @@ func (u *Users) Most(from, to time.Duration) int64 {
 // false when it stays the same.
 func (u *Users) Next(t time.Duration) (time.Duration, bool) {
 	n := u.Active(t)
-	for i := range u.cuts {
+	for i := u.find(t + 1); i < len(u.cuts); i++ {
 		c := &u.cuts[i]
-		if c.to <= t+1 {
-			continue
-		}
 		from := max(t+1, c.from)
 		if c.active(from) != n {
 			return from, true
@@ -91,7 +92,11 @@ func (c *cut) change(from time.Duration, n int64) time.Duration {
 func (c *cut) active(t time.Duration) int64 {
 	s := c.seg
 	share := seconds(t-s.Start) / seconds(s.For)
-	value := float64(c.factor * float64(s.From+float64((s.To-s.From)*share)))
+	height := float64(s.From + float64((s.To-s.From)*share))
+	if s.Arc != nil {
+		height = s.Height(t)
+	}
+	value := float64(c.factor * height)
 	// 10 % of 30 users is a hair more than 3 in binary; that hair is no user.
 	return int64(math.Ceil(value - float64(1e-9*max(1, value))))
 }

@@ -39,23 +39,26 @@ func TestUsersActive(t *testing.T) {
 // TestUsersNext: between two instants that Next names, the number is constant.
 func TestUsersNext(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		u := NewUsers(drawProfile(t), drawFactors(t))
-		at := time.Duration(rapid.Int64Range(0, int64(u.Length())).Draw(t, "at"))
-		n := u.Active(at)
-		next, ok := u.Next(at)
-		if !ok {
-			next = u.Length()
-			if n != u.Active(next) {
-				t.Fatalf("active %d at %v and %d at the end, without a change", n, at, u.Active(next))
-			}
-		} else if next <= at || u.Active(next) == n {
-			t.Fatalf("Next(%v) = %v: %d users and %d users", at, next, n, u.Active(next))
-		}
-		if next > at {
-			between := at + time.Duration(rapid.Int64Range(0, int64(next-at)-1).Draw(t, "between"))
-			if got := u.Active(between); got != n {
-				t.Fatalf("%d users at %v, between %v and %v with %d", got, between, at, next, n)
-			}
-		}
+		checkUsersNext(t, NewUsers(drawProfile(t), drawFactors(t)))
 	})
+}
+
+func checkUsersNext(t *rapid.T, u *Users) {
+	at := time.Duration(rapid.Int64Range(0, int64(u.Length())).Draw(t, "at"))
+	n := u.Active(at)
+	next, ok := u.Next(at)
+	if !ok {
+		next = u.Length()
+		if n != u.Active(next) {
+			t.Fatalf("active %d at %v and %d at the end, without a change", n, at, u.Active(next))
+		}
+	} else if next <= at || u.Active(next) == n {
+		t.Fatalf("Next(%v) = %v: %d users and %d users", at, next, n, u.Active(next))
+	}
+	if next > at {
+		between := at + time.Duration(rapid.Int64Range(0, int64(next-at)-1).Draw(t, "between"))
+		if got := u.Active(between); got != n {
+			t.Fatalf("%d users at %v, between %v and %v with %d", got, between, at, next, n)
+		}
+	}
 }

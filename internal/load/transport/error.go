@@ -29,12 +29,17 @@ const (
 	KindTLS      Kind = "tls"      // no TLS session: version, alert, a certificate that is wrong in another way than the next three
 	KindProtocol Kind = "protocol" // what came is not valid in the protocol that was spoken
 	KindClosed   Kind = "closed"   // the peer closed the connection before the response was complete
-	KindBody     Kind = "body"     // the body is larger than allowed
+	KindBody     Kind = "body"     // the body or message is larger than allowed
 	KindLength   Kind = "length"   // the body is shorter or longer than its Content-Length
+	KindEncoding Kind = "encoding" // the body is not in the content coding that it says, or in one that was not asked for
+	KindRedirect Kind = "redirect" // a redirect that is to be followed leads out of the scenario's targets, or to too many others
 
 	KindTLSName      Kind = "tls_name"      // the certificate is for another name
 	KindTLSExpired   Kind = "tls_expired"   // the certificate is not valid any more, or not yet
 	KindTLSAuthority Kind = "tls_authority" // nobody who is trusted has signed the certificate
+
+	// KindHandshake is a server that answered and did not agree to a WebSocket; the status says how.
+	KindHandshake Kind = "handshake"
 
 	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
 	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several

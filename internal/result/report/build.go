@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proofload/internal/judge"
+	"proofload/internal/load/schedule"
 	"proofload/internal/metric"
 	"proofload/internal/metric/hist"
 	"proofload/internal/run"
@@ -23,6 +24,8 @@ type Input struct {
 	Plan     *scenario.Plan
 	// Fold holds all that was committed.
 	Fold *Fold
+	// Probed is the search of the run.
+	Probed Probed
 	// Missing corrects the arrivals of phases, by name, for what no batch tells.
 	Missing map[string]Missing
 	// Integrity is reported as it stands; SamplesCommitted is filled in when it is 0.
@@ -49,9 +52,11 @@ func Build(in Input) (*Document, error) {
 		Measures: in.Fold.measuresOver(b.spans.counted),
 		Timeline: timelineOf(b.points()),
 		Faults:   []any{},
+		Slowest:  b.slow(),
 	}
 	b.totals(d)
 	d.Integrity = b.integrity(d)
+	d.Search = b.search()
 	d.Criteria = criteria(in.Outcome.Criteria)
 	d.Violations = violations(in.Outcome.Violations)
 	d.Events = b.events(d)
@@ -106,6 +111,13 @@ func (b *builder) phases() []Phase {
 		row := Phase{
 			Name: p.Name, Warmup: p.Warmup, Load: b.load(p.Name), Requests: b.Fold.requests(p.Name),
 			FromS: seconds(span.from), ToS: seconds(span.to),
+		}
+		if len(p.Rate) > 0 {
+			cv := 0.0
+			if p.Arrivals == schedule.Poisson {
+				cv = 1
+			}
+			row.Arrivals, row.PlannedCV = &p.Arrivals, &cv
 		}
 		row.OfferedPerS, row.AchievedPerS = per(row.Load.Planned, span.active), per(row.Load.Sent, span.active)
 		rows = append(rows, row)

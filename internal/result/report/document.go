@@ -23,9 +23,14 @@ type Document struct {
 	Events     []Event     `json:"events"`
 	Criteria   []Criterion `json:"criteria"`
 	Violations []Violation `json:"violations"`
+	// Search is null in runs that search nothing.
+	Search *Search `json:"search"`
 	// Faults is empty in runs that inject none.
 	Faults   []any     `json:"faults"`
 	Findings []Finding `json:"findings"`
+	// Slowest is the slowest requests of each step among those that carried the id of a trace, the slowest
+	// first; empty without `trace`.
+	Slowest []Slow `json:"slowest"`
 	// Comparison is null in runs that were compared with none.
 	Comparison any `json:"comparison"`
 }
@@ -162,7 +167,7 @@ func (l Load) NotSentTotal() int64 {
 
 // Requests are what an independent server counts, and those that the target refused. sent = succeeded +
 // failed, setup and teardown apart, which no phase has; retried and redirects are contained in sent, unsent
-// is not. Redirects are not followed yet.
+// is not.
 type Requests struct {
 	Sent      int64            `json:"sent"`
 	Succeeded int64            `json:"succeeded"`
@@ -177,8 +182,12 @@ type Requests struct {
 // Phase is one stretch of load. Offered and achieved are arrivals per second of its schedule,
 // pauses excluded; null when the phase had no time under load.
 type Phase struct {
-	Name         string   `json:"name"`
-	Warmup       bool     `json:"warmup"`
+	Name     string  `json:"name"`
+	Warmup   bool    `json:"warmup"`
+	Arrivals *string `json:"arrivals"` // uniform, poisson; null: users
+	// PlannedCV is the coefficient of variation that the times between arrivals have when each comes at its
+	// instant: 0 of uniform arrivals, 1 of poisson ones; null: users.
+	PlannedCV    *float64 `json:"planned_cv"`
 	Load         Load     `json:"load"`
 	Requests     Requests `json:"requests"`
 	OfferedPerS  *float64 `json:"offered_per_s"`
@@ -300,6 +309,18 @@ type Violation struct {
 type Impact struct {
 	Requests int64 `json:"requests"`
 	Failed   int64 `json:"failed"`
+}
+
+// Slow is one request by whose trace the target can tell what it was doing.
+type Slow struct {
+	Labels        map[string]string `json:"labels"` // phase, flow, step
+	Warmup        bool              `json:"warmup"`
+	AtS           float64           `json:"at_s"`            // when it ended
+	ResponseTimeS float64           `json:"response_time_s"` // from its intended start
+	ServiceTimeS  float64           `json:"service_time_s"`  // from its actual send
+	Status        *int              `json:"status"`          // null: no complete response
+	Error         *string           `json:"error"`           // kind; null: success
+	TraceID       string            `json:"trace_id"`        // 32 hexadecimal digits
 }
 
 // Finding is something that the reader should do something about.

@@ -26,6 +26,7 @@ func (b *builder) events(d *Document) []Event {
 		case run.ChangeScale:
 			add(c.At, "scale", reasoned(fmt.Sprintf("load scaled to %g %% of the plan", 100*c.Factor), c.Reason))
 		case run.ChangePhaseStart: // every phase's start is told below
+		case run.ChangeProbe, run.ChangePhaseEnd: // what came of a probe is told by the search
 		}
 	}
 	for _, p := range b.Plan.Phases {

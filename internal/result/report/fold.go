@@ -18,6 +18,8 @@ type Fold struct {
 	lag      map[string]*hist.Histogram // by phase
 	gap      map[string]*hist.Histogram // distances of arrivals, by phase
 	retried  map[string]int64           // by phase
+	followed map[string]int64           // requests that a redirect led to, by phase
+	slowest  map[metric.StepKey][]metric.Exemplar
 	measures map[metric.Key]*tally
 	infos    map[string]metric.Info
 	phases   map[string]*metric.Arrivals
@@ -57,7 +59,7 @@ type second struct {
 func NewFold() *Fold {
 	return &Fold{
 		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{}, gap: map[string]*hist.Histogram{},
-		retried:  map[string]int64{},
+		retried: map[string]int64{}, followed: map[string]int64{}, slowest: map[metric.StepKey][]metric.Exemplar{},
 		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
 		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{},
 	}
@@ -71,6 +73,7 @@ func (f *Fold) Add(s *metric.Second) error {
 		f.points[s.Index] = point
 	}
 	maps.Copy(f.infos, s.Infos)
+	f.addSlowest(s)
 	point.health = max(point.health, s.Health) // the worst of its parts
 	for key, a := range s.Arrivals {
 		f.addArrivals(point, key, a)
@@ -138,6 +141,8 @@ func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
 		}
 	case metric.Retried:
 		f.retried[phase] += value.Count
+	case metric.Redirects:
+		f.followed[phase] += value.Count
 	default:
 		f.addMeasure(key, value, s.Index)
 	}

@@ -24,8 +24,10 @@ type page struct {
 	Checks         []check
 	LoadTables     []table
 	CriteriaTables []table
+	SearchTable    table
 	Percents       []percentileRow
 	SeriesTable    table
+	SlowestTables  []table
 	ErrorTables    []table
 	MeasureTables  []table
 	EventTable     table
@@ -58,7 +60,7 @@ func newPage(d *Document) page {
 		Document: d, Title: d.Run.Name + ": " + d.Verdict.Result, Tone: toneOf(d.Verdict.Result),
 		Headline: headline(d), Subtitle: subtitle(d), Tiles: tiles(d), Checks: checks(d),
 		LoadTables: filled(phaseTable(d), notSentTable(d)), CriteriaTables: filled(criteriaTable(d), violationTable(d)),
-		Percents: percentileRows(d), SeriesTable: seriesTable(d),
+		SearchTable: searchTable(d), Percents: percentileRows(d), SeriesTable: seriesTable(d), SlowestTables: filled(slowestTable(d)),
 		ErrorTables: filled(errorTable(d), statusTable(d)), EventTable: eventTable(d),
 		FleetTables: filled(workerTable(d), gapTable(d)), Facts: runFacts(d), TimelineTable: timelineTable(d),
 	}

@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"proofload/internal/judge"
 	"proofload/internal/scenario/quantity"
+	"proofload/internal/search"
 )
 
 // WriteJUnit renders d for pipelines that read JUnit XML: one test case for each row of the
@@ -18,6 +20,9 @@ func WriteJUnit(w io.Writer, d *Document) error {
 	suite := junitSuite{
 		Name: d.Run.Name, Time: junitTime(d.Run.WallS), Timestamp: d.Run.StartedAt.UTC().Format("2006-01-02T15:04:05"),
 		Properties: junitProperties(d), Cases: []junitCase{runCase(d)},
+	}
+	if d.Search != nil {
+		suite.Cases = append(suite.Cases, searchCase(d))
 	}
 	names := map[string]int{}
 	for _, c := range d.Criteria {
@@ -119,6 +124,26 @@ func runCase(d *Document) junitCase {
 			lines = append(lines, reason.Code+": "+reason.Message)
 		}
 		c.Error = &junitProblem{Message: headline(d), Type: r, Text: strings.Join(lines, "\n")}
+	}
+	return c
+}
+
+// searchCase stands for the search: it fails when the target does not bear its lowest rate, and is an error when it
+// found nothing.
+func searchCase(d *Document) junitCase {
+	c := junitCase{Class: "proofload." + d.Run.Name, Name: "the capacity of phase " + d.Search.Phase + " is found", Time: junitTime(d.Run.ElapsedS)}
+	lines := []string{d.Search.Message}
+	for _, p := range d.Search.Probes {
+		lines = append(lines, strings.TrimSuffix(fmt.Sprintf("probe %d at %s %s: %s", p.Number, judge.FormatRate(p.RatePerS), p.Outcome, p.Reason), ": "))
+	}
+	text := strings.Join(lines, "\n")
+	switch kind := search.Kind(d.Search.Result); {
+	case kind == search.TooLow:
+		c.Failure = &junitProblem{Message: d.Search.Message, Type: "critical", Text: text}
+	case kind.Valid():
+		c.Out = text
+	default:
+		c.Error = &junitProblem{Message: d.Search.Message, Type: Invalid, Text: text}
 	}
 	return c
 }

@@ -23,6 +23,7 @@ func WriteMarkdown(w io.Writer, d *Document) error {
 		m.printf("\n")
 	}
 	m.tiles(d)
+	m.table(searchTable(d))
 	m.table(criteriaTable(d))
 	m.table(violationTable(d))
 	m.printf("**Can the numbers be trusted?**\n\n")
@@ -37,6 +38,7 @@ func WriteMarkdown(w io.Writer, d *Document) error {
 	m.table(findingTable(d))
 	m.fold("Load by phase", phaseTable(d), notSentTable(d))
 	m.fold("Response times by step", percentileTable(d), seriesTable(d))
+	m.fold("Slowest requests", slowestTable(d))
 	m.fold("Errors", errorTable(d), statusTable(d))
 	var measures []table
 	for _, category := range categories(d) {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -102,6 +103,14 @@ func (s *sample) second(i int64) *metric.Second {
 		sec.Health, sec.Causes = metric.HealthInvalid, []string{"schedule lag", "worker cpu"}
 	}
 	s.measures(&sec)
+	if i >= 30 && i%16 == 0 { // a sampled request, slow while the target stalls
+		took := time.Duration(60+i%7) * time.Millisecond
+		x := metric.Exemplar{At: time.Duration(i)*time.Second + 400*time.Millisecond, Response: took, Service: took - time.Millisecond, Status: 200, Trace: fmt.Sprintf("%032x", 0x4bf92f3577b34da6+i)}
+		if i == sampleStall {
+			x.Response, x.Status, x.Error = 1800*time.Millisecond, 0, "timeout"
+		}
+		sec.Slowest = map[metric.StepKey]metric.Exemplar{{Phase: "steady", Flow: "buy", Step: "pay"}: x}
+	}
 	return &sec
 }
 
@@ -259,7 +268,7 @@ func samplePlan() *scenario.Plan {
 		Flows: map[string]scenario.Flow{"buy": flow("login", "add", "pay"), "browse": flow("login", "add", "pay")},
 		Phases: []scenario.Phase{
 			{Name: "warmup", Mix: []scenario.Weight{{Flow: flowOf("warmup"), Weight: 1}}, Warmup: true, Length: 30 * time.Second},
-			{Name: "steady", Mix: []scenario.Weight{{Flow: flowOf("steady"), Weight: 1}}, After: "warmup", Length: 160 * time.Second},
+			{Name: "steady", Mix: []scenario.Weight{{Flow: flowOf("steady"), Weight: 1}}, After: "warmup", Length: 160 * time.Second, Arrivals: "uniform", Rate: []scenario.Segment{{From: 400, To: 500, For: 160 * time.Second}}},
 			{Name: "shoppers", Mix: []scenario.Weight{{Flow: flowOf("shoppers"), Weight: 1}}, With: "steady", Length: 160 * time.Second},
 		},
 		Validity: scenario.Validity{ScheduleLagP99: 5 * time.Millisecond, WorkerCPU: 0.9, Sent: 0.995, Completeness: 0.999},
@@ -358,5 +367,7 @@ func hostileDocument(t testing.TB) *Document {
 	d.Integrity.Workers[0].ID, d.Integrity.Gaps[0].Worker = evil(), evil()
 	d.Integrity.LeaderChanges[0].Coordinator = evil()
 	d.Timeline.Points[0].Validity = evil()
+	broke := evil()
+	d.Search = &Search{Phase: evil(), Result: evil(), Message: evil(), Probes: []Probe{{Outcome: evil(), Reason: evil(), Criterion: &broke, Seconds: 1}}}
 	return d
 }

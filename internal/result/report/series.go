@@ -60,7 +60,7 @@ func (r *row) series(labels map[string]string, active time.Duration) Series {
 
 // requests counts those of one phase.
 func (f *Fold) requests(phase string) Requests {
-	p := Requests{Unsent: map[string]int64{}, Retried: f.retried[phase]}
+	p := Requests{Unsent: map[string]int64{}, Retried: f.retried[phase], Redirects: f.followed[phase]}
 	for key, r := range f.rows {
 		if key.phase == phase {
 			p.Sent += count(r.response)

@@ -39,7 +39,7 @@ func spansOf(p *scenario.Plan, r run.Run, f *Fold) spans {
 			s.phases[phase.Name] = span{from: s.end, to: s.end}
 			continue
 		}
-		stop := min(start+phase.Length, s.elapsed)
+		stop := min(start+timeline.PhaseLength(phase.Name, start, phase.Length), s.elapsed)
 		s.phases[phase.Name] = span{from: s.runTime(timeline, start), to: s.runTime(timeline, stop), active: stop - start}
 		if !phase.Warmup {
 			counted = append(counted, [2]time.Duration{start, stop})

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"proofload/internal/judge"
 	"proofload/internal/scenario/quantity"
 )
 
@@ -79,6 +80,13 @@ func (s *summary) numbers(d *Document) {
 		d    Dist
 	}{{"response", total.ResponseTime}, {"service", total.ServiceTime}} {
 		line(row.name, "p50 %s   p95 %s   p99 %s   max %s", row.d.of(row.d.P50), row.d.of(row.d.P95), row.d.of(row.d.P99), row.d.of(row.d.Max))
+	}
+	if d.Search != nil {
+		var probes []string
+		for _, p := range d.Search.Probes {
+			probes = append(probes, judge.FormatRate(p.RatePerS)+" "+p.Outcome)
+		}
+		line("search", "%s: %s", plural(int64(len(probes)), "probe"), plain(strings.Join(probes, ", ")))
 	}
 	c := generatorCheck(d)
 	line("generator", "%s", strings.TrimSuffix(c.Text+", "+c.Detail, ", "))

@@ -12,14 +12,18 @@ import (
 func phaseTable(d *Document) table {
 	t := table{Caption: "Arrivals by phase", Columns: []column{
 		text("Phase"), number("From"), number("To"), number("Planned"), number("Sent"), number("Not sent"),
-		number("Offered"), number("Achieved"), number("Lag p99"),
+		number("Offered"), number("Achieved"), number("Gaps vary by"), number("Lag p99"),
 	}}
 	for _, p := range d.Phases {
 		t.add(p.Name, instant(p.FromS), instant(p.ToS), quantity.Integer(p.Load.Planned), quantity.Integer(p.Load.Sent),
 			quantity.Integer(p.Load.NotSentTotal()+p.Load.Unknown), optional(p.OfferedPerS, "1/s"), optional(p.AchievedPerS, "1/s"),
-			p.Load.ScheduleLag.of(p.Load.ScheduleLag.P99))
+			optional(p.Load.ArrivalCV, "ratio"), p.Load.ScheduleLag.of(p.Load.ScheduleLag.P99))
+		row := t.Rows[len(t.Rows)-1]
 		if p.Warmup {
-			t.Rows[len(t.Rows)-1][0].Sub = "warm-up"
+			row[0].Sub = "warm-up"
+		}
+		if p.Load.ArrivalCV != nil && p.PlannedCV != nil {
+			row[8].Sub = "planned " + quantity.Ratio(*p.PlannedCV)
 		}
 	}
 	return t

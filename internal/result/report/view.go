@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"proofload/internal/scenario/quantity"
+	"proofload/internal/search"
 )
 
 // headline says the verdict in one sentence.
@@ -20,6 +21,10 @@ func headline(d *Document) string {
 	}
 	switch d.Verdict.Result {
 	case Pass:
+		if d.Search != nil {
+			value, _ := capacityText(d.Search)
+			return fmt.Sprintf("The capacity of phase %s is %s.", d.Search.Phase, value)
+		}
 		if critical == 0 {
 			return "The load ran as planned; no critical criterion was stated."
 		}
@@ -28,6 +33,9 @@ func headline(d *Document) string {
 		}
 		return fmt.Sprintf("All %d critical criteria held.", critical)
 	case Fail:
+		if d.Search != nil && search.Kind(d.Search.Result) == search.TooLow {
+			return fmt.Sprintf("Phase %s does not bear the lowest rate of the search.", d.Search.Phase)
+		}
 		if failed == 0 {
 			return "The run did not prove what it had to prove."
 		}
@@ -38,6 +46,12 @@ func headline(d *Document) string {
 	case Invalid:
 		if d.Run.T0At == nil {
 			return "No load was started, so nothing is proved about the target."
+		}
+		if d.Search != nil && search.Kind(d.Search.Result) == search.GeneratorLimit {
+			return "The generators were the limit, so the capacity of the target is not known."
+		}
+		if d.Search != nil && !search.Kind(d.Search.Result).Valid() {
+			return "The search did not find the capacity of the target."
 		}
 		return "The measurement cannot be trusted, so it proves nothing about the target."
 	case Aborted:
@@ -72,16 +86,25 @@ func tiles(d *Document) []tile {
 	}
 	r := total.ResponseTime
 	if total.Requests == 0 {
-		return []tile{{"Requests", "0", "none was counted"}, {"Arrivals sent", shareOf(d.Load.Sent, d.Load.Planned), sentOf(d)}}
+		return append(capacityTile(d), []tile{{"Requests", "0", "none was counted"}, {"Arrivals sent", shareOf(d.Load.Sent, d.Load.Planned), sentOf(d)}}...)
 	}
-	return []tile{
+	return append(capacityTile(d), []tile{
 		{"Requests", quantity.Integer(total.Requests), optional(total.RatePerS, "1/s") + " on average"},
 		{"Errors", shareOf(total.Errors, total.Requests), plural(total.Errors, "request")},
 		{"Response p50", r.of(r.P50), "half were faster"},
 		{"Response p95", r.of(r.P95), "mean " + r.of(r.Mean)},
 		{"Response p99", r.of(r.P99), "max " + r.of(r.Max)},
 		{"Arrivals sent", shareOf(d.Load.Sent, d.Load.Planned), sentOf(d)},
+	}...)
+}
+
+// capacityTile is the result of a search, if there is one.
+func capacityTile(d *Document) []tile {
+	if d.Search == nil {
+		return nil
 	}
+	value, sub := capacityText(d.Search)
+	return []tile{{"Capacity", value, sub}}
 }
 
 func sentOf(d *Document) string {

@@ -148,8 +148,30 @@ func (p *path) loadResponse(r *Response) (any, error) {
 		return r.Duration, nil
 	case Headers:
 		return loadHeader(r, p.name, p.rootText())
+	case Code:
+		return r.Code, nil
+	case Message, Messages:
+		return p.loadMessage(r)
 	}
 	return nil, p.absent("")
+}
+
+func (p *path) loadMessage(r *Response) (any, error) {
+	switch {
+	case r.Messages == nil:
+		return nil, p.absent("there are no messages here")
+	case p.root == Messages:
+		all, err := r.Messages.All()
+		if err != nil {
+			return nil, err
+		}
+		return all, nil
+	}
+	v, ok, err := r.Messages.Last()
+	if err == nil && !ok {
+		return nil, p.absent("no message was received")
+	}
+	return v, err
 }
 
 func loadHeader(r *Response, name, text string) (any, error) {

@@ -20,7 +20,7 @@ type Ref struct {
 func Everywhere() Scope {
 	return Scope{
 		Params: AnyName, Env: AnyName, Setup: AnyName, Vars: AnyName, Secrets: AnyName,
-		Data: map[string]Names{AnyName[0]: AnyName}, User: true, Response: true,
+		Data: map[string]Names{AnyName[0]: AnyName}, User: true, Response: true, Roots: responseRoots,
 	}
 }
 

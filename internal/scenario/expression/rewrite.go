@@ -234,7 +234,7 @@ func (r *rewriter) path(n ast.Node) *path {
 		return nil
 	}
 	switch p.root {
-	case Status, Body, Size, Duration:
+	case Status, Body, Size, Duration, Code:
 		if len(keys) > 0 {
 			r.fail(n, "%s has no members", p.root)
 			return nil

@@ -26,9 +26,17 @@ const (
 	Headers  Root = "headers"  // headers["content-type"]; names in any case
 	Size     Root = "size"     // number: bytes of the body
 	Duration Root = "duration" // duration: the request's service time
+
+	Code     Root = "code"     // text: the status of a gRPC call, such as OK
+	Message  Root = "message"  // the last message that was received, decoded
+	Messages Root = "messages" // the list of all that were received
 )
 
-var responseRoots = []Root{Status, JSON, Body, Headers, Size, Duration}
+// responseRoots is everything that can be read of a response. Which of it there is depends on the protocol.
+var responseRoots = []Root{Status, JSON, Body, Headers, Size, Duration, Code, Message, Messages}
+
+// httpRoots is what the response to an HTTP request has.
+var httpRoots = []Root{Status, JSON, Body, Headers, Size, Duration}
 
 // userNames are the names under user: which simulated user runs the iteration, and its how-manieth
 // iteration this is, both counted from 0. In an open-model phase they are absent.
@@ -59,8 +67,10 @@ type Scope struct {
 	Vars    Names
 	Secrets Names
 	User    bool
-	// Response says that status, json, body, headers, size and duration can be read.
+	// Response says that what a request brought can be read: the roots of Roots or, when it is nil, those of
+	// HTTP: status, json, body, headers, size and duration.
 	Response bool
+	Roots    []Root
 }
 
 // names returns the names under root, nil when the root does not exist here.
@@ -91,7 +101,11 @@ func (s Scope) names(root Root) Names {
 // has tells whether root can be read here.
 func (s Scope) has(root Root) bool {
 	if slices.Contains(responseRoots, root) {
-		return s.Response
+		roots := s.Roots
+		if roots == nil {
+			roots = httpRoots
+		}
+		return s.Response && slices.Contains(roots, root)
 	}
 	return s.names(root) != nil
 }
@@ -111,7 +125,7 @@ func (s Scope) roots() []string {
 func known(word string) bool {
 	return Scope{
 		Params: AnyName, Env: AnyName, Data: map[string]Names{}, Setup: AnyName, Vars: AnyName,
-		Secrets: AnyName, User: true, Response: true,
+		Secrets: AnyName, User: true, Response: true, Roots: responseRoots,
 	}.has(Root(word))
 }
 

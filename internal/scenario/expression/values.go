@@ -36,6 +36,14 @@ type HeaderReader interface {
 	Header(name string) (value string, ok bool)
 }
 
+// MessageReader decodes the messages of a gRPC call or of another stream. What it returns must not be changed.
+type MessageReader interface {
+	// Last returns the message that was received last; false: there was none.
+	Last() (message any, ok bool, err error)
+	// All returns every message in the order in which they came; an error when they are too many to be kept.
+	All() ([]any, error)
+}
+
 // Response is what expressions can read of a response. It is not safe for concurrent use, because
 // it keeps the decoded body.
 type Response struct {
@@ -44,6 +52,7 @@ type Response struct {
 	Body     []byte
 	Size     int64 // of the body in bytes, also of what Body does not have
 	Headers  HeaderReader
+	Messages MessageReader // nil: the protocol has none
 	Duration time.Duration // service time
 	// Truncated says that Body is not the whole body; then reading json or body is an error.
 	Truncated bool

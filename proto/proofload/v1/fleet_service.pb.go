@@ -300,7 +300,7 @@ type Worker struct {
 	ClockBound *durationpb.Duration `protobuf:"bytes,13,opt,name=clock_bound,json=clockBound,proto3" json:"clock_bound,omitempty"`
 	// Incarnation.
 	Incarnation int64 `protobuf:"varint,14,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// Batches that are sealed and not committed yet.
+	// Batches of all runs that were sealed and not acked yet, as the worker said when it was last heard.
 	UnackedBatches uint64 `protobuf:"varint,15,opt,name=unacked_batches,json=unackedBatches,proto3" json:"unacked_batches,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

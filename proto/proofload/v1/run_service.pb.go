@@ -1795,7 +1795,11 @@ type StopRunRequest struct {
 	// Why.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The stop was caused by a signal to the client rather than by a command.
-	BySignal      bool `protobuf:"varint,4,opt,name=by_signal,json=bySignal,proto3" json:"by_signal,omitempty"`
+	BySignal bool `protobuf:"varint,4,opt,name=by_signal,json=bySignal,proto3" json:"by_signal,omitempty"`
+	// Name of the coordinator that was asked first, when another one passes the request on later; else empty.
+	AskedOf string `protobuf:"bytes,5,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
+	// When that was, on its wall clock; absent for now.
+	AskedTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1858,11 +1862,27 @@ func (x *StopRunRequest) GetBySignal() bool {
 	return false
 }
 
-// StopRunResponse is the run as it is now.
+func (x *StopRunRequest) GetAskedOf() string {
+	if x != nil {
+		return x.AskedOf
+	}
+	return ""
+}
+
+func (x *StopRunRequest) GetAskedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedTime
+	}
+	return nil
+}
+
+// StopRunResponse says what became of the stop.
 type StopRunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The run.
-	Run           *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// The run; absent when the coordinator that answers does not conduct it.
+	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	// Set when the stop is not recorded yet; absent when it is.
+	PassedOn      *StopPassedOn `protobuf:"bytes,2,opt,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1904,6 +1924,87 @@ func (x *StopRunResponse) GetRun() *Run {
 	return nil
 }
 
+func (x *StopRunResponse) GetPassedOn() *StopPassedOn {
+	if x != nil {
+		return x.PassedOn
+	}
+	return nil
+}
+
+// StopPassedOn is how far a stop has come that nobody could record. It is recorded once somebody can: by the
+// leader, or by the next one, who hears of it from the workers and from the coordinators.
+type StopPassedOn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of the workers that it was passed to.
+	ToldWorkers []string `protobuf:"bytes,1,rep,name=told_workers,json=toldWorkers,proto3" json:"told_workers,omitempty"`
+	// Names of those among them that have confirmed that they start no more work.
+	StoppedWorkers []string `protobuf:"bytes,2,rep,name=stopped_workers,json=stoppedWorkers,proto3" json:"stopped_workers,omitempty"`
+	// Names of the coordinators that have passed it on, and keep it until it is recorded.
+	Coordinators []string `protobuf:"bytes,3,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
+	// Why it is not recorded.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopPassedOn) Reset() {
+	*x = StopPassedOn{}
+	mi := &file_proofload_v1_run_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopPassedOn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopPassedOn) ProtoMessage() {}
+
+func (x *StopPassedOn) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_run_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopPassedOn.ProtoReflect.Descriptor instead.
+func (*StopPassedOn) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *StopPassedOn) GetToldWorkers() []string {
+	if x != nil {
+		return x.ToldWorkers
+	}
+	return nil
+}
+
+func (x *StopPassedOn) GetStoppedWorkers() []string {
+	if x != nil {
+		return x.StoppedWorkers
+	}
+	return nil
+}
+
+func (x *StopPassedOn) GetCoordinators() []string {
+	if x != nil {
+		return x.Coordinators
+	}
+	return nil
+}
+
+func (x *StopPassedOn) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // DeleteRunRequest names the run to delete.
 type DeleteRunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1917,7 +2018,7 @@ type DeleteRunRequest struct {
 
 func (x *DeleteRunRequest) Reset() {
 	*x = DeleteRunRequest{}
-	mi := &file_proofload_v1_run_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2030,7 @@ func (x *DeleteRunRequest) String() string {
 func (*DeleteRunRequest) ProtoMessage() {}
 
 func (x *DeleteRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2043,7 @@ func (x *DeleteRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRunRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{27}
+	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteRunRequest) GetRequestId() string {
@@ -1968,7 +2069,7 @@ type DeleteRunResponse struct {
 
 func (x *DeleteRunResponse) Reset() {
 	*x = DeleteRunResponse{}
-	mi := &file_proofload_v1_run_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2081,7 @@ func (x *DeleteRunResponse) String() string {
 func (*DeleteRunResponse) ProtoMessage() {}
 
 func (x *DeleteRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2094,7 @@ func (x *DeleteRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRunResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRunResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{28}
+	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{29}
 }
 
 // GetReportRequest names a report.
@@ -2009,7 +2110,7 @@ type GetReportRequest struct {
 
 func (x *GetReportRequest) Reset() {
 	*x = GetReportRequest{}
-	mi := &file_proofload_v1_run_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2122,7 @@ func (x *GetReportRequest) String() string {
 func (*GetReportRequest) ProtoMessage() {}
 
 func (x *GetReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2135,7 @@ func (x *GetReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReportRequest.ProtoReflect.Descriptor instead.
 func (*GetReportRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{29}
+	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetReportRequest) GetRunId() string {
@@ -2062,7 +2163,7 @@ type GetReportResponse struct {
 
 func (x *GetReportResponse) Reset() {
 	*x = GetReportResponse{}
-	mi := &file_proofload_v1_run_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2175,7 @@ func (x *GetReportResponse) String() string {
 func (*GetReportResponse) ProtoMessage() {}
 
 func (x *GetReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_run_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2188,7 @@ func (x *GetReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReportResponse.ProtoReflect.Descriptor instead.
 func (*GetReportResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{30}
+	return file_proofload_v1_run_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetReportResponse) GetData() []byte {
@@ -2236,15 +2337,24 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\x06factor\x18\x03 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00@\x8f@!\x00\x00\x00\x00\x00\x00\x00\x00R\x06factor\x12 \n" +
 	"\x06reason\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\"7\n" +
 	"\x10ScaleRunResponse\x12#\n" +
-	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\"\x9a\x01\n" +
+	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\"\xfa\x01\n" +
 	"\x0eStopRunRequest\x12'\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12 \n" +
 	"\x06run_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05runId\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12\x1b\n" +
-	"\tby_signal\x18\x04 \x01(\bR\bbySignal\"6\n" +
+	"\tby_signal\x18\x04 \x01(\bR\bbySignal\x12#\n" +
+	"\basked_of\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaskedOf\x129\n" +
+	"\n" +
+	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\"o\n" +
 	"\x0fStopRunResponse\x12#\n" +
-	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\"]\n" +
+	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\x127\n" +
+	"\tpassed_on\x18\x02 \x01(\v2\x1a.proofload.v1.StopPassedOnR\bpassedOn\"\x96\x01\n" +
+	"\fStopPassedOn\x12!\n" +
+	"\ftold_workers\x18\x01 \x03(\tR\vtoldWorkers\x12'\n" +
+	"\x0fstopped_workers\x18\x02 \x03(\tR\x0estoppedWorkers\x12\"\n" +
+	"\fcoordinators\x18\x03 \x03(\tR\fcoordinators\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"]\n" +
 	"\x10DeleteRunRequest\x12'\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12 \n" +
@@ -2292,7 +2402,7 @@ func file_proofload_v1_run_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_run_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_proofload_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_proofload_v1_run_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_proofload_v1_run_service_proto_goTypes = []any{
 	(ReportFormat)(0),                // 0: proofload.v1.ReportFormat
 	(*UploadFileRequest)(nil),        // 1: proofload.v1.UploadFileRequest
@@ -2322,80 +2432,83 @@ var file_proofload_v1_run_service_proto_goTypes = []any{
 	(*ScaleRunResponse)(nil),         // 25: proofload.v1.ScaleRunResponse
 	(*StopRunRequest)(nil),           // 26: proofload.v1.StopRunRequest
 	(*StopRunResponse)(nil),          // 27: proofload.v1.StopRunResponse
-	(*DeleteRunRequest)(nil),         // 28: proofload.v1.DeleteRunRequest
-	(*DeleteRunResponse)(nil),        // 29: proofload.v1.DeleteRunResponse
-	(*GetReportRequest)(nil),         // 30: proofload.v1.GetReportRequest
-	(*GetReportResponse)(nil),        // 31: proofload.v1.GetReportResponse
-	nil,                              // 32: proofload.v1.ScenarioSource.FilesEntry
-	nil,                              // 33: proofload.v1.ScenarioSource.EnvEntry
-	nil,                              // 34: proofload.v1.LoadCounts.NotSentEntry
-	(*durationpb.Duration)(nil),      // 35: google.protobuf.Duration
-	(*Run)(nil),                      // 36: proofload.v1.Run
-	(RunState)(0),                    // 37: proofload.v1.RunState
-	(*timestamppb.Timestamp)(nil),    // 38: google.protobuf.Timestamp
+	(*StopPassedOn)(nil),             // 28: proofload.v1.StopPassedOn
+	(*DeleteRunRequest)(nil),         // 29: proofload.v1.DeleteRunRequest
+	(*DeleteRunResponse)(nil),        // 30: proofload.v1.DeleteRunResponse
+	(*GetReportRequest)(nil),         // 31: proofload.v1.GetReportRequest
+	(*GetReportResponse)(nil),        // 32: proofload.v1.GetReportResponse
+	nil,                              // 33: proofload.v1.ScenarioSource.FilesEntry
+	nil,                              // 34: proofload.v1.ScenarioSource.EnvEntry
+	nil,                              // 35: proofload.v1.LoadCounts.NotSentEntry
+	(*durationpb.Duration)(nil),      // 36: google.protobuf.Duration
+	(*Run)(nil),                      // 37: proofload.v1.Run
+	(RunState)(0),                    // 38: proofload.v1.RunState
+	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
 }
 var file_proofload_v1_run_service_proto_depIdxs = []int32{
-	32, // 0: proofload.v1.ScenarioSource.files:type_name -> proofload.v1.ScenarioSource.FilesEntry
-	33, // 1: proofload.v1.ScenarioSource.env:type_name -> proofload.v1.ScenarioSource.EnvEntry
+	33, // 0: proofload.v1.ScenarioSource.files:type_name -> proofload.v1.ScenarioSource.FilesEntry
+	34, // 1: proofload.v1.ScenarioSource.env:type_name -> proofload.v1.ScenarioSource.EnvEntry
 	3,  // 2: proofload.v1.ValidateScenarioRequest.source:type_name -> proofload.v1.ScenarioSource
 	3,  // 3: proofload.v1.CreateRunRequest.source:type_name -> proofload.v1.ScenarioSource
-	35, // 4: proofload.v1.CreateRunRequest.queue_timeout:type_name -> google.protobuf.Duration
-	36, // 5: proofload.v1.CreateRunResponse.run:type_name -> proofload.v1.Run
-	36, // 6: proofload.v1.GetRunResponse.run:type_name -> proofload.v1.Run
+	36, // 4: proofload.v1.CreateRunRequest.queue_timeout:type_name -> google.protobuf.Duration
+	37, // 5: proofload.v1.CreateRunResponse.run:type_name -> proofload.v1.Run
+	37, // 6: proofload.v1.GetRunResponse.run:type_name -> proofload.v1.Run
 	15, // 7: proofload.v1.GetRunResponse.progress:type_name -> proofload.v1.Progress
-	37, // 8: proofload.v1.ListRunsRequest.states:type_name -> proofload.v1.RunState
-	36, // 9: proofload.v1.ListRunsResponse.runs:type_name -> proofload.v1.Run
-	36, // 10: proofload.v1.WatchRunResponse.run:type_name -> proofload.v1.Run
+	38, // 8: proofload.v1.ListRunsRequest.states:type_name -> proofload.v1.RunState
+	37, // 9: proofload.v1.ListRunsResponse.runs:type_name -> proofload.v1.Run
+	37, // 10: proofload.v1.WatchRunResponse.run:type_name -> proofload.v1.Run
 	15, // 11: proofload.v1.WatchRunResponse.progress:type_name -> proofload.v1.Progress
 	14, // 12: proofload.v1.WatchRunResponse.events:type_name -> proofload.v1.RunEvent
-	38, // 13: proofload.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
+	39, // 13: proofload.v1.RunEvent.time:type_name -> google.protobuf.Timestamp
 	16, // 14: proofload.v1.Progress.load:type_name -> proofload.v1.LoadCounts
 	17, // 15: proofload.v1.Progress.window:type_name -> proofload.v1.LiveWindow
 	18, // 16: proofload.v1.Progress.phases:type_name -> proofload.v1.PhaseProgress
 	19, // 17: proofload.v1.Progress.criteria:type_name -> proofload.v1.CriterionProgress
-	34, // 18: proofload.v1.LoadCounts.not_sent:type_name -> proofload.v1.LoadCounts.NotSentEntry
-	35, // 19: proofload.v1.LiveWindow.length:type_name -> google.protobuf.Duration
-	35, // 20: proofload.v1.LiveWindow.p50:type_name -> google.protobuf.Duration
-	35, // 21: proofload.v1.LiveWindow.p95:type_name -> google.protobuf.Duration
-	35, // 22: proofload.v1.LiveWindow.p99:type_name -> google.protobuf.Duration
-	35, // 23: proofload.v1.LiveWindow.service_p99:type_name -> google.protobuf.Duration
-	35, // 24: proofload.v1.LiveWindow.lag_p99:type_name -> google.protobuf.Duration
-	35, // 25: proofload.v1.PhaseProgress.length:type_name -> google.protobuf.Duration
+	35, // 18: proofload.v1.LoadCounts.not_sent:type_name -> proofload.v1.LoadCounts.NotSentEntry
+	36, // 19: proofload.v1.LiveWindow.length:type_name -> google.protobuf.Duration
+	36, // 20: proofload.v1.LiveWindow.p50:type_name -> google.protobuf.Duration
+	36, // 21: proofload.v1.LiveWindow.p95:type_name -> google.protobuf.Duration
+	36, // 22: proofload.v1.LiveWindow.p99:type_name -> google.protobuf.Duration
+	36, // 23: proofload.v1.LiveWindow.service_p99:type_name -> google.protobuf.Duration
+	36, // 24: proofload.v1.LiveWindow.lag_p99:type_name -> google.protobuf.Duration
+	36, // 25: proofload.v1.PhaseProgress.length:type_name -> google.protobuf.Duration
 	16, // 26: proofload.v1.PhaseProgress.load:type_name -> proofload.v1.LoadCounts
-	36, // 27: proofload.v1.PauseRunResponse.run:type_name -> proofload.v1.Run
-	36, // 28: proofload.v1.ResumeRunResponse.run:type_name -> proofload.v1.Run
-	36, // 29: proofload.v1.ScaleRunResponse.run:type_name -> proofload.v1.Run
-	36, // 30: proofload.v1.StopRunResponse.run:type_name -> proofload.v1.Run
-	0,  // 31: proofload.v1.GetReportRequest.format:type_name -> proofload.v1.ReportFormat
-	1,  // 32: proofload.v1.RunService.UploadFile:input_type -> proofload.v1.UploadFileRequest
-	4,  // 33: proofload.v1.RunService.ValidateScenario:input_type -> proofload.v1.ValidateScenarioRequest
-	6,  // 34: proofload.v1.RunService.CreateRun:input_type -> proofload.v1.CreateRunRequest
-	8,  // 35: proofload.v1.RunService.GetRun:input_type -> proofload.v1.GetRunRequest
-	10, // 36: proofload.v1.RunService.ListRuns:input_type -> proofload.v1.ListRunsRequest
-	12, // 37: proofload.v1.RunService.WatchRun:input_type -> proofload.v1.WatchRunRequest
-	20, // 38: proofload.v1.RunService.PauseRun:input_type -> proofload.v1.PauseRunRequest
-	22, // 39: proofload.v1.RunService.ResumeRun:input_type -> proofload.v1.ResumeRunRequest
-	24, // 40: proofload.v1.RunService.ScaleRun:input_type -> proofload.v1.ScaleRunRequest
-	26, // 41: proofload.v1.RunService.StopRun:input_type -> proofload.v1.StopRunRequest
-	28, // 42: proofload.v1.RunService.DeleteRun:input_type -> proofload.v1.DeleteRunRequest
-	30, // 43: proofload.v1.RunService.GetReport:input_type -> proofload.v1.GetReportRequest
-	2,  // 44: proofload.v1.RunService.UploadFile:output_type -> proofload.v1.UploadFileResponse
-	5,  // 45: proofload.v1.RunService.ValidateScenario:output_type -> proofload.v1.ValidateScenarioResponse
-	7,  // 46: proofload.v1.RunService.CreateRun:output_type -> proofload.v1.CreateRunResponse
-	9,  // 47: proofload.v1.RunService.GetRun:output_type -> proofload.v1.GetRunResponse
-	11, // 48: proofload.v1.RunService.ListRuns:output_type -> proofload.v1.ListRunsResponse
-	13, // 49: proofload.v1.RunService.WatchRun:output_type -> proofload.v1.WatchRunResponse
-	21, // 50: proofload.v1.RunService.PauseRun:output_type -> proofload.v1.PauseRunResponse
-	23, // 51: proofload.v1.RunService.ResumeRun:output_type -> proofload.v1.ResumeRunResponse
-	25, // 52: proofload.v1.RunService.ScaleRun:output_type -> proofload.v1.ScaleRunResponse
-	27, // 53: proofload.v1.RunService.StopRun:output_type -> proofload.v1.StopRunResponse
-	29, // 54: proofload.v1.RunService.DeleteRun:output_type -> proofload.v1.DeleteRunResponse
-	31, // 55: proofload.v1.RunService.GetReport:output_type -> proofload.v1.GetReportResponse
-	44, // [44:56] is the sub-list for method output_type
-	32, // [32:44] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	37, // 27: proofload.v1.PauseRunResponse.run:type_name -> proofload.v1.Run
+	37, // 28: proofload.v1.ResumeRunResponse.run:type_name -> proofload.v1.Run
+	37, // 29: proofload.v1.ScaleRunResponse.run:type_name -> proofload.v1.Run
+	39, // 30: proofload.v1.StopRunRequest.asked_time:type_name -> google.protobuf.Timestamp
+	37, // 31: proofload.v1.StopRunResponse.run:type_name -> proofload.v1.Run
+	28, // 32: proofload.v1.StopRunResponse.passed_on:type_name -> proofload.v1.StopPassedOn
+	0,  // 33: proofload.v1.GetReportRequest.format:type_name -> proofload.v1.ReportFormat
+	1,  // 34: proofload.v1.RunService.UploadFile:input_type -> proofload.v1.UploadFileRequest
+	4,  // 35: proofload.v1.RunService.ValidateScenario:input_type -> proofload.v1.ValidateScenarioRequest
+	6,  // 36: proofload.v1.RunService.CreateRun:input_type -> proofload.v1.CreateRunRequest
+	8,  // 37: proofload.v1.RunService.GetRun:input_type -> proofload.v1.GetRunRequest
+	10, // 38: proofload.v1.RunService.ListRuns:input_type -> proofload.v1.ListRunsRequest
+	12, // 39: proofload.v1.RunService.WatchRun:input_type -> proofload.v1.WatchRunRequest
+	20, // 40: proofload.v1.RunService.PauseRun:input_type -> proofload.v1.PauseRunRequest
+	22, // 41: proofload.v1.RunService.ResumeRun:input_type -> proofload.v1.ResumeRunRequest
+	24, // 42: proofload.v1.RunService.ScaleRun:input_type -> proofload.v1.ScaleRunRequest
+	26, // 43: proofload.v1.RunService.StopRun:input_type -> proofload.v1.StopRunRequest
+	29, // 44: proofload.v1.RunService.DeleteRun:input_type -> proofload.v1.DeleteRunRequest
+	31, // 45: proofload.v1.RunService.GetReport:input_type -> proofload.v1.GetReportRequest
+	2,  // 46: proofload.v1.RunService.UploadFile:output_type -> proofload.v1.UploadFileResponse
+	5,  // 47: proofload.v1.RunService.ValidateScenario:output_type -> proofload.v1.ValidateScenarioResponse
+	7,  // 48: proofload.v1.RunService.CreateRun:output_type -> proofload.v1.CreateRunResponse
+	9,  // 49: proofload.v1.RunService.GetRun:output_type -> proofload.v1.GetRunResponse
+	11, // 50: proofload.v1.RunService.ListRuns:output_type -> proofload.v1.ListRunsResponse
+	13, // 51: proofload.v1.RunService.WatchRun:output_type -> proofload.v1.WatchRunResponse
+	21, // 52: proofload.v1.RunService.PauseRun:output_type -> proofload.v1.PauseRunResponse
+	23, // 53: proofload.v1.RunService.ResumeRun:output_type -> proofload.v1.ResumeRunResponse
+	25, // 54: proofload.v1.RunService.ScaleRun:output_type -> proofload.v1.ScaleRunResponse
+	27, // 55: proofload.v1.RunService.StopRun:output_type -> proofload.v1.StopRunResponse
+	30, // 56: proofload.v1.RunService.DeleteRun:output_type -> proofload.v1.DeleteRunResponse
+	32, // 57: proofload.v1.RunService.GetReport:output_type -> proofload.v1.GetReportResponse
+	46, // [46:58] is the sub-list for method output_type
+	34, // [34:46] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_run_service_proto_init() }
@@ -2411,7 +2524,7 @@ func file_proofload_v1_run_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_run_service_proto_rawDesc), len(file_proofload_v1_run_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -535,6 +536,7 @@ type AttachResponse struct {
 	//	*AttachResponse_File
 	//	*AttachResponse_Task
 	//	*AttachResponse_Drain
+	//	*AttachResponse_Halt
 	Payload       isAttachResponse_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -656,6 +658,15 @@ func (x *AttachResponse) GetDrain() *Drain {
 	return nil
 }
 
+func (x *AttachResponse) GetHalt() *Halt {
+	if x != nil {
+		if x, ok := x.Payload.(*AttachResponse_Halt); ok {
+			return x.Halt
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Payload interface {
 	isAttachResponse_Payload()
 }
@@ -700,6 +711,11 @@ type AttachResponse_Drain struct {
 	Drain *Drain `protobuf:"bytes,9,opt,name=drain,proto3,oneof"`
 }
 
+type AttachResponse_Halt struct {
+	// Ends the load of a run, whatever the epoch is.
+	Halt *Halt `protobuf:"bytes,10,opt,name=halt,proto3,oneof"`
+}
+
 func (*AttachResponse_Welcome) isAttachResponse_Payload() {}
 
 func (*AttachResponse_Heartbeat) isAttachResponse_Payload() {}
@@ -715,6 +731,8 @@ func (*AttachResponse_File) isAttachResponse_Payload() {}
 func (*AttachResponse_Task) isAttachResponse_Payload() {}
 
 func (*AttachResponse_Drain) isAttachResponse_Payload() {}
+
+func (*AttachResponse_Halt) isAttachResponse_Payload() {}
 
 // Hello introduces a worker and says what it still holds.
 type Hello struct {
@@ -1242,9 +1260,11 @@ type Heartbeat struct {
 	// run is known to this worker. A new leader sets its run clock by it.
 	RunTimeNanos *int64 `protobuf:"varint,5,opt,name=run_time_nanos,json=runTimeNanos,proto3,oneof" json:"run_time_nanos,omitempty"`
 	// Run that run_time_nanos is of.
-	RunId         string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RunId string `protobuf:"bytes,6,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Batches in the worker's outbox at sending, of all runs: sealed, and not acked as far as the worker knows.
+	UnackedBatches uint64 `protobuf:"varint,7,opt,name=unacked_batches,json=unackedBatches,proto3" json:"unacked_batches,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Heartbeat) Reset() {
@@ -1317,6 +1337,13 @@ func (x *Heartbeat) GetRunId() string {
 		return x.RunId
 	}
 	return ""
+}
+
+func (x *Heartbeat) GetUnackedBatches() uint64 {
+	if x != nil {
+		return x.UnackedBatches
+	}
+	return 0
 }
 
 // HeartbeatReply answers one heartbeat.
@@ -1480,16 +1507,20 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identity of the command.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// pause, resume, scale or phase_start.
+	// pause, resume, scale, phase_start, probe or phase_end.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Stamp: run time in nanoseconds since T0.
 	AtNanos int64 `protobuf:"varint,3,opt,name=at_nanos,json=atNanos,proto3" json:"at_nanos,omitempty"`
 	// Factor of a scale change.
 	Factor float64 `protobuf:"fixed64,4,opt,name=factor,proto3" json:"factor,omitempty"`
-	// Phase of a phase_start change.
+	// Phase of a phase_start, probe or phase_end change.
 	Phase string `protobuf:"bytes,5,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Reason given by whoever commanded it.
-	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Arrivals per second of a probe; 0 cuts the probe before it short.
+	Rate float64 `protobuf:"fixed64,7,opt,name=rate,proto3" json:"rate,omitempty"`
+	// How long a probe lasts, in nanoseconds without pauses. After it nothing of the phase is due.
+	ForNanos      int64 `protobuf:"varint,8,opt,name=for_nanos,json=forNanos,proto3" json:"for_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1564,6 +1595,20 @@ func (x *Change) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Change) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *Change) GetForNanos() int64 {
+	if x != nil {
+		return x.ForNanos
+	}
+	return 0
 }
 
 // Assignment is all that a worker shall do. An assignment without a run says: do nothing.
@@ -1764,7 +1809,12 @@ type AssignmentStatus struct {
 	// up to there.
 	GrantedNanos int64 `protobuf:"varint,14,opt,name=granted_nanos,json=grantedNanos,proto3" json:"granted_nanos,omitempty"`
 	// The stop is the worker's own: nobody led for a while, and a criterion that aborts was breached.
-	StoppedAlone  bool `protobuf:"varint,15,opt,name=stopped_alone,json=stoppedAlone,proto3" json:"stopped_alone,omitempty"`
+	StoppedAlone bool `protobuf:"varint,15,opt,name=stopped_alone,json=stoppedAlone,proto3" json:"stopped_alone,omitempty"`
+	// The order that stopped the worker, when it was a Halt: nobody may have recorded it.
+	Halt *Halt `protobuf:"bytes,16,opt,name=halt,proto3" json:"halt,omitempty"`
+	// Run time in nanoseconds since T0 at which the worker was told to stop; 0 before it, and when it was told
+	// before T0.
+	StoppedNanos  int64 `protobuf:"varint,17,opt,name=stopped_nanos,json=stoppedNanos,proto3" json:"stopped_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1902,6 +1952,20 @@ func (x *AssignmentStatus) GetStoppedAlone() bool {
 		return x.StoppedAlone
 	}
 	return false
+}
+
+func (x *AssignmentStatus) GetHalt() *Halt {
+	if x != nil {
+		return x.Halt
+	}
+	return nil
+}
+
+func (x *AssignmentStatus) GetStoppedNanos() int64 {
+	if x != nil {
+		return x.StoppedNanos
+	}
+	return 0
 }
 
 // PhaseStatus is how far one phase is on one worker.
@@ -2616,6 +2680,99 @@ func (x *TaskResult) GetRequests() int64 {
 	return 0
 }
 
+// Halt ends the load of a run like an Assignment with the goal to stop. It needs neither a leader nor a record:
+// every coordinator passes it to every worker that it reaches, at any epoch. The worker repeats it in its
+// status, so that the next leader records it. A repeated one, or one of another run, does nothing.
+type Halt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Run to stop.
+	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Kind of the stop: operator, signal or halt.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Identity of the StopRun request, under which it is recorded once, whoever tells the leader.
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Name of the coordinator that was asked.
+	AskedOf string `protobuf:"bytes,5,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
+	// When it was asked, on that coordinator's wall clock.
+	AskedTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Halt) Reset() {
+	*x = Halt{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Halt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Halt) ProtoMessage() {}
+
+func (x *Halt) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Halt.ProtoReflect.Descriptor instead.
+func (*Halt) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Halt) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Halt) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Halt) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Halt) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Halt) GetAskedOf() string {
+	if x != nil {
+		return x.AskedOf
+	}
+	return ""
+}
+
+func (x *Halt) GetAskedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedTime
+	}
+	return nil
+}
+
 // Drain asks the worker to leave once it has nothing to do.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2627,7 +2784,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2796,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[26]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2809,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{26}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Drain) GetReason() string {
@@ -2673,7 +2830,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2842,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2855,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -2727,7 +2884,7 @@ type ReportDeathRequest struct {
 
 func (x *ReportDeathRequest) Reset() {
 	*x = ReportDeathRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2896,7 @@ func (x *ReportDeathRequest) String() string {
 func (*ReportDeathRequest) ProtoMessage() {}
 
 func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2909,7 @@ func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathRequest.ProtoReflect.Descriptor instead.
 func (*ReportDeathRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReportDeathRequest) GetName() string {
@@ -2799,7 +2956,7 @@ type ReportDeathResponse struct {
 
 func (x *ReportDeathResponse) Reset() {
 	*x = ReportDeathResponse{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +2968,7 @@ func (x *ReportDeathResponse) String() string {
 func (*ReportDeathResponse) ProtoMessage() {}
 
 func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +2981,7 @@ func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathResponse.ProtoReflect.Descriptor instead.
 func (*ReportDeathResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{29}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{30}
 }
 
 // WorkerLifeUnknown is the detail of the error for the death of a life that the leader does not know.
@@ -2840,7 +2997,7 @@ type WorkerLifeUnknown struct {
 
 func (x *WorkerLifeUnknown) Reset() {
 	*x = WorkerLifeUnknown{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +3009,7 @@ func (x *WorkerLifeUnknown) String() string {
 func (*WorkerLifeUnknown) ProtoMessage() {}
 
 func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +3022,7 @@ func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerLifeUnknown.ProtoReflect.Descriptor instead.
 func (*WorkerLifeUnknown) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{30}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WorkerLifeUnknown) GetName() string {
@@ -2886,7 +3043,7 @@ var File_proofload_v1_worker_service_proto protoreflect.FileDescriptor
 
 const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
-	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16proofload/v1/run.proto\"\x13\n" +
+	"!proofload/v1/worker_service.proto\x12\fproofload.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16proofload/v1/run.proto\"\x13\n" +
 	"\x11FindLeaderRequest\"\x7f\n" +
 	"\x12FindLeaderResponse\x120\n" +
 	"\x06leader\x18\x01 \x01(\v2\x18.proofload.v1.LeaderInfoR\x06leader\x12\x18\n" +
@@ -2904,7 +3061,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"taskResult\x121\n" +
 	"\agoodbye\x18\b \x01(\v2\x15.proofload.v1.GoodbyeH\x00R\agoodbye\x12+\n" +
 	"\x05leave\x18\t \x01(\v2\x13.proofload.v1.LeaveH\x00R\x05leaveB\t\n" +
-	"\apayload\"\xb5\x03\n" +
+	"\apayload\"\xdf\x03\n" +
 	"\x0eAttachResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x121\n" +
 	"\awelcome\x18\x02 \x01(\v2\x15.proofload.v1.WelcomeH\x00R\awelcome\x12<\n" +
@@ -2916,7 +3073,9 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x04nack\x18\x06 \x01(\v2\x12.proofload.v1.NackH\x00R\x04nack\x12-\n" +
 	"\x04file\x18\a \x01(\v2\x17.proofload.v1.FileChunkH\x00R\x04file\x12(\n" +
 	"\x04task\x18\b \x01(\v2\x12.proofload.v1.TaskH\x00R\x04task\x12+\n" +
-	"\x05drain\x18\t \x01(\v2\x13.proofload.v1.DrainH\x00R\x05drainB\t\n" +
+	"\x05drain\x18\t \x01(\v2\x13.proofload.v1.DrainH\x00R\x05drain\x12(\n" +
+	"\x04halt\x18\n" +
+	" \x01(\v2\x12.proofload.v1.HaltH\x00R\x04haltB\t\n" +
 	"\apayload\"\xc0\x05\n" +
 	"\x05Hello\x122\n" +
 	"\x10protocol_version\x18\x01 \x01(\rB\a\xbaH\x04*\x02(\x01R\x0fprotocolVersion\x12<\n" +
@@ -2964,7 +3123,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vincarnation\x18\x02 \x01(\x03R\vincarnation\x12\x1f\n" +
 	"\vthrough_seq\x18\x03 \x01(\x04R\n" +
 	"throughSeq\x12\x16\n" +
-	"\x06closed\x18\x04 \x01(\bR\x06closed\"\x87\x02\n" +
+	"\x06closed\x18\x04 \x01(\bR\x06closed\"\xb0\x02\n" +
 	"\tHeartbeat\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x1d\n" +
 	"\n" +
@@ -2972,7 +3131,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x19last_reply_received_nanos\x18\x03 \x01(\x03R\x16lastReplyReceivedNanos\x12*\n" +
 	"\x11last_reply_number\x18\x04 \x01(\x04R\x0flastReplyNumber\x12)\n" +
 	"\x0erun_time_nanos\x18\x05 \x01(\x03H\x00R\frunTimeNanos\x88\x01\x01\x12\x1e\n" +
-	"\x06run_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runIdB\x11\n" +
+	"\x06run_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runId\x12'\n" +
+	"\x0funacked_batches\x18\a \x01(\x04R\x0eunackedBatchesB\x11\n" +
 	"\x0f_run_time_nanos\"\xbd\x01\n" +
 	"\x0eHeartbeatReply\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12%\n" +
@@ -2988,14 +3148,16 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vsince_nanos\x18\x03 \x01(\x03R\n" +
 	"sinceNanos\x12(\n" +
 	"\vuntil_nanos\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
-	"untilNanos\"\x8d\x01\n" +
+	"untilNanos\"\xbe\x01\n" +
 	"\x06Change\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
 	"\bat_nanos\x18\x03 \x01(\x03R\aatNanos\x12\x16\n" +
 	"\x06factor\x18\x04 \x01(\x01R\x06factor\x12\x14\n" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"\xc7\x06\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04rate\x18\a \x01(\x01R\x04rate\x12\x1b\n" +
+	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xc7\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
@@ -3027,7 +3189,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\fGOAL_PREPARE\x10\x01\x12\f\n" +
 	"\bGOAL_RUN\x10\x02\x12\r\n" +
 	"\tGOAL_STOP\x10\x03B\v\n" +
-	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xa2\x05\n" +
+	"\t_t0_nanosJ\x04\b\f\x10\rR\rphases_at_cap\"\xf8\x05\n" +
 	"\x10AssignmentStatus\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x122\n" +
@@ -3045,7 +3207,9 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\vstop_reason\x18\r \x01(\tR\n" +
 	"stopReason\x12#\n" +
 	"\rgranted_nanos\x18\x0e \x01(\x03R\fgrantedNanos\x12#\n" +
-	"\rstopped_alone\x18\x0f \x01(\bR\fstoppedAlone\x1a:\n" +
+	"\rstopped_alone\x18\x0f \x01(\bR\fstoppedAlone\x12&\n" +
+	"\x04halt\x18\x10 \x01(\v2\x12.proofload.v1.HaltR\x04halt\x12,\n" +
+	"\rstopped_nanos\x18\x11 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fstoppedNanos\x1a:\n" +
 	"\fPermitsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B\v\n" +
@@ -3106,7 +3270,16 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12(\n" +
 	"\n" +
 	"saved_json\x18\x04 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\tsavedJson\x12\x1a\n" +
-	"\brequests\x18\x05 \x01(\x03R\brequests\"\x1f\n" +
+	"\brequests\x18\x05 \x01(\x03R\brequests\"\xef\x01\n" +
+	"\x04Halt\x12 \n" +
+	"\x06run_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05runId\x12\x1b\n" +
+	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04kind\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12&\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\trequestId\x12#\n" +
+	"\basked_of\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaskedOf\x129\n" +
+	"\n" +
+	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
 	"\aGoodbye\x12\x16\n" +
@@ -3151,51 +3324,53 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
-	(WorkerRunState)(0),         // 0: proofload.v1.WorkerRunState
-	(Assignment_Goal)(0),        // 1: proofload.v1.Assignment.Goal
-	(Nack_Reason)(0),            // 2: proofload.v1.Nack.Reason
-	(*FindLeaderRequest)(nil),   // 3: proofload.v1.FindLeaderRequest
-	(*FindLeaderResponse)(nil),  // 4: proofload.v1.FindLeaderResponse
-	(*AttachRequest)(nil),       // 5: proofload.v1.AttachRequest
-	(*AttachResponse)(nil),      // 6: proofload.v1.AttachResponse
-	(*Hello)(nil),               // 7: proofload.v1.Hello
-	(*Leave)(nil),               // 8: proofload.v1.Leave
-	(*Host)(nil),                // 9: proofload.v1.Host
-	(*OutboxState)(nil),         // 10: proofload.v1.OutboxState
-	(*Welcome)(nil),             // 11: proofload.v1.Welcome
-	(*CommittedMark)(nil),       // 12: proofload.v1.CommittedMark
-	(*Heartbeat)(nil),           // 13: proofload.v1.Heartbeat
-	(*HeartbeatReply)(nil),      // 14: proofload.v1.HeartbeatReply
-	(*ShardRange)(nil),          // 15: proofload.v1.ShardRange
-	(*Change)(nil),              // 16: proofload.v1.Change
-	(*Assignment)(nil),          // 17: proofload.v1.Assignment
-	(*AssignmentStatus)(nil),    // 18: proofload.v1.AssignmentStatus
-	(*PhaseStatus)(nil),         // 19: proofload.v1.PhaseStatus
-	(*MetricsBatch)(nil),        // 20: proofload.v1.MetricsBatch
-	(*Ack)(nil),                 // 21: proofload.v1.Ack
-	(*Nack)(nil),                // 22: proofload.v1.Nack
-	(*Final)(nil),               // 23: proofload.v1.Final
-	(*Totals)(nil),              // 24: proofload.v1.Totals
-	(*FileRequest)(nil),         // 25: proofload.v1.FileRequest
-	(*FileChunk)(nil),           // 26: proofload.v1.FileChunk
-	(*Task)(nil),                // 27: proofload.v1.Task
-	(*TaskResult)(nil),          // 28: proofload.v1.TaskResult
-	(*Drain)(nil),               // 29: proofload.v1.Drain
-	(*Goodbye)(nil),             // 30: proofload.v1.Goodbye
-	(*ReportDeathRequest)(nil),  // 31: proofload.v1.ReportDeathRequest
-	(*ReportDeathResponse)(nil), // 32: proofload.v1.ReportDeathResponse
-	(*WorkerLifeUnknown)(nil),   // 33: proofload.v1.WorkerLifeUnknown
-	nil,                         // 34: proofload.v1.Hello.LabelsEntry
-	nil,                         // 35: proofload.v1.Assignment.SecretsEntry
-	nil,                         // 36: proofload.v1.Assignment.PermitsEntry
-	nil,                         // 37: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),          // 38: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
+	(WorkerRunState)(0),           // 0: proofload.v1.WorkerRunState
+	(Assignment_Goal)(0),          // 1: proofload.v1.Assignment.Goal
+	(Nack_Reason)(0),              // 2: proofload.v1.Nack.Reason
+	(*FindLeaderRequest)(nil),     // 3: proofload.v1.FindLeaderRequest
+	(*FindLeaderResponse)(nil),    // 4: proofload.v1.FindLeaderResponse
+	(*AttachRequest)(nil),         // 5: proofload.v1.AttachRequest
+	(*AttachResponse)(nil),        // 6: proofload.v1.AttachResponse
+	(*Hello)(nil),                 // 7: proofload.v1.Hello
+	(*Leave)(nil),                 // 8: proofload.v1.Leave
+	(*Host)(nil),                  // 9: proofload.v1.Host
+	(*OutboxState)(nil),           // 10: proofload.v1.OutboxState
+	(*Welcome)(nil),               // 11: proofload.v1.Welcome
+	(*CommittedMark)(nil),         // 12: proofload.v1.CommittedMark
+	(*Heartbeat)(nil),             // 13: proofload.v1.Heartbeat
+	(*HeartbeatReply)(nil),        // 14: proofload.v1.HeartbeatReply
+	(*ShardRange)(nil),            // 15: proofload.v1.ShardRange
+	(*Change)(nil),                // 16: proofload.v1.Change
+	(*Assignment)(nil),            // 17: proofload.v1.Assignment
+	(*AssignmentStatus)(nil),      // 18: proofload.v1.AssignmentStatus
+	(*PhaseStatus)(nil),           // 19: proofload.v1.PhaseStatus
+	(*MetricsBatch)(nil),          // 20: proofload.v1.MetricsBatch
+	(*Ack)(nil),                   // 21: proofload.v1.Ack
+	(*Nack)(nil),                  // 22: proofload.v1.Nack
+	(*Final)(nil),                 // 23: proofload.v1.Final
+	(*Totals)(nil),                // 24: proofload.v1.Totals
+	(*FileRequest)(nil),           // 25: proofload.v1.FileRequest
+	(*FileChunk)(nil),             // 26: proofload.v1.FileChunk
+	(*Task)(nil),                  // 27: proofload.v1.Task
+	(*TaskResult)(nil),            // 28: proofload.v1.TaskResult
+	(*Halt)(nil),                  // 29: proofload.v1.Halt
+	(*Drain)(nil),                 // 30: proofload.v1.Drain
+	(*Goodbye)(nil),               // 31: proofload.v1.Goodbye
+	(*ReportDeathRequest)(nil),    // 32: proofload.v1.ReportDeathRequest
+	(*ReportDeathResponse)(nil),   // 33: proofload.v1.ReportDeathResponse
+	(*WorkerLifeUnknown)(nil),     // 34: proofload.v1.WorkerLifeUnknown
+	nil,                           // 35: proofload.v1.Hello.LabelsEntry
+	nil,                           // 36: proofload.v1.Assignment.SecretsEntry
+	nil,                           // 37: proofload.v1.Assignment.PermitsEntry
+	nil,                           // 38: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),            // 39: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
-	38, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
+	39, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
 	7,  // 1: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
 	13, // 2: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
 	18, // 3: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
@@ -3203,7 +3378,7 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	23, // 5: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
 	25, // 6: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
 	28, // 7: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
-	30, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
+	31, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
 	8,  // 9: proofload.v1.AttachRequest.leave:type_name -> proofload.v1.Leave
 	11, // 10: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
 	14, // 11: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
@@ -3212,38 +3387,41 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	22, // 14: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
 	26, // 15: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
 	27, // 16: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
-	29, // 17: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
-	34, // 18: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
-	10, // 19: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
-	18, // 20: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
-	9,  // 21: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	38, // 22: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	39, // 23: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	12, // 24: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	39, // 25: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	35, // 26: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
-	1,  // 27: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
-	15, // 28: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
-	16, // 29: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	36, // 30: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	39, // 31: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
-	0,  // 32: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	19, // 33: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	37, // 34: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	12, // 35: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 36: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	24, // 37: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	5,  // 38: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	31, // 39: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
-	3,  // 40: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
-	6,  // 41: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	32, // 42: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
-	4,  // 43: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
-	41, // [41:44] is the sub-list for method output_type
-	38, // [38:41] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	30, // 17: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
+	29, // 18: proofload.v1.AttachResponse.halt:type_name -> proofload.v1.Halt
+	35, // 19: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	10, // 20: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
+	18, // 21: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
+	9,  // 22: proofload.v1.Hello.host:type_name -> proofload.v1.Host
+	39, // 23: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	40, // 24: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	12, // 25: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
+	40, // 26: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	36, // 27: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	1,  // 28: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
+	15, // 29: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
+	16, // 30: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
+	37, // 31: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	40, // 32: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	0,  // 33: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	19, // 34: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	38, // 35: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	29, // 36: proofload.v1.AssignmentStatus.halt:type_name -> proofload.v1.Halt
+	12, // 37: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 38: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	24, // 39: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	41, // 40: proofload.v1.Halt.asked_time:type_name -> google.protobuf.Timestamp
+	5,  // 41: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	32, // 42: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
+	3,  // 43: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
+	6,  // 44: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	33, // 45: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
+	4,  // 46: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
+	44, // [44:47] is the sub-list for method output_type
+	41, // [41:44] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -3272,6 +3450,7 @@ func file_proofload_v1_worker_service_proto_init() {
 		(*AttachResponse_File)(nil),
 		(*AttachResponse_Task)(nil),
 		(*AttachResponse_Drain)(nil),
+		(*AttachResponse_Halt)(nil),
 	}
 	file_proofload_v1_worker_service_proto_msgTypes[10].OneofWrappers = []any{}
 	file_proofload_v1_worker_service_proto_msgTypes[14].OneofWrappers = []any{}
@@ -3282,7 +3461,7 @@ func file_proofload_v1_worker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

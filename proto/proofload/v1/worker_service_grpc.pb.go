@@ -42,7 +42,8 @@ type WorkerServiceClient interface {
 	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
 	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
-	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
+	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name. Whatever the error is, a
+	// Halt detail beside it orders a stop of the run that the worker's Hello names.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
 	// ReportDeath says that the process of a worker has ended and nothing of it runs any more. Its guard,
 	// a process beside it, calls this once it has seen that end, unless the worker said goodbye. What the
@@ -117,7 +118,8 @@ type WorkerServiceServer interface {
 	// Errors: FAILED_PRECONDITION with a LeaderInfo detail when this coordinator does not lead and does
 	// not relay,
 	// FAILED_PRECONDITION with ProtocolMismatch when the worker speaks another protocol version,
-	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name.
+	// ALREADY_EXISTS with WorkerNameTaken when another living worker holds the name. Whatever the error is, a
+	// Halt detail beside it orders a stop of the run that the worker's Hello names.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
 	// ReportDeath says that the process of a worker has ended and nothing of it runs any more. Its guard,
 	// a process beside it, calls this once it has seen that end, unless the worker said goodbye. What the

@@ -36,6 +36,22 @@ var incidents = []incident{
 	{"store lost", startCluster, long, loseStore},
 	{"worker killed", startCluster, brief, killWorker},
 	{"worker restarted", startCluster, brief, restartWorker},
+	{"worker on another machine", startCluster, brief, moveWorker},
+	silent("worker frozen past its lease", startCluster, silence{what: "frozen", begin: frozen, past: true}),
+	silent("worker frozen within its lease", startCluster, silence{what: "frozen", begin: frozen}),
+	silent("worker cut off past its lease", startCabled, silence{what: "cut off", begin: partitioned, fires: true, past: true}),
+	silent("worker cut off within its lease", startCabled, silence{what: "cut off", begin: partitioned, fires: true}),
+	{"slow link", startCabled, usual, slowLink},
+	{"workers come and go around a leader kill", startCluster, usual, moveAround},
+	{"pause around a leader kill", startCluster, usual, pauseOrder.do},
+	{"scale around a leader kill", startCluster, scalable, scaleOrder.do},
+	{"stop around a leader kill", startCluster, scalable, stopOrder.do},
+	{"three runs and a leader kill", startCluster, usual, threeRuns},
+}
+
+// silent is the incident of a silence.
+func silent(name string, start func(*testing.T) *cluster, s silence) incident {
+	return incident{name, start, s.plan, s.do}
 }
 
 // called returns an incident by its name.

@@ -33,12 +33,45 @@ type cluster struct {
 	workers      []*process
 	front        *front
 	heads        *clientv3.Client
-	target       func(*testing.T) *target // starts one that the workers reach
+	target       func(*testing.T) *target  // starts one that the workers reach
+	machine      func(name string) machine // nil: the processes above
 
 	// What leads to etcd, by coordinator, and from the workers to each coordinator; nil: they are
 	// connected directly.
 	toEtcd         [][]*cable
 	toCoordinators []*cable
+}
+
+// zoneOf returns the zone of a worker, by its number from 0: half of them are in one, half in the other.
+func zoneOf(worker int) string {
+	if worker < workers/2 {
+		return "a"
+	}
+	return "b"
+}
+
+// machine is what a program of the cluster runs on: a process of this machine, or a container.
+type machine interface {
+	start(t *testing.T)
+	kill(t *testing.T)
+	freeze(t *testing.T) // it stands where it is
+	thaw(t *testing.T)
+}
+
+// coordinator returns what a coordinator runs on, by its number from 0.
+func (c *cluster) coordinator(i int) machine {
+	if c.machine != nil {
+		return c.machine(fmt.Sprintf("c%d", i+1))
+	}
+	return c.coordinators[i]
+}
+
+// worker is the same of a worker.
+func (c *cluster) worker(i int) machine {
+	if c.machine != nil {
+		return c.machine(fmt.Sprintf("w%d", i+1))
+	}
+	return c.workers[i]
 }
 
 // startCluster starts everything and returns when a coordinator leads and every worker is free. The
@@ -80,6 +113,7 @@ func start(t *testing.T, cabled bool) *cluster {
 		name := fmt.Sprintf("w%d", i+1)
 		c.workers = append(c.workers, newProcess(t, dir, name, []string{
 			"worker", "--name", name, "--join", strings.Join(told, ","), "--data-dir", filepath.Join(dir, name), "--log-level", "info",
+			"--label", "zone=" + zoneOf(i),
 		}))
 	}
 	for _, p := range append(c.coordinators[:coordinators:coordinators], c.workers...) {
@@ -94,11 +128,17 @@ func start(t *testing.T, cabled bool) *cluster {
 // member of etcd. It returns where the first begin.
 func (c *cluster) layCables(t *testing.T, addresses, endpoints []string) []string {
 	t.Helper()
+	owner := ownerAmong(func() (pids []int) {
+		for _, w := range c.workers {
+			pids = append(pids, int(w.pid.Load()))
+		}
+		return pids
+	})
 	for _, address := range addresses {
-		c.toCoordinators = append(c.toCoordinators, newCable(t, address))
+		c.toCoordinators = append(c.toCoordinators, newCable(t, address, owner))
 		var cables []*cable
 		for _, endpoint := range endpoints {
-			cables = append(cables, newCable(t, endpoint))
+			cables = append(cables, newCable(t, endpoint, nil))
 		}
 		c.toEtcd = append(c.toEtcd, cables)
 	}

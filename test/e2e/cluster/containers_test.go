@@ -33,6 +33,7 @@ func startContained(t *testing.T) contained {
 	}
 	d := newCompose(t)
 	c := contained{&cluster{target: d.witness}, d}
+	c.machine = func(name string) machine { return container{d, name} }
 	if _, err := d.call("up", "--detach"); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +65,15 @@ func TestContainers(t *testing.T) {
 		{"gateway of the store paused", gatewayPaused},
 		{"worker killed in its container", workerKilledInside},
 		{"host of a worker gone", hostGone},
+		{"worker on another machine", workerElsewhere},
+		{"worker frozen past its lease", silence{what: "frozen", begin: frozen, past: true}.contained},
+		{"worker frozen within its lease", silence{what: "frozen", begin: frozen}.contained},
+		{"worker cut off past its lease", silence{what: "cut off", fires: true, past: true}.contained},
+		{"worker cut off within its lease", silence{what: "cut off", fires: true}.contained},
+		{"pause around a leader kill", contain(usual, pauseOrder.do)},
+		{"scale around a leader kill", contain(scalable, scaleOrder.do)},
+		{"stop around a leader kill", contain(scalable, stopOrder.do)},
+		{"three runs and a leader kill", contain(usual, threeRuns)},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			for seed := *from; seed <= *to; seed++ {
@@ -201,10 +211,7 @@ func workerKilledInside(t *testing.T, c contained, p plan) {
 	tr.note = fmt.Sprintf("worker %s killed in its container at %.2f s", worker, at.Seconds())
 	o := tr.end(t)
 	o.hurt(t, worker, at)
-	// The lease is a minute: without an obituary, and without the restart of the container, it would be lost.
-	if most, lost := 3*p.rate/workers, len(o.count.missing); lost > most {
-		t.Errorf("%d arrivals never came, want %d at most: nobody told of the death", lost, most)
-	}
+	o.movedAtOnce(t) // the lease is a minute: without an obituary, and without the restart of the container, it would be lost
 }
 
 // process returns the number of a worker's process on this machine. Process 1 of the container has the same
@@ -245,4 +252,63 @@ func hostGone(t *testing.T, c contained, p plan) {
 	if least := int((p.grace - 2*time.Second).Seconds()) * p.rate / workers; len(o.count.missing) < least {
 		t.Errorf("%d arrivals never came, want %d at least: others had its part before its lease was over", len(o.count.missing), least)
 	}
+}
+
+// container is what a program runs on.
+type container struct {
+	on   *compose
+	name string
+}
+
+func (c container) start(t *testing.T)  { t.Helper(); c.on.do(t, "start", c.name) }
+func (c container) kill(t *testing.T)   { t.Helper(); c.on.do(t, "kill", c.name) }
+func (c container) freeze(t *testing.T) { t.Helper(); c.on.do(t, "pause", c.name) }
+func (c container) thaw(t *testing.T)   { t.Helper(); c.on.do(t, "unpause", c.name) }
+
+// contain makes a case of an incident that knows nothing of containers.
+func contain(of func(uint64) plan, do func(*testing.T, *cluster, plan) outcome) func(*testing.T, contained, plan) {
+	return func(t *testing.T, c contained, p plan) {
+		t.Helper()
+		do(t, c.cluster, of(p.seed))
+	}
+}
+
+// contained does the same with a container, which is cut off by taking it out of the network that leads to the
+// coordinators.
+func (s silence) contained(t *testing.T, c contained, p plan) {
+	t.Helper()
+	if s.begin == nil {
+		s.begin = func(t *testing.T, _ *cluster, worker int) func() {
+			t.Helper()
+			name := fmt.Sprintf("w%d", worker+1)
+			c.cut(t, name, "workers")
+			return func() { c.mend(t, name) }
+		}
+	}
+	s.do(t, c.cluster, s.plan(p.seed))
+}
+
+// workerElsewhere takes a worker's host and its disk away, and starts a worker of the same name with nothing of
+// it. The engine starts it again for as long as it is refused.
+func workerElsewhere(t *testing.T, c contained, p plan) {
+	t.Helper()
+	p = brief(p.seed)
+	p.length = 50 * time.Second
+	tr := begin(t, c.cluster, p)
+	at := between(tr.draws, untilSettled, 6*time.Second)
+	worker := fmt.Sprintf("w%d", 1+tr.draws.IntN(workers))
+	tr.await(at)
+	c.do(t, "kill", worker)
+	if _, err := c.call("rm", "--force", "--volumes", worker); err != nil {
+		t.Fatal(err)
+	}
+	c.engine(t, "volume", "rm", c.project+"_"+worker)
+	if _, err := c.call("up", "--detach", "--no-deps", worker); err != nil {
+		t.Fatal(err)
+	}
+	tr.note = fmt.Sprintf("host of worker %s gone at %.2f s, and the same name on another from %.2f s on", worker, at.Seconds(), time.Since(tr.t0).Seconds())
+	o := tr.end(t)
+	o.hurt(t, worker, at)
+	o.lostAround(t, worker, false)
+	o.lives(t, worker, 2)
 }

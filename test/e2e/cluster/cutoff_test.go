@@ -58,3 +58,15 @@ func (o cutOff) do(t *testing.T, c *cluster, p plan) outcome {
 	out.unharmed(t, leaders)
 	return out
 }
+
+// slowLink makes everything slow that passes between workers and coordinators, from before the run to its end, and
+// kills the leader in the middle.
+func slowLink(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	slow := pace{delay: 300 * time.Millisecond, perByte: 30 * time.Microsecond}
+	for _, one := range c.toCoordinators {
+		one.slow(slow)
+		defer one.slow(pace{})
+	}
+	return killLeader(t, c, p)
+}

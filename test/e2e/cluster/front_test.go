@@ -50,15 +50,21 @@ func (f *front) one(ctx context.Context, i int, fn func(context.Context, grpc.Cl
 // call asks the coordinators in turn until one carries the call out.
 func (f *front) call(t *testing.T, what string, fn func(context.Context, grpc.ClientConnInterface) error) {
 	t.Helper()
-	var err error
+	if err := f.insist(t.Context(), fn); err != nil {
+		t.Fatalf("%s: no coordinator has done it within %v: %v", what, answersWithin, err)
+	}
+}
+
+// insist is call for goroutines that cannot end a test.
+func (f *front) insist(ctx context.Context, fn func(context.Context, grpc.ClientConnInterface) error) (err error) {
 	for end := time.Now().Add(answersWithin); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		for i := range f.conns {
-			if err = f.one(t.Context(), i, fn); err == nil {
-				return
+			if err = f.one(ctx, i, fn); err == nil {
+				return nil
 			}
 		}
 	}
-	t.Fatalf("%s: no coordinator has done it within %v: %v", what, answersWithin, err)
+	return err
 }
 
 // status returns what the leader says of the cluster, and which coordinator that is; -1 when none leads. Whoever

@@ -22,7 +22,7 @@ type outcome struct {
 func (tr *trial) end(t *testing.T) outcome {
 	t.Helper()
 	o := outcome{plan: tr.plan, report: tr.report(t), note: tr.note, next: tr.next}
-	o.count = tr.target.count(tr.plan.planned(), tr.plan.rate)
+	o.count = tr.target.count(tr.plan.rows(), tr.plan.rate)
 	if n := tr.commits.backwards(); n > 0 {
 		t.Errorf("%d writes by a leader that another had replaced", n)
 	}

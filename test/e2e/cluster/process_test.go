@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type process struct {
 
 	cmd   *exec.Cmd // nil: not running
 	ended chan error
+	pid   atomic.Int64 // of the present or last life
 }
 
 // newProcess describes a program that writes its log below dir; start runs it. The test's end kills it.
@@ -45,6 +47,7 @@ func (p *process) start(t *testing.T) {
 		t.Fatalf("%s: %v", p.name, err)
 	}
 	p.cmd, p.ended = cmd, make(chan error, 1)
+	p.pid.Store(int64(cmd.Process.Pid))
 	go func() { p.ended <- cmd.Wait() }()
 }
 
@@ -63,6 +66,12 @@ func (p *process) kill(t *testing.T) {
 func (p *process) interrupt(t *testing.T) {
 	t.Helper()
 	p.signal(t, syscall.SIGINT)
+	p.ends(t)
+}
+
+// ends waits for the process to end after it was told to, and fails the test unless it does so in order.
+func (p *process) ends(t *testing.T) {
+	t.Helper()
 	select {
 	case err := <-p.ended:
 		if err != nil {
@@ -70,7 +79,7 @@ func (p *process) interrupt(t *testing.T) {
 		}
 		p.cmd = nil
 	case <-time.After(endsWithin):
-		t.Errorf("%s has not ended %v after SIGINT", p.name, endsWithin)
+		t.Errorf("%s has not ended %v after it was told to", p.name, endsWithin)
 		p.kill(t)
 	}
 }

@@ -1,5 +1,7 @@
 package cluster
 
+import "slices"
+
 // report are the parts of report.json that are compared here. They are written down apart from the
 // product's types, because the names are a promise.
 type report struct {
@@ -81,4 +83,14 @@ func (r report) samples() int64 {
 		n += w.Samples
 	}
 	return n
+}
+
+// doubts reports whether the verdict is INVALID for no other reasons than some.
+func (r report) doubts(codes ...string) bool {
+	for _, reason := range r.Verdict.Reasons {
+		if !slices.Contains(codes, reason.Code) {
+			return false
+		}
+	}
+	return r.Verdict.Result == "INVALID"
 }

@@ -47,6 +47,8 @@ type count struct {
 	late     int           // arrivals that were behind by more than noticeable
 	worst    float64       // the least share of a second's planned arrivals that came in time
 	worstAt  int           // that second
+	// lastSecond is how far the most punctual of the last arrivals that came was behind the plan.
+	lastSecond time.Duration
 }
 
 const (
@@ -82,6 +84,7 @@ func compare(seen counter.Seen, planned, rate int) count {
 			t0 = start
 		}
 	}
+	c.lastSecond = lastBehind(seen, t0, planned, rate)
 	punctual := make([]int, (planned+rate-1)/rate)
 	for n := range planned {
 		times := seen.Came[n]
@@ -107,4 +110,18 @@ func compare(seen counter.Seen, planned, rate int) count {
 		}
 	}
 	return c
+}
+
+// lastBehind returns how far the most punctual arrival of the last second of arrivals was behind the plan.
+func lastBehind(seen counter.Seen, t0 time.Time, planned, rate int) time.Duration {
+	least, came := time.Duration(0), 0
+	for n := planned - 1; n >= 0 && came < rate; n-- {
+		if times := seen.Came[n]; len(times) > 0 {
+			if behind := times[0].Sub(t0) - due(n, rate); came == 0 || behind < least {
+				least = behind
+			}
+			came++
+		}
+	}
+	return least
 }

@@ -27,10 +27,23 @@ type plan struct {
 	grace  time.Duration // of the coordinators' loss
 	// lossy says that a worker is killed: what it had not sealed is gone, and no criterion counts.
 	lossy bool
+	// open says that the plan is changed in mid-run: there are rows for twice as many arrivals, and no
+	// criterion counts.
+	open bool
+	// zone says to run on the workers of one zone only, which are half of all; empty: on all.
+	zone string
 }
 
 // planned returns the number of arrivals.
 func (p plan) planned() int { return int(p.length/time.Second) * p.rate }
+
+// rows returns how many arrivals there may be.
+func (p plan) rows() int {
+	if p.open {
+		return 2 * p.planned()
+	}
+	return p.planned()
+}
 
 // draws returns what decides, from the seed alone, what happens when.
 func (p plan) draws() *rand.Rand { return rand.New(rand.NewPCG(p.seed, 0)) }
@@ -44,16 +57,27 @@ func between(draws *rand.Rand, from, to time.Duration) time.Duration {
 func (p plan) arrivals() []byte {
 	var b strings.Builder
 	b.WriteString("id\n")
-	for n := range p.planned() {
+	for n := range p.rows() {
 		fmt.Fprintln(&b, n)
 	}
 	return []byte(b.String())
+}
+
+// crew writes down which workers the run needs.
+func (p plan) crew() string {
+	if p.zone == "" {
+		return fmt.Sprintf("{min: %d}", workers)
+	}
+	return fmt.Sprintf("{min: %d, match: {zone: %s}}", workers/2, p.zone)
 }
 
 // scenario writes the run down. What the machine can do is not what is tested here: the bounds on the
 // generator are wide, and an arrival may be sent late rather than not at all.
 func (p plan) scenario(g *target) string {
 	completeness, counted := "100%", fmt.Sprintf("\n  - name: every arrival\n    check: count(requests) == %d", p.planned())
+	if p.open {
+		counted = ""
+	}
 	if p.lossy {
 		completeness, counted = "1%", ""
 	}
@@ -62,7 +86,7 @@ name: cluster
 seed: %d
 target: %s
 allow_targets: [%s]
-workers: {min: %d}
+workers: %s
 coordinator_loss: {grace: %s}
 validity: {schedule_lag_p99: 60s, worker_cpu: 100%%, sent: 1%%, completeness: %s}
 data:
@@ -80,7 +104,7 @@ phases:
 criteria:
   - name: none fails
     check: error_ratio(requests) == 0%%%s
-`, p.seed, g.URL, g.host(), workers, p.grace, completeness, g.under, p.rate, p.length, counted)
+`, p.seed, g.URL, g.host(), p.crew(), p.grace, completeness, g.under, p.rate, p.length, counted)
 }
 
 // trial is one run while things happen to the cluster.
@@ -99,6 +123,25 @@ type trial struct {
 // begin starts the run and returns when its first arrival has come.
 func begin(t *testing.T, c *cluster, p plan) *trial {
 	t.Helper()
+	return beginOf(t, c, p, p.scenario)
+}
+
+// beginOf is begin with a scenario that is written otherwise for the plan's arrivals.
+func beginOf(t *testing.T, c *cluster, p plan, scenario func(*target) string) *trial {
+	t.Helper()
+	tr := createOf(t, c, p, scenario)
+	tr.started(t)
+	return tr
+}
+
+// create puts the run into the queue.
+func create(t *testing.T, c *cluster, p plan) *trial {
+	t.Helper()
+	return createOf(t, c, p, p.scenario)
+}
+
+func createOf(t *testing.T, c *cluster, p plan, scenario func(*target) string) *trial {
+	t.Helper()
 	tr := &trial{cluster: c, plan: p, draws: p.draws(), target: c.target(t)}
 	data := p.arrivals()
 	sum := sha256.Sum256(data)
@@ -115,7 +158,7 @@ func begin(t *testing.T, c *cluster, p plan) *trial {
 		return err
 	})
 	request := &pb.CreateRunRequest{RequestId: uuid.NewString(), Source: &pb.ScenarioSource{
-		FileName: "cluster.yaml", Scenario: []byte(p.scenario(tr.target)), Files: map[string]string{"arrivals.csv": digest},
+		FileName: "cluster.yaml", Scenario: []byte(scenario(tr.target)), Files: map[string]string{"arrivals.csv": digest},
 	}}
 	c.front.call(t, "create run", func(ctx context.Context, conn grpc.ClientConnInterface) error {
 		resp, err := pb.NewRunServiceClient(conn).CreateRun(ctx, request)
@@ -123,13 +166,18 @@ func begin(t *testing.T, c *cluster, p plan) *trial {
 		return err
 	})
 	tr.commits = watchCommits(t, c.heads, tr.id)
+	return tr
+}
+
+// started waits for the first arrival.
+func (tr *trial) started(t *testing.T) {
+	t.Helper()
 	select {
 	case <-tr.target.first:
 		tr.t0 = time.Now()
 	case <-time.After(comesWithin):
 		t.Fatalf("run %s: no arrival within %v", tr.id, comesWithin)
 	}
-	return tr
 }
 
 // await sleeps until a run time.

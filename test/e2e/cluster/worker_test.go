@@ -11,8 +11,7 @@ import (
 // sealed, and as much again for the instants at which seconds are sealed and sent.
 const unsealed = 2 * time.Second
 
-// killWorker kills a worker for good. Without word from anybody that it stopped, its part of the load
-// goes to others once its lease cannot be alive.
+// killWorker kills a worker for good. Its guard tells of it, so that its part of the load goes to others at once.
 func killWorker(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
@@ -24,7 +23,16 @@ func killWorker(t *testing.T, c *cluster, p plan) outcome {
 	o := tr.end(t)
 	c.workers[worker].start(t)
 	o.hurt(t, c.workers[worker].name, at)
+	o.movedAtOnce(t)
 	return o
+}
+
+// movedAtOnce fails the test unless a dead worker's part went to others before its lease was over.
+func (o outcome) movedAtOnce(t *testing.T) {
+	t.Helper()
+	if most, lost := 3*o.plan.rate/workers, len(o.count.missing); lost > most {
+		t.Errorf("%d arrivals never came, want %d at most: nobody told of the death", lost, most)
+	}
 }
 
 // restartWorker kills a worker while nothing can be committed, so that it holds sealed seconds, and

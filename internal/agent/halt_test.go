@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+	pb "proofload/proto/proofload/v1"
+)
+
+func haltOf(runID string) wire.Halt {
+	return wire.Halt{Run: runID, Kind: run.StopOperator, Reason: "enough", Order: wire.Order{Request: "q1", AskedOf: "c2", Asked: time.Unix(1000, 0).UTC()}}
+}
+
+// TestHaltIsHeededAtAnyEpoch proves that a stop which nobody has recorded is heeded whoever passes it on: in the
+// stream of a leader of the past, and beside the refusal of a coordinator that serves nobody.
+func TestHaltIsHeededAtAnyEpoch(t *testing.T) {
+	onLine(t, func(l *line) {
+		s := l.attach(0)
+		for _, e := range []int64{0, epoch} {
+			s.sendOf(e, &pb.AttachResponse{Payload: &pb.AttachResponse_Halt{Halt: wire.HaltToProto(haltOf("r"))}})
+		}
+		if h := l.ear.so().halts; len(h) != 2 || h[0] != haltOf("r") {
+			t.Errorf("heeded %+v", h)
+		}
+		st, err := status.New(codes.FailedPrecondition, "this coordinator does not lead").WithDetails(&pb.LeaderInfo{}, wire.HaltToProto(haltOf("r")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.breakOff(st.Err())
+		l.accept().breakOff(st.Err()) // before it is welcomed
+		if h := l.ear.so().halts; len(h) != 4 {
+			t.Errorf("of the refusals were heeded %d", len(h)-2)
+		}
+	})
+}
+
+// TestHaltEndsTheLoad proves that a halt ends the load of its run and of no other, that the status tells the next
+// leader who ordered it, that no assignment takes it back, and that an order which tells more than the assignment
+// that has ended the load is kept as well.
+func TestHaltEndsTheLoad(t *testing.T) {
+	for name, before := range map[string]wire.Assignment{
+		"while it runs":            {Run: "r", Revision: 1, PlanDigest: "unknown", Goal: wire.GoalRun},
+		"after the leader's order": {Run: "r", Revision: 1, PlanDigest: "unknown", Goal: wire.GoalStop, Stop: wire.Stop{Kind: run.StopOperator, Reason: "enough"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, err := New(Options{
+				Name: "w", Addresses: []string{"127.0.0.1:1"}, DataDir: t.TempDir(),
+				Clock: func() int64 { return 0 }, Logger: hclog.NewNullLogger(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := a.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			a.assigned(before)
+			w := newWork(context.Background(), a, a.wanted)
+			a.adopt(w)
+			defer w.close()
+			w.apply(a.wanted)
+			a.halted(haltOf("another run"))
+			if got := a.wanted.Goal; got != before.Goal {
+				t.Fatalf("the halt of another run made the goal %v", got)
+			}
+			a.halted(haltOf("r"))
+			other := haltOf("r")
+			other.Request, other.Reason = "q2", "late"
+			a.halted(other)
+			a.assigned(wire.Assignment{Run: "r", Revision: 1, Epoch: 9, PlanDigest: "unknown", Goal: wire.GoalRun})
+			a.assigned(wire.Assignment{Run: "r", Revision: 2, Epoch: 9, PlanDigest: "unknown", Goal: wire.GoalStop, Stop: wire.Stop{Kind: run.StopOperator, Reason: "enough"}})
+			w.apply(a.wanted)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			got := w.lastStatus
+			if w.wanted.Goal != wire.GoalStop || got.State < wire.WorkerStopping || got.Stop.Kind != run.StopOperator || got.Stop.Reason != "enough" || got.Stop.Order != haltOf("r").Order {
+				t.Errorf("goal %v, status %+v", w.wanted.Goal, got)
+			}
+			if back := wire.StatusFromProto(wire.StatusToProto(&got)); back.Stop != got.Stop {
+				t.Errorf("the stop travels as %+v, want %+v", back.Stop, got.Stop)
+			}
+		})
+	}
+}
+
+// TestHeartbeatTellsOfTheOutbox proves that a heartbeat says how many batches are not acked.
+func TestHeartbeatTellsOfTheOutbox(t *testing.T) {
+	onLine(t, func(l *line) {
+		l.seal(3)
+		s := l.attach(0)
+		last := func() (n uint64) {
+			for _, m := range s.so() {
+				if h := m.GetHeartbeat(); h != nil {
+					n = h.GetUnackedBatches()
+				}
+			}
+			return n
+		}
+		if n := last(); n != 3 {
+			t.Errorf("%d unacked batches, want 3", n)
+		}
+		s.ack(2)
+		time.Sleep(1500 * time.Millisecond)
+		if n := last(); n != 1 {
+			t.Errorf("%d unacked batches after an ack, want 1", n)
+		}
+	})
+}

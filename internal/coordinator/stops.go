@@ -1,0 +1,202 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	"proofload/internal/api"
+	"proofload/internal/relay"
+	"proofload/internal/run"
+	"proofload/internal/supervisor"
+	"proofload/internal/wire"
+)
+
+const (
+	// passWithin is how long another coordinator may take to pass a stop to its workers.
+	passWithin = 4 * time.Second
+	// settleEvery is how often a stop is given to the leader until it is recorded, and settleWithin how long that
+	// may take once.
+	settleEvery  = time.Second
+	settleWithin = 10 * time.Second
+)
+
+// Halt implements api.Halter. A stop that another coordinator has passed on goes to the workers here alone.
+func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error) {
+	var err error
+	if h.Run, err = c.meant(h.Run); err != nil {
+		return wire.Passed{}, err
+	}
+	if h.AskedOf == "" {
+		h.AskedOf = c.opts.Name
+		if by := metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy); len(by) > 0 {
+			h.AskedOf = by[0]
+		}
+	}
+	if h.Asked.IsZero() {
+		h.Asked = c.opts.Wall().UTC().Round(0)
+	}
+	passed := wire.Passed{Coordinators: []string{c.opts.Name}}
+	again := slices.ContainsFunc(c.halts.Kept(), func(k wire.Halt) bool { return k.Request == h.Request })
+	others := c.others(ctx)
+	answers := make(chan wire.Passed, len(others))
+	var asking sync.WaitGroup
+	for _, other := range others {
+		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, passWithin)
+			defer cancel()
+			answer, err := c.relay.Stop(ctx, other.Address, h)
+			if err != nil {
+				c.log.Warn("stop not passed on", "coordinator", other.Name, "address", other.Address, "run_id", h.Run, "error", err)
+				return
+			}
+			answers <- answer
+		})
+	}
+	passed.Told, passed.Stopped, err = c.halts.Halt(ctx, h)
+	asking.Wait()
+	close(answers)
+	if err != nil {
+		return wire.Passed{}, err
+	}
+	for answer := range answers {
+		passed = joined(passed, answer)
+	}
+	if passed.Recorded != nil {
+		c.halts.Forget(h.Request)
+	}
+	log := c.log.Info
+	if again {
+		log = c.log.Debug // another coordinator looks for somebody who can record it
+	}
+	log("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", passed.Recorded != nil)
+	return passed, nil
+}
+
+// joined is what two coordinators have passed on together: a worker that one relays to the other is one worker.
+func joined(a, b wire.Passed) wire.Passed {
+	both := func(a, b []string) []string {
+		out := slices.Concat(a, b)
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	a.Told, a.Stopped, a.Coordinators = both(a.Told, b.Told), both(a.Stopped, b.Stopped), both(a.Coordinators, b.Coordinators)
+	if b.Recorded != nil {
+		a.Recorded = b.Recorded
+	}
+	return a
+}
+
+// others are the coordinators that a stop is passed to.
+func (c *Coordinator) others(ctx context.Context) []wire.Leader {
+	if len(metadata.ValueFromIncomingContext(ctx, wire.MetaPassedOn)) > 0 {
+		return nil
+	}
+	all, _ := c.standing.ask()
+	return slices.DeleteFunc(slices.Clone(all), func(l wire.Leader) bool { return l.Address == c.opts.Advertise || l.Address == "" })
+}
+
+// meant returns the run that a stop means. What `last` is only the record tells, unless there is one run alone.
+func (c *Coordinator) meant(id string) (string, error) {
+	if id != "last" && id != "last-pass" {
+		return id, nil
+	}
+	live := c.halts.Runs()
+	if b := c.inOffice(); b != nil {
+		for _, v := range b.manager.Active() {
+			live = append(live, v.Run.ID)
+		}
+	}
+	slices.Sort(live)
+	if live = slices.Compact(live); id == "last" && len(live) == 1 {
+		return live[0], nil
+	}
+	return "", fmt.Errorf("run %s: %w: the store cannot be asked which one that is: give its id", id, api.ErrNotFound)
+}
+
+// inOffice returns what this coordinator leads with; nil: it does not lead.
+func (c *Coordinator) inOffice() *backend {
+	c.standing.mu.Lock()
+	defer c.standing.mu.Unlock()
+	return c.standing.office
+}
+
+// settleStops has the stops recorded that could not be, as soon as there is a leader who can.
+func (c *Coordinator) settleStops(ctx context.Context) {
+	ticker := time.NewTicker(settleEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, h := range c.halts.Kept() {
+			if c.settleStop(ctx, h) {
+				c.halts.Forget(h.Request)
+			}
+		}
+	}
+}
+
+// settleStop gives a stop to whoever leads, and reports whether nothing is left to do about it.
+func (c *Coordinator) settleStop(ctx context.Context, h wire.Halt) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	var err error
+	if b := c.inOffice(); b != nil {
+		_, err = b.manager.Command(ctx, h.Run, run.Event{
+			Kind: run.StopRequested, ID: h.Request, Reason: h.Reason, Stop: h.Kind, Asked: h.Asked, AskedOf: h.AskedOf,
+		})
+	} else {
+		err = c.giveStop(ctx, h)
+	}
+	var wrong *run.EventError
+	switch {
+	case err == nil:
+		c.log.Info("stop is recorded", "run_id", h.Run, "asked_of", h.AskedOf)
+	case errors.Is(err, supervisor.ErrNotLive), errors.Is(err, relay.ErrRefused), errors.As(err, &wrong):
+		c.log.Info("stop needs no record any more", "run_id", h.Run, "error", err)
+	default:
+		return false
+	}
+	return true
+}
+
+var errNobodyLeads = errors.New("nobody leads")
+
+// giveStop gives a stop to the leader, if another coordinator leads.
+func (c *Coordinator) giveStop(ctx context.Context, h wire.Halt) error {
+	c.standing.mu.Lock()
+	leader := c.standing.leader
+	c.standing.mu.Unlock()
+	if leader.Epoch == 0 || leader.Address == c.opts.Advertise {
+		return errNobodyLeads
+	}
+	answer, err := c.relay.Stop(ctx, leader.Address, h)
+	if err == nil && answer.Recorded == nil {
+		err = errNobodyLeads // it keeps the stop as well
+	}
+	return err
+}
+
+// unsettled says which stops are not recorded yet.
+func (c *Coordinator) unsettled() (problems []string) {
+	for _, h := range c.halts.Kept() {
+		told := "to none of its workers yet"
+		if names, _ := c.halts.Reached(h.Request); len(names) > 0 {
+			told = "to " + strings.Join(names, ", ")
+		}
+		problems = append(problems, fmt.Sprintf("run %s: the stop that coordinator %s was asked for at %s is not recorded yet; coordinator %s has passed it %s",
+			h.Run, h.AskedOf, h.Asked.UTC().Format("15:04:05Z"), c.opts.Name, told))
+	}
+	return problems
+}
+
+var _ api.Halter = (*Coordinator)(nil)

@@ -1,0 +1,184 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"proofload/internal/load/transport"
+	"proofload/internal/load/wsload"
+	"proofload/internal/scenario"
+	"proofload/internal/scenario/expression"
+)
+
+// webSocket is the operation of a websocket step: it opens a connection, speaks a script and closes it.
+type webSocket struct {
+	step         *Step
+	client       *wsload.Client
+	address      request // of which only path and query are used
+	headers      []pair
+	subprotocols []string
+	script       []action
+	timeout      time.Duration
+	code         int
+	reason       string
+	keep         bool // something beyond the script reads messages
+	keepAll      bool
+}
+
+// webSocket compiles a websocket step, after what reads its response.
+func (c *compiler) webSocket(s *Step, in *scenario.Step) (*webSocket, error) {
+	w := in.WebSocket
+	op := &webSocket{
+		step: s, client: c.opts.WebSockets[in.Target], subprotocols: w.Subprotocols, timeout: in.Timeout, code: w.CloseCode, reason: w.CloseReason,
+	}
+	if op.client == nil {
+		return nil, fmt.Errorf("there is no target %q", in.Target)
+	}
+	op.keep = c.reads(expression.Message, expression.Messages, expression.JSON, expression.Body, expression.Size)
+	var err error
+	if op.address.path, err = c.text(w.Path); err != nil {
+		return nil, fmt.Errorf("path: %w", err)
+	}
+	if op.address.query, err = c.pairs(w.Query, queryEscape); err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	op.address.foldURL()
+	if op.headers, err = c.pairs(w.Headers, strings.Clone); err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	if op.script, err = c.script(w.Script, in.Timeout); err != nil {
+		return nil, err
+	}
+	op.keepAll = c.reads(expression.Messages)
+	return op, nil
+}
+
+func (w *webSocket) build(it *Iteration) error {
+	path, err := w.address.target(it)
+	if err != nil {
+		return err
+	}
+	if err := it.converse(w.script, w.keepAll); err != nil {
+		return err
+	}
+	it.opening = wsload.Opening{Path: path, Headers: it.opening.Headers[:0], Subprotocols: w.subprotocols, Timeout: w.timeout}
+	for i := range w.headers {
+		h := &w.headers[i]
+		value, err := h.value.string(it)
+		if err != nil {
+			return fmt.Errorf("header %s: %w", h.name, err)
+		}
+		it.opening.Headers = append(it.opening.Headers, wsload.Header{Name: h.name, Value: value})
+	}
+	return nil
+}
+
+func (w *webSocket) do(ctx context.Context, it *Iteration, x *exchange) error {
+	var opened wsload.Opened
+	conn, err := w.client.Open(ctx, &it.opening, &opened)
+	x.sent, x.connect, x.in, x.out = opened.Sent, opened.Connect, opened.In, opened.Out
+	x.completed, x.response.Status = opened.Status != 0, opened.Status
+	if err != nil {
+		return err
+	}
+	x.stream.open = opened.Ready
+	err = w.speak(it, conn)
+	code := 0
+	if err == nil {
+		it.awaiting(w.step)
+		code = conn.Close(w.code, w.reason, time.Now().Add(w.timeout))
+	} else {
+		conn.Drop()
+		code = closeCode(err)
+	}
+	x.ended = time.Now()
+	x.in, x.out = conn.Bytes()
+	if code != 0 {
+		x.response.Code = strconv.Itoa(code)
+	}
+	x.response.Body, x.response.Size, x.response.Messages = it.talk.last, int64(len(it.talk.last)), it.talk
+	return err
+}
+
+// closeCode returns the code of a connection that the server ended; 0 if it did not.
+func closeCode(err error) int {
+	if closed, ok := errors.AsType[*wsload.ClosedError](err); ok {
+		return closed.Code
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok && (e.Kind == transport.KindClosed || e.Kind == transport.KindReset) {
+		return wsload.CodeAbnormal
+	}
+	return 0
+}
+
+// speak executes the script.
+func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
+	for i := range w.script {
+		a := &w.script[i]
+		var err error
+		switch {
+		case a.send != nil:
+			err = conn.Send(a.send.binary, it.talk.bytes(a.send), time.Now().Add(w.timeout))
+		case a.expect != nil:
+			err = w.await(it, conn, a.expect)
+		default:
+			err = w.hold(it, conn, it.span(w.step, i, a.wait))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await receives until the message comes that is expected.
+func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
+	limit := time.Now().Add(e.timeout)
+	for {
+		it.awaiting(w.step)
+		m, err := conn.Receive(it.talk.buffer(), limit, limit)
+		if errors.Is(err, wsload.ErrQuiet) {
+			return e.late()
+		}
+		if err != nil {
+			return err
+		}
+		it.arrived(w.step, m.At)
+		it.talk.came(m.Data, m.Binary)
+		ok, err := e.meets(it)
+		if err != nil && !e.skip || !ok && !e.skip {
+			return e.unmet(it, err)
+		}
+		if ok && err == nil {
+			return nil
+		}
+	}
+}
+
+// hold keeps the connection open for a time, and receives what comes.
+func (w *webSocket) hold(it *Iteration, conn *wsload.Conn, d time.Duration) error {
+	it.resting(d)
+	until := time.Now().Add(d)
+	for {
+		var buffer []byte
+		if w.keep {
+			buffer = it.talk.buffer()
+		}
+		m, err := conn.Receive(buffer, until, until.Add(w.timeout))
+		if errors.Is(err, wsload.ErrQuiet) {
+			it.awaiting(w.step)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		it.arrived(w.step, m.At)
+		if w.keep {
+			it.talk.came(m.Data, m.Binary)
+		}
+	}
+}

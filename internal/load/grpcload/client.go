@@ -1,0 +1,200 @@
+package grpcload
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// Defaults of Options.
+const (
+	DefaultConnections = 4
+	DefaultMaxMessage  = 64 << 20
+	DefaultUserAgent   = "proofload"
+)
+
+// Windows of flow control. They are fixed, because to find better ones costs pings on every connection.
+const (
+	streamWindow     = 1 << 20
+	connectionWindow = 4 << 20
+)
+
+// Options of a Client. Only Target is needed.
+type Options struct {
+	// Target is grpc://host[:port] or grpcs://host[:port]; the ports left out are 80 and 443.
+	Target *url.URL
+	// TLS is the configuration for grpcs; ServerName is by default the target's host. It is cloned.
+	TLS *tls.Config
+	// Dial opens connections; by default a net.Dialer, which resolves the name for each connection.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Connections is how many connections share the calls.
+	Connections int
+	// Fresh opens a connection for every call, and closes it afterwards.
+	Fresh bool
+	// MaxMessage is the size in bytes from which a message that was received is refused with
+	// transport.KindBody.
+	MaxMessage int
+	// UserAgent stands before that of the library.
+	UserAgent string
+}
+
+// Client makes calls to one target. It may be used by any number of goroutines.
+type Client struct {
+	opts  Options
+	addr  string
+	links []*link // none when every call has its own
+	next  atomic.Uint32
+}
+
+// link is one connection to the target, which is opened when it is needed and again after it was lost.
+type link struct {
+	conn *grpc.ClientConn
+	trace
+}
+
+// NewClient checks the options and returns a client; it connects to nothing.
+func NewClient(opts Options) (*Client, error) {
+	if opts.Target == nil {
+		return nil, errors.New("grpc client: no target")
+	}
+	addr, err := endpoint(opts.Target)
+	if err != nil {
+		return nil, fmt.Errorf("grpc client: target %s: %w", opts.Target.Redacted(), err)
+	}
+	setDefaults(&opts)
+	c := &Client{opts: opts, addr: addr}
+	if opts.Fresh {
+		opts.Connections = 0
+	}
+	for range opts.Connections {
+		l, err := c.open()
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.links = append(c.links, l)
+	}
+	return c, nil
+}
+
+// open makes a link, which connects to nothing before it is used.
+func (c *Client) open() (*link, error) {
+	l := &link{}
+	var err error
+	if l.conn, err = dial(l, c.addr, c.opts); err != nil {
+		return nil, fmt.Errorf("grpc client: %w", err)
+	}
+	return l, nil
+}
+
+func setDefaults(o *Options) {
+	if o.Connections <= 0 {
+		o.Connections = DefaultConnections
+	}
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = DefaultMaxMessage
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = DefaultUserAgent
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+}
+
+// endpoint returns what to dial, or why the target cannot be one.
+func endpoint(u *url.URL) (string, error) {
+	port := map[string]string{"grpc": "80", "grpcs": "443"}[u.Scheme]
+	switch {
+	case port == "":
+		return "", fmt.Errorf("scheme %q is not grpc or grpcs", u.Scheme)
+	case u.Hostname() == "":
+		return "", errors.New("has no host")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return "", errors.New("has more than host and port")
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return net.JoinHostPort(u.Hostname(), port), nil
+}
+
+// dial prepares a connection with everything off that a load generator must not have: proxies, configuration
+// from outside, retries by policy, idling, and pings that measure bandwidth.
+func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(newCredentials(&l.trace, &opts)),
+		grpc.WithContextDialer(l.dialer(opts.Dial)),
+		grpc.WithStatsHandler(watcher{}),
+		grpc.WithUserAgent(opts.UserAgent),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(connectionWindow),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: 20 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(opts.MaxMessage), grpc.MaxCallSendMsgSize(1<<31-1)),
+	)
+}
+
+// Session is a connection apart from those that all share, such as that of one user. It must be closed. It may
+// be used like the client.
+type Session struct{ link *link }
+
+// NewSession returns a session, which connects to nothing before it is used.
+func (c *Client) NewSession() (*Session, error) {
+	l, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	return &Session{l}, nil
+}
+
+// Close closes the connection; calls in flight fail with transport.KindCancelled.
+func (s *Session) Close() error { return s.link.end() }
+
+// link returns the connection for a call, and what to do with it afterwards.
+func (c *Client) link(s *Session) (l *link, after func(), err error) {
+	switch {
+	case s != nil:
+		return s.link, nothing, nil
+	case c.opts.Fresh:
+		l, err := c.open()
+		if err != nil {
+			return nil, nil, err
+		}
+		return l, func() { _ = l.end() }, nil // nobody else has it
+	}
+	return c.links[int(c.next.Add(1)-1)%len(c.links)], nothing, nil
+}
+
+func nothing() {}
+
+func (l *link) end() error {
+	l.close()
+	return l.conn.Close()
+}
+
+// Close closes the connections; calls in flight fail with transport.KindCancelled.
+func (c *Client) Close() error {
+	var errs []error
+	for _, l := range c.links {
+		errs = append(errs, l.end())
+	}
+	return errors.Join(errs...)
+}
+
+// Operations, as errors name them.
+const (
+	opConnect = "connect"
+	opCall    = "grpc call"
+	opRequest = "request"
+)

@@ -1,0 +1,146 @@
+package grpcload
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"proofload/internal/load/transport"
+)
+
+// trace is what was seen of a connection on its way: the library tells of it in words only.
+type trace struct {
+	mu      sync.Mutex
+	opening error         // why it could not be opened, the last time
+	broken  error         // why it broke, the last time
+	began   time.Time     // of the dial
+	took    time.Duration // to open it; given to one call
+	closed  bool          // by Close
+}
+
+// dialer notes how a dial went, and watches the connection.
+func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		began := time.Now()
+		nc, err := dial(ctx, "tcp", addr)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.began, t.opening = began, nil
+		if err != nil {
+			t.opening = transport.NewError("dial", err, transport.KindConnect)
+			return nil, err
+		}
+		t.took = time.Since(began)
+		return &watched{Conn: nc, trace: t}, nil
+	}
+}
+
+// takeConnect returns how long the connection took to open, to the first who asks.
+func (t *trace) takeConnect() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	took := t.took
+	t.took = 0
+	return took
+}
+
+// causes is why a connection is not there.
+type causes struct {
+	opening error // it could not be opened
+	broken  error // it broke
+	closed  bool  // Close was called
+}
+
+func (t *trace) causes() causes {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return causes{t.opening, t.broken, t.closed}
+}
+
+func (t *trace) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+func (t *trace) broke(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.broken = err
+}
+
+// watched is a connection whose errors are noted.
+type watched struct {
+	net.Conn
+	trace *trace
+}
+
+// Read implements net.Conn.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil {
+		w.trace.broke(err)
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	if err != nil {
+		w.trace.broke(err)
+	}
+	return n, err
+}
+
+// noted are credentials that note why a handshake failed, and how long it took.
+type noted struct {
+	credentials.TransportCredentials
+	trace *trace
+}
+
+func newCredentials(t *trace, opts *Options) credentials.TransportCredentials {
+	if opts.Target.Scheme != "grpcs" {
+		return insecure.NewCredentials()
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if opts.TLS != nil {
+		cfg = opts.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = opts.Target.Hostname()
+	}
+	return noted{credentials.NewTLS(cfg), t}
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (n noted) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	nc, info, err := n.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	n.trace.mu.Lock()
+	defer n.trace.mu.Unlock()
+	if err != nil {
+		n.trace.opening = handshakeError(err)
+		return nil, nil, err
+	}
+	n.trace.took = time.Since(n.trace.began)
+	return nc, info, nil
+}
+
+// handshakeError tells a peer without HTTP/2 from one without trust.
+func handshakeError(err error) error {
+	if strings.Contains(err.Error(), "ALPN") || strings.Contains(err.Error(), "no application protocol") {
+		return &transport.Error{Kind: transport.KindNotSpoken, Op: "tls handshake", Err: err}
+	}
+	return transport.NewError("tls handshake", err, transport.KindTLS)
+}
+
+// Clone implements credentials.TransportCredentials.
+func (n noted) Clone() credentials.TransportCredentials {
+	return noted{n.TransportCredentials.Clone(), n.trace}
+}

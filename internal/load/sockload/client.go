@@ -1,0 +1,130 @@
+package sockload
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"proofload/internal/load/transport"
+	"proofload/internal/scenario"
+)
+
+// DefaultMaxBytes is the default of Options.MaxBytes.
+const DefaultMaxBytes = 4 << 20
+
+// The operations of transport.Error.Op.
+const (
+	opDial    = "dial"
+	opTLS     = "tls handshake"
+	opSend    = "send"
+	opReceive = "receive"
+)
+
+// Options of a Client. Only Target is needed.
+type Options struct {
+	// Target is scheme://host:port with scheme tcp, tls or udp, and nothing else.
+	Target *url.URL
+	// TLS is the configuration for tls; ServerName is by default the target's host. It is cloned.
+	TLS *tls.Config
+	// Dial opens connections; by default a net.Dialer, which resolves the name for each of them.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// MaxBytes is how many bytes may come before one expectation is met.
+	MaxBytes int
+}
+
+// Client opens connections to one target. It may be used by any number of goroutines.
+type Client struct {
+	opts    Options
+	network string
+	addr    string
+	tls     *tls.Config
+}
+
+// NewClient checks the options and returns a client; it connects to nothing.
+func NewClient(opts Options) (*Client, error) {
+	if opts.Target == nil {
+		return nil, errors.New("socket client: no target")
+	}
+	if opts.MaxBytes <= 0 {
+		opts.MaxBytes = DefaultMaxBytes
+	}
+	if opts.Dial == nil {
+		// Keep-alive probes would cost four system calls per connection; what waits has a limit.
+		opts.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+	host, port, err := transport.Address(opts.Target, map[string]string{"tcp": "", "tls": "", "udp": ""})
+	if err == nil && strings.Trim(opts.Target.Path, "/") != "" {
+		err = errors.New("has a path, and a connection has none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("socket client: target %s: %w", opts.Target.Redacted(), err)
+	}
+	c := &Client{opts: opts, network: "tcp", addr: net.JoinHostPort(host, port)}
+	switch opts.Target.Scheme {
+	case "udp":
+		c.network = "udp"
+	case "tls":
+		c.tls = transport.ClientTLS(opts.TLS, host)
+	}
+	return c, nil
+}
+
+// Opened is what is known of an opening, also when it failed.
+type Opened struct {
+	Ready   time.Time     // when the connection was open
+	Connect time.Duration // for name, connection and TLS together; 0 unless all went well
+}
+
+// Open opens a connection, which must be closed; timeout 0 is scenario.DefaultTimeout. A connection of UDP opens
+// without a packet. It is not used beyond ctx: when that ends, whatever goes on fails with
+// transport.KindCancelled. The error is a *transport.Error.
+func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (*Conn, error) {
+	*got = Opened{}
+	start := time.Now()
+	if timeout <= 0 {
+		timeout = scenario.DefaultTimeout
+	}
+	limited, cancel := context.WithDeadline(ctx, start.Add(timeout))
+	defer cancel()
+	nc, err := c.opts.Dial(limited, c.network, c.addr)
+	if err != nil {
+		return nil, dialError(ctx, limited, opDial, err)
+	}
+	raw := nc
+	if c.tls != nil {
+		t := tls.Client(nc, c.tls)
+		if err := t.HandshakeContext(limited); err != nil {
+			_ = nc.Close() // the handshake's error is the one that says something
+			return nil, dialError(ctx, limited, opTLS, err)
+		}
+		nc = t
+	}
+	got.Ready = time.Now()
+	got.Connect = got.Ready.Sub(start)
+	conn := &Conn{net: nc, raw: raw, datagrams: c.network == "udp", secure: c.tls != nil, max: c.opts.MaxBytes}
+	conn.watch(ctx)
+	return conn, nil
+}
+
+// dialError tells the end of the caller's context from the limit; the errors of dialers do not always do so.
+func dialError(ctx, limited context.Context, op string, err error) *transport.Error {
+	fallback := transport.KindConnect
+	var lookup *net.DNSError
+	if op == opTLS {
+		fallback = transport.KindTLS
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
+	case errors.As(err, &lookup): // one that took all the time is not the target's
+		return transport.NewError(op, err, fallback)
+	case limited.Err() != nil:
+		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
+	}
+	return transport.NewError(op, err, fallback)
+}

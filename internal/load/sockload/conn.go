@@ -1,0 +1,203 @@
+package sockload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"proofload/internal/load/transport"
+)
+
+// longAgo is a deadline that makes every read and write return at once.
+var longAgo = time.Unix(1, 0)
+
+// ErrQuiet says that nothing came until the time given. The connection can be used on.
+var ErrQuiet = errors.New("nothing came")
+
+// Conn is one open connection. It belongs to one goroutine; only the watch over the context touches the
+// connection from elsewhere, by setting a deadline in the past.
+type Conn struct {
+	net, raw  net.Conn // with TLS: the session, and what is below it
+	datagrams bool
+	secure    bool
+	max       int
+	in, out   int64
+	rest      []byte // of TCP: came behind what was expected
+	limit     time.Time
+
+	done <-chan struct{} // of the context under watch
+	stop func() bool
+}
+
+// Bytes returns how many bytes came and went since the connection was opened or resumed.
+func (c *Conn) Bytes() (in, out int64) { return c.in, c.out }
+
+// Resume puts the connection under the watch of another context and counts from 0. It reports whether the
+// connection is still usable: nothing came that nobody asked for, and its end did not.
+func (c *Conn) Resume(ctx context.Context) bool {
+	c.in, c.out = 0, 0
+	if !c.unwatch() || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
+		return false
+	}
+	c.watch(ctx)
+	return true
+}
+
+// watch makes the end of ctx interrupt the connection.
+func (c *Conn) watch(ctx context.Context) {
+	if c.done = ctx.Done(); c.done == nil {
+		return
+	}
+	nc := c.net
+	c.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(longAgo) }) // fails only on a closed connection
+}
+
+// unwatch ends the watch, and reports whether it had not struck yet.
+func (c *Conn) unwatch() bool {
+	if c.stop == nil {
+		return true
+	}
+	calm := c.stop()
+	c.done, c.stop = nil, nil
+	return calm
+}
+
+// ended reports whether the context under watch has ended.
+func (c *Conn) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// arm sets the limit of what follows. The watch may have struck just before: its deadline must not be lost.
+func (c *Conn) arm(limit time.Time) {
+	c.limit = limit
+	_ = c.net.SetDeadline(limit) // fails only on a closed connection; the next read says so
+	if c.ended() {
+		_ = c.net.SetDeadline(longAgo)
+	}
+}
+
+// Send sends data, of UDP as one datagram. The error is a *transport.Error.
+func (c *Conn) Send(data []byte, limit time.Time) error {
+	c.arm(limit)
+	n, err := c.net.Write(data)
+	c.out += int64(n)
+	if err != nil {
+		return c.fail(opSend, err)
+	}
+	return nil
+}
+
+// Enough looks at what has come and says how many bytes of it are what is awaited; negative: more has to come.
+// An error says that what came can never be it.
+type Enough func(came []byte) (int, error)
+
+// Receive awaits bytes until enough says that they are there, or limit, and puts what is awaited into buf, which
+// grows if need be. Of UDP it is one datagram, and enough is not asked. ErrQuiet says that nothing at all
+// came; the error of enough is returned as it is, with what came; any other error is a *transport.Error.
+func (c *Conn) Receive(buf []byte, limit time.Time, enough Enough) ([]byte, time.Time, error) {
+	c.arm(limit)
+	if c.datagrams {
+		return c.datagram(buf)
+	}
+	buf = append(buf[:0], c.rest...)
+	c.rest = c.rest[:0]
+	for {
+		if len(buf) > 0 {
+			n, err := enough(buf)
+			if err != nil {
+				return buf, time.Now(), err
+			}
+			if n >= 0 {
+				c.rest = append(c.rest, buf[n:]...)
+				return buf[:n], time.Now(), nil
+			}
+			if len(buf) >= c.max {
+				return buf, time.Now(), &transport.Error{Kind: transport.KindBody, Op: opReceive, Err: fmt.Errorf("%d bytes came and what is expected is not among them", len(buf))}
+			}
+		}
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := c.net.Read(buf[len(buf):min(cap(buf), max(c.max, len(buf)+1))])
+		c.in += int64(n)
+		buf = buf[:len(buf)+n]
+		if n > 0 {
+			continue // an error comes again with the next read
+		}
+		if err != nil {
+			return buf, time.Now(), c.silence(buf, err)
+		}
+	}
+}
+
+// silence tells a connection on which nothing came from one that broke off.
+func (c *Conn) silence(buf []byte, err error) error {
+	if len(buf) == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.ended() {
+		return ErrQuiet
+	}
+	return c.fail(opReceive, err)
+}
+
+// maxDatagram is the largest datagram that UDP has.
+const maxDatagram = 64 << 10
+
+var datagrams = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
+
+// datagram awaits one datagram. The large buffer that it may need is not held while nothing is there: only a
+// socket that has something is read into it.
+func (c *Conn) datagram(buf []byte) ([]byte, time.Time, error) {
+	if err := readable(c.raw); err != nil {
+		return buf[:0], time.Now(), c.silence(nil, err)
+	}
+	large := datagrams.Get().(*[maxDatagram]byte)
+	defer datagrams.Put(large)
+	n, err := c.net.Read(large[:])
+	at := time.Now()
+	c.in += int64(n)
+	if err != nil {
+		return buf[:0], at, c.silence(nil, err)
+	}
+	return append(buf[:0], large[:n]...), at, nil
+}
+
+// Hold keeps the connection open until a time and drops what comes, or keeps it for the next expectation of
+// TCP if keep is set. came is told of each read that brought something.
+func (c *Conn) Hold(until time.Time, came func(data []byte, at time.Time)) error {
+	for {
+		data, at, err := c.Receive(nil, until, func(b []byte) (int, error) { return len(b), nil })
+		switch {
+		case errors.Is(err, ErrQuiet):
+			return nil
+		case err != nil:
+			return err
+		}
+		came(data, at)
+	}
+}
+
+// Close ends the connection.
+func (c *Conn) Close() {
+	c.unwatch()
+	_ = c.net.Close() // nothing was buffered in it, and there is nobody to tell
+}
+
+// fail turns an error of reading or writing into the caller's.
+func (c *Conn) fail(op string, err error) *transport.Error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.ended() && time.Now().Before(c.limit) {
+		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
+	}
+	fallback := transport.KindReset
+	if c.secure {
+		fallback = transport.KindTLS
+	}
+	return transport.NewError(op, err, fallback)
+}

@@ -1,0 +1,142 @@
+package wsload
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"proofload/internal/load/transport"
+)
+
+// longAgo is a deadline that makes every read and write return at once.
+var longAgo = time.Unix(1, 0)
+
+// link is the connection below a WebSocket: it counts bytes, follows the frames that come, and keeps the
+// limit of what is going on. It belongs to one goroutine at a time; only the watch over the context
+// touches the connection from elsewhere, by setting a deadline in the past.
+type link struct {
+	net     net.Conn
+	in, out int64
+	pending []byte // came behind the handshake and was not read yet
+	frames  frames
+	meter   bool      // frames are followed: the handshake is over
+	limit   time.Time // of what is going on; zero: none
+	hard    time.Time // of a frame that has begun when limit comes
+
+	done   <-chan struct{} // of the context under watch
+	stop   func() bool
+	closed bool
+}
+
+func newLink(nc net.Conn) *link { return &link{net: nc} }
+
+// begin says that from here on what comes is frames.
+func (l *link) begin() {
+	l.meter = true
+	_ = l.net.SetDeadline(time.Time{}) // fails only on a closed connection; the next read says so
+	l.limit = time.Time{}
+	l.heed()
+}
+
+// watch makes the end of ctx interrupt the connection.
+func (l *link) watch(ctx context.Context) {
+	l.done = ctx.Done()
+	if l.done == nil {
+		return
+	}
+	nc := l.net
+	l.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(longAgo) }) // fails only on a closed connection
+}
+
+// ended reports whether the context under watch has ended.
+func (l *link) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// heed makes up for an end of the context whose deadline was just overwritten.
+func (l *link) heed() {
+	if l.ended() {
+		_ = l.net.SetDeadline(longAgo)
+	}
+}
+
+// arm sets the limit of reading and writing.
+func (l *link) arm(limit time.Time) {
+	l.limit = limit
+	_ = l.net.SetDeadline(limit)
+	l.heed()
+}
+
+// armRead sets the limit of reading, and a later one for a frame that has begun by then.
+func (l *link) armRead(limit, hard time.Time) {
+	l.limit, l.hard = limit, hard
+	_ = l.net.SetReadDeadline(limit)
+	l.heed()
+}
+
+// armWrite sets the limit of writing; the zero time is none.
+func (l *link) armWrite(limit time.Time) {
+	l.limit = limit
+	_ = l.net.SetWriteDeadline(limit)
+	l.heed()
+}
+
+// Read implements io.Reader.
+func (l *link) Read(p []byte) (int, error) {
+	if len(l.pending) > 0 {
+		n := copy(p, l.pending)
+		if l.pending = l.pending[n:]; len(l.pending) == 0 {
+			l.pending = nil
+		}
+		l.frames.advance(p[:n])
+		return n, nil
+	}
+	for {
+		n, err := l.net.Read(p)
+		l.in += int64(n)
+		if l.meter {
+			l.frames.advance(p[:n])
+		}
+		// The library would lose its place in a frame whose head is cut in two.
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.ended() || l.frames.between() || !l.limit.Before(l.hard) {
+			return n, err
+		}
+		l.armRead(l.hard, l.hard)
+	}
+}
+
+// Write implements io.Writer.
+func (l *link) Write(p []byte) (int, error) {
+	n, err := l.net.Write(p)
+	l.out += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (l *link) Close() error {
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	if l.stop != nil {
+		l.stop()
+	}
+	return l.net.Close()
+}
+
+func (l *link) close() { _ = l.Close() } // nothing was buffered in it, and there is nobody to tell
+
+// fail turns an error of reading or writing into the caller's.
+func (l *link) fail(op string, err error) *transport.Error {
+	if l.ended() && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed)) && (l.limit.IsZero() || time.Now().Before(l.limit)) {
+		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
+	}
+	return transport.NewError(op, err, transport.KindProtocol)
+}

@@ -1,0 +1,43 @@
+package supervisor
+
+import (
+	"time"
+
+	"proofload/internal/load/schedule"
+	"proofload/internal/run"
+	"proofload/internal/scenario"
+)
+
+// knee is how much a target bears that is searched for its capacity, and how much its generators do.
+type knee struct {
+	bears float64 // rate up to which an answer takes 10 ms; above it takes 500 ms. 0: any
+	reach float64 // rate above which seconds are not valid. 0: none is
+}
+
+// rate is what a search has in force at a run time.
+func (knee) rate(t run.Timeline, phase string, at time.Duration) float64 {
+	rate := 0.0
+	for _, p := range t.Probes(phase) {
+		if plan := t.PlanTime(at); plan >= p.Plan && plan < p.Plan+p.For {
+			rate = p.Rate
+		}
+	}
+	return rate
+}
+
+// answers is how long an answer takes to an arrival that is due at a run time.
+func (k knee) answers(t run.Timeline, p *scenario.Phase, due time.Duration) time.Duration {
+	if k.bears > 0 && k.rate(t, p.Name, due) > k.bears {
+		return 500 * time.Millisecond
+	}
+	return 10 * time.Millisecond
+}
+
+// limits tells whether the second that begins at a run time is beyond the generators' reach.
+func (k knee) limits(t run.Timeline, plan *scenario.Plan, second time.Duration) bool {
+	if k.reach == 0 || plan.Search == nil {
+		return false
+	}
+	_, known := schedule.Starts(plan.Phases, t)[plan.Search.Phase]
+	return known && k.rate(t, plan.Search.Phase, second) > k.reach
+}

@@ -1,0 +1,175 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	pb "proofload/proto/proofload/v1"
+	"proofload/test/e2e/cluster/counter"
+)
+
+// stopWithin bounds the answer to a stop: a leader has 3 s to record it, a follower waits 8 s for a leader that
+// does not answer, and the others are given 4 s to pass it on.
+const stopWithin = 25 * time.Second
+
+// asked says which coordinator is asked to stop the run while etcd is away, and what it is by then.
+type asked string
+
+const (
+	leading    asked = "the leader"             // its lease is not over yet
+	caretaking asked = "who led"                // it leads no more, and knows nobody who does
+	following  asked = "a follower"             // whoever led is there, and leads no more
+	orphaned   asked = "a follower of the dead" // whoever led was killed: no stream reaches any worker
+	beside     asked = "a follower beside"      // whoever led has been frozen: it takes calls and says nothing
+)
+
+// stopWithoutEtcd stops a run while no majority of etcd is there: the load ends, the answer says that nothing is
+// recorded yet, and once etcd is back the run ends as stopped, by whom and why it was, with every sample.
+func stopWithoutEtcd(t *testing.T, c *cluster, p plan, of asked) {
+	t.Helper()
+	tr := begin(t, c, p)
+	tr.await(between(tr.draws, untilSettled, 4*time.Second))
+	leader := c.leader(t)
+	spared := tr.draws.IntN(members)
+	for i, m := range c.etcd {
+		if i != spared {
+			m.freeze(t)
+		}
+	}
+	who := leader
+	if of != leading && of != caretaking {
+		who = (leader + 1 + tr.draws.IntN(coordinators-1)) % coordinators
+	}
+	switch of {
+	case leading:
+	case orphaned:
+		c.coordinators[leader].kill(t)
+		time.Sleep(leaseTTL)
+	case beside:
+		c.coordinators[leader].freeze(t)
+	default:
+		until(t, "end of the term", func() bool {
+			s, err := c.front.ask(t.Context(), leader)
+			return err == nil && s.GetCaretakerSince() != nil
+		})
+	}
+	answer := stopAt(t, c, who, tr.id)
+	on := answer.GetPassedOn()
+	if on == nil || on.GetReason() == "" || !slices.Contains(on.GetCoordinators(), fmt.Sprintf("c%d", who+1)) {
+		t.Errorf("%s answers %v, want that it has passed the stop on", of, answer)
+	}
+	if of != orphaned && of != beside && (len(on.GetToldWorkers()) != workers || len(on.GetStoppedWorkers()) != workers) {
+		t.Errorf("%s has told %v, and %v have stopped; want all %d", of, on.GetToldWorkers(), on.GetStoppedWorkers(), workers)
+	}
+	tr.target.quiet(t)
+	s, err := statusAt(t, c, who)
+	if text := strings.Join(s.GetProblems(), "\n"); err != nil || !strings.Contains(text, "the stop that coordinator") || !strings.Contains(text, "etcd member e") {
+		t.Errorf("status of c%d says %q, %v", who+1, text, err)
+	}
+	for i, m := range c.etcd {
+		if i != spared {
+			m.thaw(t)
+		}
+	}
+	switch of {
+	case orphaned:
+		c.coordinators[leader].start(t)
+	case beside:
+		c.coordinators[leader].thaw(t)
+	}
+	r := tr.report(t)
+	tr.stopped(t, r)
+	// A leader that was still in office, or only frozen, may have recorded it by itself when etcd came back.
+	if of != leading && of != beside && !r.noted() {
+		t.Errorf("no note says who was asked for the stop: %+v", r.Events)
+	}
+	t.Logf("%s asked: told %v, stopped %v, %s; run %s, %s: %+v; %d of %d arrivals sent",
+		of, on.GetToldWorkers(), on.GetStoppedWorkers(), on.GetReason(), r.Run.State, r.Verdict.Result, r.Verdict.Reasons, r.Requests.Sent, p.planned())
+	until(t, "end of the word that a stop is not recorded", func() bool {
+		s, err := c.front.ask(t.Context(), who)
+		return err == nil && !strings.Contains(strings.Join(s.GetProblems(), "\n"), "the stop that coordinator")
+	})
+}
+
+// stopAt asks one coordinator to stop a run.
+func stopAt(t *testing.T, c *cluster, who int, id string) *pb.StopRunResponse {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), stopWithin)
+	defer cancel()
+	answer, err := pb.NewRunServiceClient(c.front.conns[who]).StopRun(ctx, &pb.StopRunRequest{RequestId: uuid.NewString(), RunId: id, Reason: "wrong build"})
+	if err != nil {
+		t.Fatalf("stop asked of c%d: %v", who+1, err)
+	}
+	return answer
+}
+
+// statusAt asks one coordinator for the status, and waits for as long as it may take.
+func statusAt(t *testing.T, c *cluster, who int) (*pb.GetStatusResponse, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), stopWithin)
+	defer cancel()
+	return pb.NewFleetServiceClient(c.front.conns[who]).GetStatus(ctx, &pb.GetStatusRequest{})
+}
+
+// stopped fails the test unless the run ended as stopped by whoever asked, with every sample of its load.
+func (tr *trial) stopped(t *testing.T, r report) {
+	t.Helper()
+	if r.Run.State != "COMPLETED" || r.Verdict.Result != "ABORTED" || r.Run.Reason == nil || !strings.Contains(*r.Run.Reason, "wrong build") {
+		t.Errorf("run %s, verdict %+v; want COMPLETED, ABORTED for the reason given", r.Run.State, r.Verdict)
+	}
+	received := tr.target.count(tr.plan.planned(), tr.plan.rate).received
+	if r.Requests.Sent != received || r.Load.Unknown != 0 || len(r.Integrity.Gaps) > 0 || r.Integrity.Completeness != 1 {
+		t.Errorf("report says %d sent, %+v, %+v; the target received %d", r.Requests.Sent, r.Load, r.Integrity, received)
+	}
+}
+
+// noted tells whether the events say who was asked for a stop that could not be recorded.
+func (r report) noted() bool {
+	for _, e := range r.Events {
+		if e.Kind == "stop" && strings.Contains(e.Detail, "asked of coordinator c") && strings.Contains(e.Detail, "wrong build") {
+			return true
+		}
+	}
+	return false
+}
+
+// received returns how many requests have come.
+func (g *target) received() (n int64) {
+	g.look(func(seen counter.Seen) {
+		for _, times := range seen.Came {
+			n += int64(len(times))
+		}
+	})
+	return n
+}
+
+// quiet waits until the target receives nothing any more.
+func (g *target) quiet(t *testing.T) {
+	t.Helper()
+	last, since := int64(-1), time.Now()
+	until(t, "end of the load", func() bool {
+		if now := g.received(); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+}
+
+// TestStopWithoutEtcd shows that a stop ends the load whichever coordinator is asked and whatever it is by then,
+// although nobody can record it, and that it is recorded when somebody can.
+func TestStopWithoutEtcd(t *testing.T) {
+	c := startCluster(t)
+	for i, of := range []asked{leading, caretaking, following, orphaned, beside} {
+		t.Run(string(of), func(t *testing.T) {
+			c.awaitFree(t)
+			p := plan{seed: uint64(i + 1), rate: 100, length: 2 * time.Minute, grace: time.Minute}
+			stopWithoutEtcd(t, c, p, of)
+		})
+	}
+}
