@@ -27,7 +27,7 @@ func (c *Client) encode(cn *conn, k *call) {
 	field(":method", r.Method)
 	field(":scheme", c.scheme)
 	field(":authority", authority)
-	field(":path", c.path(r.Path))
+	field(":path", c.path(r))
 	if agent != "" {
 		field("user-agent", agent)
 	}
@@ -41,15 +41,19 @@ func (c *Client) encode(cn *conn, k *call) {
 	}
 }
 
-// path returns the path below the target's.
-func (c *Client) path(path string) string {
-	switch {
-	case c.end.Base == "" && path == "":
-		return "/"
-	case c.end.Base == "" && path[0] == '?':
-		return "/" + path
-	case c.end.Base == "":
-		return path
+// path returns what is asked for, below the target's path unless the request says that it is the whole.
+func (c *Client) path(r *httpload.Request) string {
+	base := c.end.Base
+	if r.Absolute {
+		base = ""
 	}
-	return c.end.Base + path
+	switch {
+	case base == "" && r.Path == "":
+		return "/"
+	case base == "" && r.Path[0] == '?':
+		return "/" + r.Path
+	case base == "":
+		return r.Path
+	}
+	return base + r.Path
 }

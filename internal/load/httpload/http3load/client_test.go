@@ -44,7 +44,9 @@ func certificate(tb testing.TB) (tls.Certificate, *x509.CertPool) {
 // connKey is the key of a request's connection in its context.
 type connKey struct{}
 
-func withConn(ctx context.Context, c *quic.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+func withConn(ctx context.Context, c *quic.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
 
 // serve is the server of quic-go. It returns its address and the option that trusts it.
 func serve(tb testing.TB, h http.HandlerFunc) (string, func(*http3load.Options)) {
@@ -130,6 +132,18 @@ func TestWhatTheServerSees(t *testing.T) {
 		}
 		if resp.BytesOut < 4 || resp.BytesIn < 4 {
 			t.Errorf("%d bytes out, %d in", resp.BytesOut, resp.BytesIn)
+		}
+	}
+}
+
+// TestAbsolutePaths: where a redirect leads is not below the target's path.
+func TestAbsolutePaths(t *testing.T) {
+	addr, trust := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+	c := newClient(t, addr+"/base", trust)
+	var resp httpload.Response
+	for path, want := range map[string]string{"/a?b": "/a?b", "?c": "/?c", "": "/"} {
+		if err := c.Do(t.Context(), &httpload.Request{Method: "GET", Path: path, Absolute: true}, &resp); err != nil || string(resp.Body) != want {
+			t.Errorf("%q: the server saw %q, %v", path, resp.Body, err)
 		}
 	}
 }
