@@ -40,6 +40,8 @@ type flowRow struct {
 	row        metric.ArrivalHandle
 	ok, failed metric.Handle // of metric.Iterations
 	labels     metric.Labels // of metric.Iterations that failed
+
+	columns []atomic.Pointer[column] // by the index of a step
 }
 
 // excused returns the series of iterations that a kind of error ended.
@@ -77,6 +79,8 @@ func newPhase(e *Engine, index int) *phase {
 			key: key, row: e.acc.Arrivals(key), labels: failed,
 			ok:     e.acc.Hist(metric.Key{Metric: metric.Iterations, Labels: labels.With("outcome", "ok")}),
 			failed: e.acc.Hist(metric.Key{Metric: metric.Iterations, Labels: failed}),
+
+			columns: make([]atomic.Pointer[column], len(e.opts.Plan.Flows[w.Flow].Steps)),
 		})
 	}
 	if len(plan.Users) > 0 {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -28,39 +27,8 @@ import (
 
 // execution is what a runner keeps of its iterations.
 type execution struct {
-	it      flow.Iteration
-	columns map[columnKey]*column
+	it flow.Iteration
 }
-
-// columnKey names the series of a step as part of a phase.
-type columnKey struct {
-	row  *flowRow
-	step *flow.Step
-}
-
-// column is the handles of a step's series, resolved when first needed.
-type column struct {
-	labels    metric.Labels
-	connect   metric.Handle
-	in, out   metric.Handle
-	retried   metric.Handle
-	redirects metric.Handle
-	stream    *streamColumn // nil: no stream of the step was open yet
-	measures  []metric.Handle
-	outcomes  map[outcome]times
-	last      outcome // the one seen last, which is nearly always the next
-	lastTimes times
-}
-
-type outcome struct {
-	status int
-	code   string
-	kind   string
-	unsent bool
-}
-
-// times has no service time for what was not sent; its response time then is that of metric.Unsent.
-type times struct{ response, service metric.Handle }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
 type flows struct {
@@ -389,18 +357,16 @@ func (r *runner) Request(q *flow.Report) {
 	r.failure.add(q.Kind)
 	c := r.column(q.Step)
 	o := outcome{q.Status, q.Code, q.Kind, q.Unsent()}
-	if o != c.last || c.outcomes == nil {
-		c.last, c.lastTimes = o, c.times(r.engine.acc, o)
-	}
+	t := c.times(r.engine.acc, o)
 	s := second(q.Ended)
 	rec := r.lane.rec
 	rec.Lock()
 	defer rec.Unlock()
-	rec.Observe(s, c.lastTimes.response, q.Response)
+	rec.Observe(s, t.response, q.Response)
 	if o.unsent {
 		return
 	}
-	rec.Observe(s, c.lastTimes.service, q.Service)
+	rec.Observe(s, t.service, q.Service)
 	if q.Connect > 0 {
 		rec.Observe(s, c.connect, q.Connect)
 	}
@@ -434,62 +400,6 @@ func (r *runner) Measure(st *flow.Step, i int, v float64, at time.Duration) {
 	if err := r.lane.rec.ObserveValue(second(at), c.measures[i], v); err != nil {
 		r.engine.log.Warn("measure not counted", "measure", st.Measures()[i], "value", v, "error", err)
 	}
-}
-
-// column returns the handles of a step in the present phase.
-func (r *runner) column(st *flow.Step) *column {
-	x := &r.execution
-	key := columnKey{r.job.flow, st}
-	if c, ok := x.columns[key]; ok {
-		return c
-	}
-	if x.columns == nil {
-		x.columns = map[columnKey]*column{}
-	}
-	acc, phase := r.engine.acc, r.job.phase.plan
-	labels := metric.NewLabels("phase", phase.Name, "flow", r.job.flow.key.Flow, "step", st.Name, "warmup", warmup(phase))
-	c := &column{
-		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
-		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
-		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
-	}
-	for _, name := range st.Measures() {
-		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))
-	}
-	x.columns[key] = c
-	return c
-}
-
-// times returns the handles for an outcome.
-func (c *column) times(acc *metric.Accumulator, o outcome) times {
-	if t, ok := c.outcomes[o]; ok {
-		return t
-	}
-	if c.outcomes == nil {
-		c.outcomes = map[outcome]times{}
-	}
-	labels := c.labels.With("outcome", "ok")
-	if o.kind != "" {
-		labels = c.labels.With("outcome", "failed").With("error", o.kind)
-	}
-	if o.status != 0 {
-		labels = labels.With("status", strconv.Itoa(o.status))
-	}
-	if o.code != "" {
-		labels = labels.With("code", o.code)
-	}
-	if o.unsent {
-		t := times{response: acc.Hist(metric.Key{Metric: metric.Unsent, Labels: labels})}
-		c.outcomes[o] = t
-		return t
-	}
-	t := times{
-		response: acc.Hist(metric.Key{Metric: metric.ResponseTime, Labels: labels}),
-		service:  acc.Hist(metric.Key{Metric: metric.ServiceTime, Labels: labels}),
-	}
-	c.outcomes[o] = t
-	return t
 }
 
 // infos describes the measures of a plan.

@@ -63,10 +63,10 @@ type runner struct {
 
 // loop executes jobs until the channel is closed.
 func (r *runner) loop(ctx context.Context) {
-	for j := range r.jobs {
+	for r.job = range r.jobs { // not in a variable: the frame of a user who thinks stays on its stack
 		for again := true; again; {
-			r.execute(ctx, j)
-			j, again = r.finish()
+			r.execute(ctx)
+			again = r.finish()
 		}
 		if !r.rest() {
 			return
@@ -90,12 +90,11 @@ func (r *runner) rest() bool {
 }
 
 // execute runs one iteration and counts it.
-func (r *runner) execute(ctx context.Context, j job) {
-	r.job = j
+func (r *runner) execute(ctx context.Context) {
 	r.job.started = r.engine.clock.Now()
 	if cause := r.refusal(ctx); cause != "" {
 		r.ended = r.job.started
-		r.lane.giveUp(j.flow.row, cause, second(r.job.started))
+		r.lane.giveUp(r.job.flow.row, cause, second(r.job.started))
 		return
 	}
 	r.failure = failure{}
@@ -187,14 +186,15 @@ func (f *failure) excuse() string {
 	return f.kind
 }
 
-// finish gives the job back and returns the one that follows it at once, if there is one.
-func (r *runner) finish() (job, bool) {
-	j := r.job
+// finish gives the job back, or takes up the one that follows it at once.
+func (r *runner) finish() (again bool) {
+	j := &r.job
 	if j.user != noUser {
-		if next, ok := j.phase.users.again(j, r.ended); ok {
-			return next, true
+		if next, ok := j.phase.users.again(*j, r.ended); ok {
+			r.job = next
+			return true
 		}
-		j.phase.users.returned(j, r.ended)
+		j.phase.users.returned(*j, r.ended)
 	}
 	r.lane.rec.Lock()
 	r.lane.finished[j.phase.index]++
@@ -202,7 +202,7 @@ func (r *runner) finish() (job, bool) {
 	if j.user != noUser || r.engine.draining.Load() {
 		r.engine.waiter.Wake()
 	}
-	return job{}, false
+	return false
 }
 
 // giveUp counts an arrival that is not sent.

@@ -12,13 +12,15 @@ type streamColumn struct{ first, gap, span, messages metric.Handle }
 
 // streams returns the handles of the step's streams.
 func (c *column) streams(acc *metric.Accumulator) *streamColumn {
-	if c.stream == nil {
+	s := c.stream.Load()
+	if s == nil {
 		hist := func(name string) metric.Handle { return acc.Hist(metric.Key{Metric: name, Labels: c.labels}) }
-		c.stream = &streamColumn{
+		s = &streamColumn{
 			first: hist(metric.FirstMessage), gap: hist(metric.MessageGap), span: hist(metric.StreamTime), messages: hist(metric.Messages),
 		}
+		c.stream.Store(s) // another one that was made meanwhile has the same handles
 	}
-	return c.stream
+	return s
 }
 
 // count counts a stream that has ended. The recorder's lock must be held.

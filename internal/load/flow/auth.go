@@ -98,7 +98,7 @@ func (a *awsAuth) add(it *Iteration, w *way) error {
 		}
 	}
 	r := sigv4.Request{Method: it.req.Method, Host: w.endpoint.Authority, Body: it.req.Body}
-	r.Path, r.Query, _ = strings.Cut(w.whole(&it.req), "?")
+	r.Path, r.Query, _ = strings.Cut(w.endpoint.Path(&it.req), "?")
 	for _, h := range it.req.Headers {
 		if strings.EqualFold(h.Name, "Host") {
 			r.Host = h.Value

@@ -18,7 +18,7 @@ func (s *Session) cookies() *cookiejar.Jar {
 
 // addCookies adds the cookies of the user that belong to the request.
 func (it *Iteration) addCookies(w *way) error {
-	u, err := w.url(w.whole(&it.req))
+	u, err := w.url(w.endpoint.Path(&it.req))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (it *Iteration) keepCookies(w *way) {
 	if len(set) == 0 {
 		return
 	}
-	if u, err := w.url(w.whole(&it.req)); err == nil {
+	if u, err := w.url(w.endpoint.Path(&it.req)); err == nil {
 		it.session().cookies().SetCookies(u, set)
 	}
 }

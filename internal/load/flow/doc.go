@@ -12,7 +12,10 @@
 //     counts.
 //   - Each attempt is one request on the wire and one report, a repeated one marked as such.
 //   - No value of a secret reaches an error.
+//   - A redirect that a target has followed is a request of its own, counted and measured, and leads to targets
+//     of the plan alone.
+//   - Cookies belong to one user, or to one iteration.
 //
-// It does not follow redirects and keeps no cookies. A compiled Program is immutable and may be used
+// A compiled Program is immutable and may be used
 // concurrently; an Iteration belongs to one goroutine and is used again for the next execution.
 package flow

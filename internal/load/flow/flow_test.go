@@ -100,6 +100,13 @@ func TestAbsentNeverPasses(t *testing.T) {
 		{"measure absent", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: "json.b"}} }, "s 200 extract", "measure x: json.b is absent"},
 		{"measure text", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: "body"}} }, "s 200 extract", "a number is needed"},
 		{"not JSON", html.URL, func(s *scenario.Step) { s.Expect = []string{"!has(json.error)"} }, "s 200 not_json", "not JSON"},
+		{"not JSON, though it may be absent", html.URL, func(s *scenario.Step) { s.Expect = []string{"(json.a ?? 1) == 1"} }, "s 200 not_json", "not JSON"},
+		{"not JSON, saved", html.URL, func(s *scenario.Step) { s.Save = []scenario.Expression{{Name: "x", Source: "json.a"}} }, "s 200 not_json", "not JSON"},
+		{"not XML", html.URL, func(s *scenario.Step) { s.Expect = []string{`xpath("count(//a)") == 0`} }, "s 200 not_xml", "not XML"},
+		{"not XML, measured", s.URL, func(s *scenario.Step) { s.Measure = []scenario.Measure{{Name: "x", Source: `xpath("sum(//a)")`}} }, "s 200 not_xml", "not XML"},
+		{"regex finds nothing", html.URL, func(s *scenario.Step) {
+			s.Save = []scenario.Expression{{Name: "x", Source: `regex(body, "id=([0-9]+)")`}}
+		}, "s 200 extract", "nothing matches"},
 		{"path absent", s.URL, func(s *scenario.Step) { s.HTTP.Path = "/${vars.none}" }, "s 0 template", "path: vars.none is absent"},
 		{"query absent", s.URL, func(s *scenario.Step) { s.HTTP.Query = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "query q: vars.none is absent"},
 		{"header absent", s.URL, func(s *scenario.Step) { s.HTTP.Headers = []scenario.Field{{Name: "q", Value: "${vars.none}"}} }, "s 0 template", "header q: vars.none is absent"},

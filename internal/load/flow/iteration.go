@@ -126,8 +126,7 @@ func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 	intended := it.Intended
 	for _, s := range f.Steps {
 		if s.think != nil {
-			intended += it.ID.Draw.Named("think").Child(uint64(s.Index)).Duration(*s.think)
-			if !it.rest(ctx, "", intended) {
+			if intended += it.pause(s); !it.rest(ctx, "", intended) {
 				return false, context.Cause(ctx)
 			}
 			continue
@@ -136,7 +135,7 @@ func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 		if stepErr != nil {
 			ok = false
 			if err == nil {
-				err = fmt.Errorf("step %s: %w", s.Name, it.program.redactor.error(stepErr))
+				err = it.failed(s, stepErr)
 			}
 			if !s.proceed || ctx.Err() != nil {
 				return false, err
@@ -145,6 +144,16 @@ func (it *Iteration) Run(ctx context.Context, f *Flow) (ok bool, err error) {
 		intended = ended
 	}
 	return ok, err
+}
+
+// pause draws how long a step thinks. Like failed it is a function of its own to keep the frame of Run, which
+// stays on the stack of everybody who thinks, small.
+func (it *Iteration) pause(s *Step) time.Duration {
+	return it.ID.Draw.Named("think").Child(uint64(s.Index)).Duration(*s.think)
+}
+
+func (it *Iteration) failed(s *Step, err error) error {
+	return fmt.Errorf("step %s: %w", s.Name, it.program.redactor.error(err))
 }
 
 // Saved returns what the iteration has saved.
@@ -158,6 +167,9 @@ func (it *Iteration) rest(ctx context.Context, step string, until time.Duration)
 		return ctx.Err() == nil
 	}
 	it.Sink.Began(step, until)
+	if wait >= parkedAfter {
+		it.park()
+	}
 	if it.timer == nil {
 		it.timer = time.NewTimer(wait)
 	} else {
@@ -191,6 +203,17 @@ func (it *Iteration) step(ctx context.Context, s *Step, intended time.Duration) 
 
 // keptSize is how large a buffer may be that is kept while it is not needed.
 const keptSize = 16 << 10
+
+// parkedAfter is how long an iteration must rest for its buffers to be given back: anew they cost far less than that.
+const parkedAfter = time.Second
+
+// park gives back what nothing reads until the next step.
+func (it *Iteration) park() {
+	it.values.Response = nil
+	it.resp, it.exchange, it.req.Body = httpload.Response{}, exchange{}, nil
+	it.rpc.trim()
+	it.body, it.packed, it.scratch, it.url, it.saved, it.measured = nil, nil, nil, nil, nil, nil
+}
 
 // Trim gives back large buffers, between two iterations.
 func (it *Iteration) Trim() {

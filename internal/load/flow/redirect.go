@@ -48,7 +48,7 @@ func (r *request) follow(it *Iteration, hops int, began time.Time) (bool, error)
 	if left <= 0 {
 		return false, &transport.Error{Kind: transport.KindTimeout, Op: opRedirect, Err: errors.New("no time of the step is left")}
 	}
-	from, err := it.way.url(it.way.whole(&it.req))
+	from, err := it.way.url(it.way.endpoint.Path(&it.req))
 	if err != nil {
 		return false, redirectError("%w", err)
 	}

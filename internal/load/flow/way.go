@@ -72,18 +72,6 @@ func (w *way) url(target string) (*url.URL, error) {
 	return u, nil
 }
 
-// whole returns the path of a request as it is sent, with the base of the target.
-func (w *way) whole(req *httpload.Request) string {
-	base := w.endpoint.Base
-	switch {
-	case req.Absolute:
-		return req.Path
-	case base == "" && (req.Path == "" || req.Path[0] == '?'):
-		return "/" + req.Path
-	}
-	return base + req.Path
-}
-
 // dress adds to the request of an iteration what the way asks for. The step's own headers go before all of it.
 func (w *way) dress(it *Iteration) error {
 	if w.own {

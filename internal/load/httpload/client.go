@@ -144,6 +144,21 @@ func NewEndpoint(u *url.URL) (Endpoint, error) {
 	}, nil
 }
 
+// Path returns the path of a request as it is sent, whole and with its query.
+func (e *Endpoint) Path(r *Request) string {
+	base := e.Base
+	if r.Absolute {
+		base = ""
+	}
+	if base == "" && (r.Path == "" || r.Path[0] == '?') {
+		base = "/"
+	}
+	if base == "" {
+		return r.Path
+	}
+	return base + r.Path
+}
+
 // endpoint returns what to dial, or why the target cannot be one.
 func endpoint(u *url.URL) (host, port string, err error) {
 	switch {
