@@ -27,7 +27,7 @@ func (c *Client) encode(cn *conn, k *call) {
 	field(":method", r.Method)
 	field(":scheme", c.scheme)
 	field(":authority", authority)
-	field(":path", c.path(r.Path))
+	field(":path", c.end.Path(r))
 	if agent != "" {
 		field("user-agent", agent)
 	}
@@ -39,17 +39,4 @@ func (c *Client) encode(cn *conn, k *call) {
 	if !length && r.WantsLength() {
 		field("content-length", strconv.Itoa(len(r.Body)))
 	}
-}
-
-// path returns the path below the target's.
-func (c *Client) path(path string) string {
-	switch {
-	case c.end.Base == "" && path == "":
-		return "/"
-	case c.end.Base == "" && path[0] == '?':
-		return "/" + path
-	case c.end.Base == "":
-		return path
-	}
-	return c.end.Base + path
 }

@@ -179,11 +179,7 @@ func (c *Client) request(k *call) (*http.Request, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	path := r.Path
-	if c.end.Base == "" && (path == "" || path[0] == '?') {
-		path = "/" + path
-	}
-	u, err := url.ParseRequestURI("https://" + c.end.Authority + c.end.Base + path)
+	u, err := url.ParseRequestURI("https://" + c.end.Authority + c.end.Path(r))
 	if err != nil {
 		return nil, &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: errors.New("the path cannot be sent")} // which may have a secret in it
 	}
