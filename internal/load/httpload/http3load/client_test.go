@@ -44,7 +44,9 @@ func certificate(tb testing.TB) (tls.Certificate, *x509.CertPool) {
 // connKey is the key of a request's connection in its context.
 type connKey struct{}
 
-func withConn(ctx context.Context, c *quic.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+func withConn(ctx context.Context, c *quic.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
 
 // serve is the server of quic-go. It returns its address and the option that trusts it.
 func serve(tb testing.TB, h http.HandlerFunc) (string, func(*http3load.Options)) {
