@@ -79,13 +79,14 @@ func (t *trace) broke(err error) {
 type watched struct {
 	net.Conn
 	trace *trace
+	broke sync.Once // the first error says why; those after it, that it is so
 }
 
 // Read implements net.Conn.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if err != nil {
-		w.trace.broke(err)
+		w.broke.Do(func() { w.trace.broke(err) })
 	}
 	return n, err
 }
@@ -94,7 +95,7 @@ func (w *watched) Read(b []byte) (int, error) {
 func (w *watched) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
 	if err != nil {
-		w.trace.broke(err)
+		w.broke.Do(func() { w.trace.broke(err) })
 	}
 	return n, err
 }
