@@ -169,7 +169,7 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
 		return err
 	}
-	c, err := newHTTPClient(t, u, cfg, dialer, maxIdle(opts.Plan))
+	c, err := p.newHTTPClient(t, u, cfg, dialer)
 	if err == nil {
 		p.clients[name] = c
 	}
@@ -177,7 +177,7 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 }
 
 // newHTTPClient makes the client of a target that speaks HTTP.
-func newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *transport.Dialer, idle int) (httpClient, error) {
+func (p *flows) newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *transport.Dialer) (httpClient, error) {
 	fresh := t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
 	var valid func(net.Conn) bool
 	var validAddr func(net.Addr) bool
@@ -192,7 +192,9 @@ func newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *trans
 			Target: u, TLS: cfg, Addresses: dialer.Addresses, Source: dialer.Source, Valid: validAddr, Fresh: fresh,
 		})
 	}
-	return httpload.NewClient(httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: idle, Valid: valid, Fresh: fresh})
+	return httpload.NewClient(httpload.Options{
+		Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(p.engine.opts.Plan), Valid: valid, Fresh: fresh,
+	})
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight

@@ -2,6 +2,7 @@ package httpload
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -126,7 +127,7 @@ func (d *dialing) wait(ctx context.Context, limit time.Time) error {
 	case <-timer.C:
 		return transport.NewError(opDial, context.DeadlineExceeded, transport.KindTimeout)
 	}
-	if e, ok := d.failure.(*transport.Error); ok && e.Kind != transport.KindCancelled && e.Kind != transport.KindTimeout {
+	if e, ok := errors.AsType[*transport.Error](d.failure); ok && e.Kind != transport.KindCancelled && e.Kind != transport.KindTimeout {
 		return e
 	}
 	return nil

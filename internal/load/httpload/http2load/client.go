@@ -126,10 +126,10 @@ func (c *Client) do(ctx context.Context, k *call) error {
 		switch {
 		case failure == nil:
 			return nil
-		case failure == errUnsent && time.Now().Before(k.limit):
-		case failure == errUnsent:
+		case errors.Is(failure, errUnsent) && time.Now().Before(k.limit):
+		case errors.Is(failure, errUnsent):
 			return transport.NewError(opWrite, context.DeadlineExceeded, transport.KindTimeout)
-		case failure != errUntouched:
+		case !errors.Is(failure, errUntouched):
 			return failure
 		case !again:
 			again = true

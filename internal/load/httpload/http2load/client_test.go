@@ -56,6 +56,18 @@ func TestWhatTheServerSees(t *testing.T) {
 	}
 }
 
+// TestAbsolutePaths: where a redirect leads is not below the target's path.
+func TestAbsolutePaths(t *testing.T) {
+	s, _ := serve(t, false, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+	c := newClient(t, s.URL+"/base")
+	var resp httpload.Response
+	for path, want := range map[string]string{"/a?b": "/a?b", "?c": "/?c", "": "/"} {
+		if err := c.Do(t.Context(), &httpload.Request{Method: "GET", Path: path, Absolute: true}, &resp); err != nil || string(resp.Body) != want {
+			t.Errorf("%q: the server saw %q, %v", path, resp.Body, err)
+		}
+	}
+}
+
 // TestBodies: bodies beyond every window arrive whole in both directions; what is not kept is counted.
 func TestBodies(t *testing.T) {
 	s, _ := serve(t, false, func(w http.ResponseWriter, r *http.Request) {

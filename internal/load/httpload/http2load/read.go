@@ -18,13 +18,12 @@ func (c *conn) readLoop() {
 	for {
 		f, err := c.framer.ReadFrame()
 		var failure *transport.Error
-		switch e := err.(type) {
-		case nil:
+		if err == nil {
 			failure = c.take(f)
-		case http2.StreamError:
+		} else if e, ok := errors.AsType[http2.StreamError](err); ok {
 			c.end(e.StreamID, protocolError("%w", err))
 			failure = c.reset(e.StreamID, e.Code)
-		default:
+		} else {
 			failure = c.broken(err)
 		}
 		if failure != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -100,7 +101,7 @@ func portOf(addr string) (uint16, error) {
 	if err != nil {
 		return 0, err
 	}
-	port, err := net.LookupPort("udp", text)
+	port, err := strconv.ParseUint(text, 10, 16)
 	return uint16(port), err
 }
 
@@ -144,7 +145,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 		if err := limited.Err(); err != nil {
 			return ended(ctx, opRequest, err)
 		}
-		if err := c.once(ctx, limited, k, req); err != errUnsent {
+		if err := c.once(ctx, limited, k, req); !errors.Is(err, errUnsent) {
 			return err
 		}
 	}

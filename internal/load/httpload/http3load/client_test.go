@@ -137,6 +137,18 @@ func TestWhatTheServerSees(t *testing.T) {
 	}
 }
 
+// TestAbsolutePaths: where a redirect leads is not below the target's path.
+func TestAbsolutePaths(t *testing.T) {
+	addr, trust := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) })
+	c := newClient(t, addr+"/base", trust)
+	var resp httpload.Response
+	for path, want := range map[string]string{"/a?b": "/a?b", "?c": "/?c", "": "/"} {
+		if err := c.Do(t.Context(), &httpload.Request{Method: "GET", Path: path, Absolute: true}, &resp); err != nil || string(resp.Body) != want {
+			t.Errorf("%q: the server saw %q, %v", path, resp.Body, err)
+		}
+	}
+}
+
 func TestBodies(t *testing.T) {
 	addr, trust := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.New()

@@ -160,7 +160,7 @@ func (c *conn) plain(ctx context.Context, k *call, req *http.Request) (op string
 		return opWrite, err
 	}
 	_ = st.Close() // of what was sent; the answer tells the rest
-	resp, err := answer(st)
+	resp, err := answer(st) //nolint:bodyclose // the body is the stream, which is read to its end or cancelled
 	if err == nil {
 		err = c.read(st, k, resp)
 	}
