@@ -2,9 +2,11 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"proofload/internal/load/flow"
 	"proofload/internal/load/grpcload"
 	"proofload/internal/load/httpload"
+	"proofload/internal/load/httpload/http2load"
+	"proofload/internal/load/httpload/http3load"
 	"proofload/internal/load/mock"
 	"proofload/internal/load/sockload"
 	"proofload/internal/load/transport"
@@ -30,7 +34,7 @@ type execution struct {
 type flows struct {
 	engine     *Engine
 	program    *flow.Program
-	clients    map[string]*httpload.Client
+	clients    map[string]httpClient
 	webSockets map[string]*wsload.Client
 	sockets    map[string]*sockload.Client
 	grpc       map[string]*grpcload.Client
@@ -52,7 +56,7 @@ type sessionKey struct {
 // Run, Setup and Teardown.
 func (e *Engine) Prepare(ctx context.Context) error {
 	p := &flows{
-		engine: e, clients: map[string]*httpload.Client{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
+		engine: e, clients: map[string]httpClient{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
 		endpoints: map[string]httpload.Endpoint{},
 		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
 	}
@@ -128,6 +132,12 @@ func (p *flows) target(name string, t scenario.Target) error {
 	return nil
 }
 
+// httpClient is the client of a target, in one version of HTTP.
+type httpClient interface {
+	flow.HTTPClient
+	Close() error
+}
+
 // connect makes the client of a target, with the way to it.
 func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	opts := p.engine.opts
@@ -159,13 +169,32 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	if p.endpoints[name], err = httpload.NewEndpoint(u); err != nil {
 		return err
 	}
-	o := httpload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(opts.Plan)}
-	if dialer.Changing() {
-		o.Valid = dialer.Valid
+	c, err := p.newHTTPClient(t, u, cfg, dialer)
+	if err == nil {
+		p.clients[name] = c
 	}
-	o.Fresh = t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
-	p.clients[name], err = httpload.NewClient(o)
 	return err
+}
+
+// newHTTPClient makes the client of a target that speaks HTTP.
+func (p *flows) newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *transport.Dialer) (httpClient, error) {
+	fresh := t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
+	var valid func(net.Conn) bool
+	var validAddr func(net.Addr) bool
+	if dialer.Changing() {
+		valid, validAddr = dialer.Valid, dialer.ValidAddr
+	}
+	switch t.HTTP {
+	case "2":
+		return http2load.NewClient(http2load.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: valid, Fresh: fresh})
+	case "3":
+		return http3load.NewClient(http3load.Options{
+			Target: u, TLS: cfg, Addresses: dialer.Addresses, Source: dialer.Source, Valid: validAddr, Fresh: fresh,
+		})
+	}
+	return httpload.NewClient(httpload.Options{
+		Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(p.engine.opts.Plan), Valid: valid, Fresh: fresh,
+	})
 }
 
 // maxIdle is how many connections of a target are kept open: as many as the phases may have in flight

@@ -56,7 +56,7 @@ var keyDocs = map[string]map[string]keyDoc{
 	},
 	"targetMap": {
 		"url":         {text: "http://host:port, https://host or mock://name."},
-		"http":        {text: "Version of HTTP that is spoken, and no other.", value: "1.1"},
+		"http":        {text: "Version of HTTP that is spoken, and no other. 2 with http:// is clear text; 3 needs https://.", value: "1.1"},
 		"tls":         {text: "How the target is trusted, and how it trusts the load."},
 		"dns":         {text: "Where the target's name leads. Left out: the system resolves it for each connection."},
 		"connections": {text: "How connections are made and used again."},

@@ -79,10 +79,14 @@ func (b *BetweenF) decode(d *decoder, n *node) {
 		d.fail(n.pos, "%s where two rates were expected: write [500/s, 20000/s]", n.describe())
 		return
 	}
+	before := len(d.problems)
 	for _, item := range n.items {
 		var r Rate
 		r.decode(d, item)
 		b.Rates = append(b.Rates, r)
+	}
+	if len(d.problems) > before {
+		b.Rates = nil // there is nothing to compare
 	}
 }
 
@@ -185,13 +189,12 @@ func (l *loader) checkSearch() {
 		l.fail(f.Phase.At, "there is no phase %q%s", s.Phase, didYouMean(s.Phase, names))
 		return
 	}
-	if len(p.Users) > 0 {
+	switch {
+	case len(p.Users) > 0:
 		l.fail(f.Phase.At, "phase %s has users: a search looks for a rate", s.Phase)
-	}
-	if p.Warmup {
+	case p.Warmup:
 		l.fail(f.Phase.At, "phase %s is recorded as warmup, so that no criterion looks at it", s.Phase)
-	}
-	if !slices.ContainsFunc(l.plan.Criteria, func(c Criterion) bool { return c.Decides(s.Phase) }) {
+	case !slices.ContainsFunc(l.plan.Criteria, func(c Criterion) bool { return c.Decides(s.Phase) }):
 		l.fail(f.At, "a search needs a critical criterion that looks at phase %s: without one every rate holds", s.Phase)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 	kind := out.scheme()
 	if f.HTTP != nil {
-		l.version(*f.HTTP, kind)
+		l.version(out, *f.HTTP, kind)
 	}
 	if f.TLS != nil {
 		if !kind.secure {
@@ -29,14 +29,14 @@ func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 }
 
 // version takes the version of HTTP that a target is spoken to with.
-func (l *loader) version(f Text, kind scheme) {
+func (l *loader) version(out *Target, f Text, kind scheme) {
 	switch {
 	case kind.protocol != protocolHTTP:
 		l.fail(f.At, "http is for targets with http:// or https://")
 	case f.Value == "3" && !kind.secure:
 		l.fail(f.At, "HTTP/3 has no form without TLS: write https://host")
 	case f.Value != "1.1":
-		l.fail(f.At, "http: %s is not supported yet", f.Value)
+		out.HTTP = f.Value
 	}
 }
 

@@ -286,7 +286,7 @@ func (v *view) progress(r *runner, now time.Duration) *wire.Progress {
 		c.InFlight = sum(v.inFlight[ph.Name])
 		p.Load.InFlight += c.InFlight
 		state, start := r.phaseState(ph, now)
-		p.Phases = append(p.Phases, wire.PhaseProgress{Name: ph.Name, State: state, Start: start, Length: ph.Length, Load: c})
+		p.Phases = append(p.Phases, wire.PhaseProgress{Name: ph.Name, State: state, Start: start, Length: v.plan.Lasts(&ph), Load: c})
 	}
 	return p
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"proofload/internal/load/grpcload"
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/descriptor"
 	"proofload/internal/scenario/expression"
@@ -262,13 +263,7 @@ func (r *rpc) enough(it *Iteration, n int64) (bool, error) {
 	defer func() { it.values.Response = nil }()
 	ok, err := r.until.Bool(&it.values)
 	if err != nil {
-		return false, &untilError{err}
+		return false, &transport.Error{Kind: KindCheck, Op: "until", Err: err}
 	}
 	return ok, nil
 }
-
-// untilError says that an expression of until could not be evaluated.
-type untilError struct{ err error }
-
-func (e *untilError) Error() string { return "until: " + e.err.Error() }
-func (e *untilError) Unwrap() error { return e.err }

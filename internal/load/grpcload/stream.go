@@ -3,10 +3,14 @@ package grpcload
 import (
 	"context"
 	"errors"
+	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Stream is a call with several messages one or both ways. Send and CloseSend belong to one goroutine, Receive
@@ -20,6 +24,9 @@ type Stream struct {
 	after    func()
 	stream   grpc.ClientStream
 	response *Response
+
+	sending sync.Mutex
+	unsent  error // why a message could not be sent
 
 	first  *time.Timer // of the wait for the first message
 	last   *time.Timer // of CloseAfter
@@ -46,15 +53,15 @@ func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, erro
 	}
 	k, cancel := begin(ctx, in)
 	s := &Stream{in: in, ctx: ctx, call: k, cancel: cancel, link: l, after: after, response: r}
-	if in.CloseAfter > 0 {
-		s.last = time.AfterFunc(in.CloseAfter, func() { s.stop(endedClosed) })
-		if in.Timeout > 0 {
-			s.first = time.AfterFunc(in.Timeout, func() { s.stop(endedLate) })
-		}
+	if in.CloseAfter > 0 && in.Timeout > 0 {
+		s.first = time.AfterFunc(in.Timeout, func() { s.stop(endedLate) })
 	}
 	if s.stream, err = s.link.conn.NewStream(k, &grpc.StreamDesc{ClientStreams: in.FromClient, ServerStreams: in.FromServer}, in.Method); err != nil {
 		defer s.release()
 		return nil, s.fail(err)
+	}
+	if in.CloseAfter > 0 {
+		s.last = time.AfterFunc(in.CloseAfter, func() { s.stop(endedClosed) })
 	}
 	k.mu.Lock()
 	r.Sent = k.sent
@@ -74,8 +81,10 @@ func (s *Stream) stop(why int32) {
 func (s *Stream) fail(err error) error {
 	switch s.ending.Load() {
 	case endedClosed:
-		if s.ctx.Err() == nil && s.stream != nil {
-			err = nil
+		if s.ctx.Err() == nil {
+			s.account()
+			s.response.Code = codeNames[0]
+			return nil
 		}
 	case endedLate:
 		s.account()
@@ -87,10 +96,16 @@ func (s *Stream) fail(err error) error {
 // Send sends a message, which must not be changed any more. ErrEnded says that the call has ended, and Receive
 // tells how.
 func (s *Stream) Send(message []byte) error {
-	if err := s.stream.SendMsg(&message); err != nil {
-		return ErrEnded
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	err := s.stream.SendMsg(&message)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if !errors.Is(err, io.EOF) {
+		s.unsent = err // the library tells it here and nowhere else
+	}
+	return ErrEnded
 }
 
 // CloseSend tells the server that no more messages come.
@@ -105,6 +120,9 @@ func (s *Stream) Receive() ([]byte, error) {
 		s.begun()
 		return s.response.received.data, nil
 	}
+	if errors.Is(err, io.EOF) && !s.call.hasAnswer() {
+		err = s.broken()
+	}
 	if s.in.KeepMetadata && s.ending.Load() == 0 {
 		s.response.Header, _ = s.stream.Header() // it is there, or never comes
 		s.response.Trailer = s.stream.Trailer()
@@ -113,6 +131,16 @@ func (s *Stream) Receive() ([]byte, error) {
 		return nil, err
 	}
 	return nil, ErrEnded
+}
+
+// broken returns why a stream has ended of which the server said nothing.
+func (s *Stream) broken() error {
+	s.sending.Lock() // a Send that goes on notices now that there is no stream any more
+	defer s.sending.Unlock()
+	if s.unsent != nil {
+		return s.unsent
+	}
+	return status.Error(codes.Unavailable, noStatus)
 }
 
 // begun notes that a message has come.

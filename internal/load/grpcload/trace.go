@@ -3,6 +3,7 @@ package grpcload
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -69,7 +70,11 @@ func (t *trace) close() {
 	t.closed = true
 }
 
+// broke notes why a connection broke. That this side has closed it says nothing.
 func (t *trace) broke(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.broken = err
@@ -79,13 +84,14 @@ func (t *trace) broke(err error) {
 type watched struct {
 	net.Conn
 	trace *trace
+	broke sync.Once // the first error says why; those after it, that it is so
 }
 
 // Read implements net.Conn.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if err != nil {
-		w.trace.broke(err)
+		w.broke.Do(func() { w.trace.broke(err) })
 	}
 	return n, err
 }
@@ -94,7 +100,7 @@ func (w *watched) Read(b []byte) (int, error) {
 func (w *watched) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
 	if err != nil {
-		w.trace.broke(err)
+		w.broke.Do(func() { w.trace.broke(err) })
 	}
 	return n, err
 }

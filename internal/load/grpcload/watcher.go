@@ -18,6 +18,13 @@ type call struct {
 	answered bool // the server has sent a status
 }
 
+// hasAnswer reports whether the server has sent a status.
+func (c *call) hasAnswer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered
+}
+
 type callKey struct{}
 
 // Value implements context.Context.

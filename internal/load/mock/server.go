@@ -32,6 +32,7 @@ type Server struct {
 	group    errgroup.Group
 	stop     context.CancelFunc // ends the waiting of answers that take their time
 	routes   []route
+	ending   atomic.Bool
 	slots    chan struct{} // has an element for each request that is being answered; nil: any number may be
 	draw     schedule.Draw
 	count    atomic.Int64
@@ -165,6 +166,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *route, n uint
 		select {
 		case s.slots <- struct{}{}:
 			defer func() { <-s.slots }()
+			if s.ending.Load() { // those before it were only let go
+				panic(http.ErrAbortHandler)
+			}
 		case <-r.Context().Done():
 			panic(http.ErrAbortHandler)
 		}
@@ -192,6 +196,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, m *route, n uint
 // Close ends the service and waits for it. Answers that are still waiting for their latency are
 // dropped with their connection; those being written are finished.
 func (s *Server) Close() error {
+	s.ending.Store(true)
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()

@@ -186,6 +186,37 @@ func TestLatencyIsDrawn(t *testing.T) {
 	}
 }
 
+// TestParallel proves that so many requests are answered at once and no more, and that those who wait are let go when the
+// mock ends.
+func TestParallel(t *testing.T) {
+	s, err := New(t.Context(), scenario.Mock{Parallel: 2, Routes: []scenario.Route{
+		{Path: "/slow", Status: 200, Latency: &scenario.Distribution{Kind: "constant", Value: time.Hour}}, {Status: 200},
+	}}, Options{Name: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _, _ := request(t, "GET", s.URL()); status != 200 {
+		t.Errorf("status %d", status)
+	}
+	var wg sync.WaitGroup
+	for i, path := range []string{"/slow", "/slow", "/fast"} {
+		before := s.Count()
+		wg.Go(func() {
+			if resp, err := http.Get(s.URL() + path); err == nil {
+				_ = resp.Body.Close()
+				t.Errorf("%s was answered while two others were: %d", path, resp.StatusCode)
+			}
+		})
+		for s.Count() == before || len(s.slots) < min(i+1, 2) {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
 // TestLatencyEndsWithClose proves that Close does not wait for slow answers, and that those are
 // errors for who waits for them, never empty successes.
 func TestLatencyEndsWithClose(t *testing.T) {

@@ -153,15 +153,15 @@ func (d *Dialer) dialResolved(ctx context.Context, network, host, port string) (
 	return nil, first
 }
 
-// Addresses returns where a connection to host may go, the next in turn first; nil says that the system
-// decides, which is for protocols that open their sockets themselves.
+// Addresses returns where a connection to host goes, in the order in which they are to be tried. It is for
+// protocols that open their sockets themselves.
 func (d *Dialer) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	all := d.fixed
-	if len(all) == 0 {
-		var err error
-		if all, err = d.resolve(ctx, host); err != nil {
-			return nil, err
-		}
+	if n := uint64(len(d.fixed)); n > 0 {
+		return []netip.Addr{d.fixed[(d.turn.Add(1)-1)%n]}, nil
+	}
+	all, err := d.resolve(ctx, host)
+	if err != nil {
+		return nil, err
 	}
 	turn := int((d.turn.Add(1) - 1) % uint64(len(all)))
 	return append(slices.Clone(all[turn:]), all[:turn]...), nil

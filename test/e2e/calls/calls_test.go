@@ -85,6 +85,13 @@ const interopSteps = `
         send: [{responseParameters: [{size: 5}]}]
         close: {after: 1s}
       expect: [len(messages) == 1]
+    - step: lost
+      grpc:
+        method: grpc.testing.TestService/StreamingOutputCall
+        DESCRIBED
+        send: {responseParameters: [{size: 1}, {size: 1}]}
+        receive: {until: message.noSuchField == 1}
+      on_fail: continue
     - step: late
       grpc:
         method: grpc.testing.TestService/StreamingOutputCall
@@ -114,7 +121,7 @@ func TestInterop(t *testing.T) {
 				t.Fatal(err)
 			}
 			expect(t, s, "empty OK", "large OK", "status PERMISSION_DENIED", "refused UNIMPLEMENTED check", "down OK", "some OK",
-				"up OK", "both OK", "held OK", "late timeout")
+				"up OK", "both OK", "held OK", "lost check", "late timeout")
 			streams, messages := of(s, metric.Messages, "down")
 			if messages != 4*float64(streams) || streams == 0 {
 				t.Errorf("%v messages on %d streams", messages, streams)

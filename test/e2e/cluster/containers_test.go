@@ -298,10 +298,7 @@ func workerElsewhere(t *testing.T, c contained, p plan) {
 	at := between(tr.draws, untilSettled, 6*time.Second)
 	worker := fmt.Sprintf("w%d", 1+tr.draws.IntN(workers))
 	tr.await(at)
-	c.do(t, "kill", worker)
-	if _, err := c.call("rm", "--force", "--volumes", worker); err != nil {
-		t.Fatal(err)
-	}
+	c.engine(t, "rm", "--force", c.container(t, worker))
 	c.engine(t, "volume", "rm", c.project+"_"+worker)
 	if _, err := c.call("up", "--detach", "--no-deps", worker); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -103,6 +105,11 @@ func (f *front) serves(ctx context.Context, i int) bool {
 		return err
 	})
 	return err == nil || refusedByFollower(err)
+}
+
+// direct marks a call that is not to be passed on to the leader.
+func direct(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, wire.MetaDirect, "1")
 }
 
 // refusedByFollower tells whether an error is the answer of a coordinator that does not lead.

@@ -53,7 +53,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	frozen, epoch := time.Now(), tr.commits.last().epoch
 	answer := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(t.Context(), comesWithin)
+		ctx, cancel := context.WithTimeout(direct(t.Context()), comesWithin)
 		defer cancel()
 		_, err := pb.NewRunServiceClient(c.front.conns[leader]).PauseRun(ctx, &pb.PauseRunRequest{RequestId: uuid.NewString(), RunId: tr.id})
 		answer <- err
@@ -74,7 +74,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	o.soon(t)
 	until(t, "follower where the leader was", func() bool {
 		err := c.front.one(t.Context(), leader, func(ctx context.Context, conn grpc.ClientConnInterface) error {
-			_, err := pb.NewRunServiceClient(conn).GetRun(ctx, &pb.GetRunRequest{RunId: tr.id})
+			_, err := pb.NewRunServiceClient(conn).GetRun(direct(ctx), &pb.GetRunRequest{RunId: tr.id})
 			return err
 		})
 		return refusedByFollower(err)

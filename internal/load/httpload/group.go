@@ -1,0 +1,190 @@
+package httpload
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"proofload/internal/load/transport"
+)
+
+// Carrier is a connection that carries several requests at once, as those of HTTP/2 and HTTP/3 do.
+type Carrier interface {
+	// Room is how many requests it may carry at once.
+	Room() int
+	// Gone reports whether it takes no new request.
+	Gone() bool
+	// Valid reports whether it leads to an address that is still one of the target's.
+	Valid() bool
+	// Leave closes it.
+	Leave()
+}
+
+// Group is carriers that are used together. The one that was opened first is filled before the next. The empty
+// one is ready for use; it may be used by any number of goroutines.
+type Group[C Carrier] struct {
+	mu     sync.Mutex
+	seats  []*Seat[C]
+	dials  []*dialing
+	closed bool
+}
+
+// Seat is a carrier in a group.
+type Seat[C Carrier] struct {
+	Conn C
+
+	// Guarded by the group's lock.
+	active  int // requests that it carries
+	idle    time.Time
+	retired bool // is closed when it carries nothing
+}
+
+// dialing is a carrier that is being opened, with those who wait for it.
+type dialing struct {
+	waiting int
+	done    chan struct{}
+	failure error // set before done is closed
+}
+
+// CarriedAtOnce is how many requests wait for one carrier to be opened: what most servers allow.
+const CarriedAtOnce = 100
+
+// Acquire returns a carrier with room, of which the caller has a part until Release. When there is none, dial
+// opens one. limit is when the request has failed by timeout.
+func (g *Group[C]) Acquire(ctx context.Context, limit time.Time, dial func() (C, error)) (seat *Seat[C], reused bool, err error) {
+	for {
+		g.mu.Lock()
+		if g.closed {
+			g.mu.Unlock()
+			return nil, false, errEnded
+		}
+		if seat := g.takeLocked(); seat != nil {
+			g.mu.Unlock()
+			return seat, true, nil
+		}
+		d := g.dialLocked()
+		if d == nil {
+			d = &dialing{done: make(chan struct{})}
+			g.dials = append(g.dials, d)
+			g.mu.Unlock()
+			seat, err := g.open(d, dial)
+			return seat, false, err
+		}
+		g.mu.Unlock()
+		if err := d.wait(ctx, limit); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+var errEnded = &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
+
+// takeLocked takes a part of a carrier with room, and forgets those that take none any more.
+func (g *Group[C]) takeLocked() *Seat[C] {
+	var found *Seat[C]
+	kept := g.seats[:0]
+	for _, s := range g.seats {
+		if s.active == 0 && time.Since(s.idle) > DefaultIdleTimeout || s.Conn.Gone() || !s.Conn.Valid() {
+			s.retired = true
+			if s.active == 0 {
+				s.Conn.Leave()
+			}
+			continue
+		}
+		kept = append(kept, s)
+		if found == nil && s.active < s.Conn.Room() {
+			s.active++
+			found = s
+		}
+	}
+	clear(g.seats[len(kept):])
+	g.seats = kept
+	return found
+}
+
+func (g *Group[C]) dialLocked() *dialing {
+	for _, d := range g.dials {
+		if d.waiting < CarriedAtOnce-1 {
+			d.waiting++
+			return d
+		}
+	}
+	return nil
+}
+
+// wait waits until a carrier is open or has failed. One that failed because whoever opened it had no more time
+// says nothing about those who wait.
+func (d *dialing) wait(ctx context.Context, limit time.Time) error {
+	timer := time.NewTimer(time.Until(limit))
+	defer timer.Stop()
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return transport.NewError(opDial, ctx.Err(), transport.KindCancelled)
+	case <-timer.C:
+		return transport.NewError(opDial, context.DeadlineExceeded, transport.KindTimeout)
+	}
+	if e, ok := errors.AsType[*transport.Error](d.failure); ok && e.Kind != transport.KindCancelled && e.Kind != transport.KindTimeout {
+		return e
+	}
+	return nil
+}
+
+// open opens a carrier for who asks and for those who wait.
+func (g *Group[C]) open(d *dialing, dial func() (C, error)) (*Seat[C], error) {
+	conn, err := dial()
+	s := &Seat[C]{Conn: conn, active: 1}
+	g.mu.Lock()
+	g.dials = slices.DeleteFunc(g.dials, func(one *dialing) bool { return one == d })
+	closed := g.closed
+	if err == nil && !closed {
+		g.seats = append(g.seats, s)
+	}
+	g.mu.Unlock()
+	d.failure = err
+	close(d.done)
+	if err == nil && closed {
+		conn.Leave()
+		return nil, errEnded
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Release gives back what Acquire has returned.
+func (g *Group[C]) Release(s *Seat[C]) {
+	g.mu.Lock()
+	s.active--
+	leave := s.active == 0 && (s.retired || g.closed || s.Conn.Gone())
+	if s.active == 0 {
+		s.idle = time.Now()
+	}
+	g.mu.Unlock()
+	if leave {
+		s.Conn.Leave()
+	}
+}
+
+// Close closes what carries nothing, and the rest when it does.
+func (g *Group[C]) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	seats := g.seats
+	g.seats = nil
+	var idle []*Seat[C]
+	for _, s := range seats {
+		if s.active == 0 {
+			idle = append(idle, s)
+		}
+	}
+	g.mu.Unlock()
+	for _, s := range idle {
+		s.Conn.Leave()
+	}
+	return nil
+}

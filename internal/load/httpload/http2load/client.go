@@ -1,0 +1,276 @@
+package http2load
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
+	"proofload/internal/scenario"
+)
+
+// protocol is the name of HTTP/2 over TLS.
+const protocol = "h2"
+
+// The operations of transport.Error.Op.
+const (
+	opRequest = "request"
+	opDial    = "dial"
+	opOpen    = "open connection"
+	opWrite   = "write request"
+	opRead    = "read response"
+)
+
+// Options of a Client. Only Target is needed.
+type Options struct {
+	// Target is http:// or https:// with host[:port][/base].
+	Target *url.URL
+	// TLS is the configuration for https. It is cloned; the protocol offered is h2 and nothing else.
+	TLS *tls.Config
+	// Dial opens connections; by default a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Valid reports whether an open connection may take further requests; nil: all may.
+	Valid func(net.Conn) bool
+	// Fresh opens a connection for each request.
+	Fresh bool
+}
+
+// Client sends requests to one target. It may be used by any number of goroutines.
+type Client struct {
+	opts   Options
+	end    httpload.Endpoint
+	scheme string
+	tls    *tls.Config // nil: clear text
+	shared httpload.Group[*conn]
+	names  sync.Map // header names as written, to lower case
+
+	readers sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool
+	conns   map[*conn]struct{}
+}
+
+// NewClient checks the options and returns a client, which must be closed; it connects to nothing.
+func NewClient(o Options) (*Client, error) {
+	end, err := httpload.NewEndpoint(o.Target)
+	if err != nil {
+		return nil, fmt.Errorf("http/2 client: %w", err)
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
+	c := &Client{opts: o, end: end, scheme: o.Target.Scheme, conns: map[*conn]struct{}{}}
+	if end.Secure {
+		c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS != nil {
+			c.tls = o.TLS.Clone()
+		}
+		if c.tls.ServerName == "" {
+			c.tls.ServerName = end.Host
+		}
+		c.tls.NextProtos = []string{protocol}
+	}
+	return c, nil
+}
+
+// call is one execution of Do.
+type call struct {
+	req   *httpload.Request
+	resp  *httpload.Response
+	limit time.Time // when the request has failed by timeout
+}
+
+// Do sends req and reads the response into resp, whose fields mean what they do for HTTP/1.1; bytes are those of
+// the request's own frames. A nil error means a complete, valid response of any status; otherwise the error is
+// a *transport.Error. Do returns when the response is complete, at the timeout, or soon after ctx has ended.
+func (c *Client) Do(ctx context.Context, req *httpload.Request, resp *httpload.Response) error {
+	resp.Reset()
+	if err := c.do(ctx, &call{req: req, resp: resp}); err != nil {
+		if resp.End.IsZero() {
+			resp.End = time.Now()
+		}
+		return err
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, k *call) error {
+	if err := c.check(k.req); err != nil {
+		return err
+	}
+	timeout := k.req.Timeout
+	if timeout <= 0 {
+		timeout = scenario.DefaultTimeout
+	}
+	began := k.req.Began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	k.limit = began.Add(timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
+		k.limit = d
+	}
+	again := false
+	for {
+		if err := ctx.Err(); err != nil {
+			return transport.NewError(opRequest, err, transport.KindCancelled)
+		}
+		failure := c.once(ctx, k)
+		switch {
+		case failure == nil:
+			return nil
+		case errors.Is(failure, errUnsent) && time.Now().Before(k.limit):
+		case errors.Is(failure, errUnsent):
+			return transport.NewError(opWrite, context.DeadlineExceeded, transport.KindTimeout)
+		case !errors.Is(failure, errUntouched):
+			return failure
+		case !again:
+			again = true
+		default:
+			return &transport.Error{Kind: transport.KindGoAway, Op: opRead, Err: errors.New("the server gave up the second connection as well")}
+		}
+		k.resp.Reset()
+	}
+}
+
+// check refuses what is no request of HTTP/2.
+func (c *Client) check(r *httpload.Request) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	for i := range r.Headers {
+		switch name := c.lower(r.Headers[i].Name); name {
+		case "connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding":
+			return &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: fmt.Errorf("header %s is none of HTTP/2", r.Headers[i].Name)}
+		case "te":
+			if !strings.EqualFold(r.Headers[i].Value, "trailers") {
+				return &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: errors.New("header TE can only be trailers in HTTP/2")}
+			}
+		}
+	}
+	return nil
+}
+
+// lower returns a header's name as HTTP/2 wants it, without allocating for one that was seen before.
+func (c *Client) lower(name string) string {
+	for i := range len(name) {
+		if b := name[i]; b >= 'A' && b <= 'Z' {
+			if known, ok := c.names.Load(name); ok {
+				return known.(string)
+			}
+			low := strings.ToLower(name)
+			c.names.Store(strings.Clone(name), low)
+			return low
+		}
+	}
+	return name
+}
+
+// once sends the request over a connection that has room for it.
+func (c *Client) once(ctx context.Context, k *call) error {
+	if c.opts.Fresh {
+		cn, err := c.dial(ctx, k)
+		if err != nil {
+			return err
+		}
+		defer cn.Leave()
+		return cn.exchange(ctx, k)
+	}
+	group := &c.shared
+	if k.req.Session != nil {
+		group = k.req.Session.(*httpload.Group[*conn])
+	}
+	seat, reused, err := group.Acquire(ctx, k.limit, func() (*conn, error) { return c.dial(ctx, k) })
+	if err != nil {
+		return err
+	}
+	defer group.Release(seat)
+	k.resp.Reused = reused
+	return seat.Conn.exchange(ctx, k)
+}
+
+// dial opens a connection: it is open when the server has said its settings.
+func (c *Client) dial(ctx context.Context, k *call) (*conn, error) {
+	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
+	defer cancel()
+	start := time.Now()
+	nc, err := c.opts.Dial(dialCtx, "tcp", c.end.Addr)
+	if err != nil {
+		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
+	}
+	plain := nc
+	if c.tls != nil {
+		t := tls.Client(nc, c.tls)
+		if err := t.HandshakeContext(dialCtx); err != nil {
+			_ = nc.Close() // the handshake's error is the one that says something
+			return nil, transport.NewDialError(ctx, dialCtx, transport.OpHandshake, err)
+		}
+		if got := t.ConnectionState().NegotiatedProtocol; got != protocol {
+			_ = nc.Close()
+			return nil, &transport.Error{Kind: transport.KindNotSpoken, Op: transport.OpHandshake, Err: fmt.Errorf("the server chose %q instead of HTTP/2", got)}
+		}
+		nc = t
+	}
+	cn := newConn(c, nc)
+	stop := context.AfterFunc(dialCtx, func() { _ = plain.SetDeadline(time.Unix(1, 0)) })
+	failure := cn.open()
+	if !stop() && failure == nil {
+		failure = transport.NewError(opOpen, context.Cause(dialCtx), transport.KindTimeout)
+	}
+	if failure != nil {
+		_ = plain.Close()
+		if dialCtx.Err() != nil {
+			return nil, transport.NewDialError(ctx, dialCtx, opOpen, failure.Err)
+		}
+		return nil, failure
+	}
+	if !c.enlist(cn) {
+		_ = plain.Close()
+		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
+	}
+	k.resp.Connect = time.Since(start)
+	return cn, nil
+}
+
+// enlist starts to read from a connection; false says that the client is closed.
+func (c *Client) enlist(cn *conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.conns[cn] = struct{}{}
+	c.readers.Go(func() {
+		cn.readLoop()
+		c.mu.Lock()
+		delete(c.conns, cn)
+		c.mu.Unlock()
+	})
+	return true
+}
+
+// Close closes all connections, also under requests, which fail with transport.KindCancelled as later ones do.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	open := make([]*conn, 0, len(c.conns))
+	for cn := range c.conns {
+		open = append(open, cn)
+	}
+	c.mu.Unlock()
+	for _, cn := range open {
+		cn.fail(&transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed})
+	}
+	c.readers.Wait()
+	return nil
+}
+
+// NewSession returns a session without connections.
+func (c *Client) NewSession() httpload.Session { return &httpload.Group[*conn]{} }
