@@ -43,8 +43,10 @@ type Options struct {
 	Fsync       bool              // force every batch to disk
 	// Lives is told the worker's life at each welcome, before anything is done for the coordinator; it should
 	// not block. nil: nobody is told.
-	Lives  func(Life)
-	Logger hclog.Logger
+	Lives func(Life)
+	// AllowProgram says why a program may not be run here; nil: none may.
+	AllowProgram func(path string) error
+	Logger       hclog.Logger
 }
 
 // Life is what a coordinator knows this process by.

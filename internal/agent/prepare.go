@@ -50,7 +50,7 @@ func (w *work) build(ctx context.Context, first wire.Assignment) (*load.Engine, 
 	}
 	opts := load.Options{
 		Plan: plan, Worker: w.agent.opts.Name, Clock: w.clock, Secrets: first.Secrets,
-		Drain: first.Drain, Logger: w.log,
+		Drain: first.Drain, Logger: w.log, AllowProgram: w.agent.opts.AllowProgram,
 		Files: func(digest string) ([]byte, error) {
 			if data, ok := content[digest]; ok {
 				return data, nil

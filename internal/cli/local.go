@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"proofload/internal/coordinator"
+	"proofload/internal/load/programload"
 	"proofload/internal/run"
 	"proofload/internal/telemetry"
 	"proofload/internal/worker"
@@ -68,7 +69,7 @@ func (l *localRun) run(ctx context.Context) (err error) {
 		Name: "local", OwnWorkers: true, Listen: "127.0.0.1:0", HTTP: l.job.options.http, DataDir: filepath.Join(l.job.options.out, localDir), Store: l.job.options.out,
 		Secret: l.app.secret, Version: Version, Logger: l.log, Telemetry: l.telemetry,
 	}
-	if err := options.Validate(); err != nil {
+	if err := errors.Join(options.Validate(), programload.Allowed(l.job.options.allowPrograms).Validate()); err != nil {
 		return exit(run.ExitUsage, err)
 	}
 	if l.coordinator, err = coordinator.New(local, options); err != nil {
@@ -123,7 +124,7 @@ func (l *localRun) drive(ctx, pieces context.Context) error {
 func (l *localRun) work(ctx context.Context, name string) error {
 	return worker.Run(ctx, worker.Options{
 		Name: name, Join: []string{l.coordinator.Address()}, Labels: l.labels, DataDir: filepath.Join(l.job.options.out, localDir, name),
-		Version: Version, Logger: l.log, Telemetry: l.telemetry,
+		Version: Version, Logger: l.log, Telemetry: l.telemetry, AllowPrograms: l.job.options.allowPrograms,
 	})
 }
 

@@ -28,6 +28,7 @@ type runOptions struct {
 	progress             string
 	reports              string
 	http                 string
+	allowPrograms        []string
 	seed                 uint64
 	coordinator          []string
 	detach               bool
@@ -63,12 +64,13 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVar(&o.progress, "progress", "auto", "auto, tui, plain or none")
 	f.StringVar(&o.reports, "report", "json,md,html,junit", "reports to copy to --out in a remote run, and to name at the end")
 	f.StringVar(&o.http, "http", "-", "address for /metrics and health while the run lasts; - for none")
+	f.StringSliceVar(&o.allowPrograms, "allow-programs", nil, "absolute path, or pattern such as /opt/load/*, of programs that the scenario may run here; default none")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of all draws, instead of the scenario's")
 	f.StringSliceVar(&o.coordinator, "coordinator", nil, "run there instead of here: ADDR[,ADDR]")
 	f.BoolVar(&o.detach, "detach", false, "with --coordinator: print the run's id and return")
 	f.DurationVar(&o.queueTimeout, "queue-timeout", 0, "give up when no workers are free for so long; 0 waits for ever")
 	tlsFlags(f, &o.tls)
-	flagsOnly(f, "environment", "confirm", "coordinator")
+	flagsOnly(f, "environment", "confirm", "coordinator", "allow-programs")
 	addLater(cmd)
 	return cmd
 }
@@ -146,6 +148,8 @@ func (o runOptions) validate() error {
 		return usage("--queue-timeout %s: it must not be negative", o.queueTimeout)
 	case strings.Contains(o.out, "://"):
 		return usage("--out: it must be a directory; `serve` takes an object store as its --store")
+	case o.remote() && o.given("allow-programs"):
+		return usage("--allow-programs is for a run on this machine: there the workers say what they allow")
 	case o.remote() && (o.given("workers") || o.given("http")):
 		return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
 	case o.remote():

@@ -123,6 +123,7 @@ func (a *app) workerCommand() *cobra.Command {
 	f.StringToStringVar(&o.Labels, "label", nil, "label that scenarios select workers by: k=v; may be given several times")
 	f.Float64Var(&o.Capacity, "capacity", 1, "share of the load relative to other workers")
 	f.StringVar(&o.DataDir, "data-dir", "./proofload-worker", "directory for this worker's identity and un-acked samples")
+	f.StringSliceVar(&o.AllowPrograms, "allow-programs", nil, "absolute path, or pattern such as /opt/load/*, of programs that scenarios may run here; default none")
 	f.BoolVar(&o.Fsync, "fsync", false, "force every batch of samples to the disk")
 	f.StringVar(&o.HTTP, "http", "-", "address to serve /metrics, /healthz and /readyz on; - for none")
 	f.BoolVar(&o.Insecure, "insecure", false, "allow --http beyond this machine without TLS")

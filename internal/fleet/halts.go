@@ -37,20 +37,27 @@ const (
 	mostHalts = 100
 	// confirmWithin is how long the workers' word that they have stopped is waited for.
 	confirmWithin = time.Second
+	// knockWithin is how long workers are waited for where none has a stream: they look for a leader, and are told
+	// with the refusal.
+	knockWithin = 2 * time.Second
 )
 
 // NewHalts returns one that keeps nothing.
 func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string]reached{}} }
 
 // Halt passes a stop to the workers that execute the run, and keeps it until Forget. It returns the names of
-// those that it was passed to, and of those among them that have confirmed it within a second; with an error
-// nothing was done. A repeated one is passed on again and kept once.
+// those that it was passed to, and of those among them that have confirmed it, after two seconds at most; with an
+// error nothing was done. A repeated one is passed on again and kept once.
 func (h *Halts) Halt(ctx context.Context, order wire.Halt) (told, stopped []string, err error) {
 	taps, err := h.keep(order)
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	within := confirmWithin
+	if len(taps) == 0 {
+		within = knockWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var sending sync.WaitGroup // one that does not read holds its own up, until its stream ends
 	for _, t := range taps {

@@ -3,6 +3,7 @@ package judge
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"proofload/internal/metric"
 	"proofload/internal/scenario"
@@ -54,7 +55,7 @@ func places(plan *scenario.Plan, during []string) []place {
 
 // within keeps the spots at which the matchers of place labels hold.
 func within(spots []place, ms []matcher) []place {
-	return slices.DeleteFunc(slices.Clone(spots), func(p place) bool {
+	return slices.DeleteFunc(sampled(spots, ms), func(p place) bool {
 		for _, m := range ms {
 			if slices.Contains(placeLabels, m.label) && !m.match(p.get(m.label)) {
 				return true
@@ -62,6 +63,24 @@ func within(spots []place, ms []matcher) []place {
 		}
 		return false
 	})
+}
+
+// sampled returns the spots; where a matcher names the samples that a step's program prints, as in step="client.login",
+// the spot of the step is theirs: samples are wherever it is, and are not what is awaited while it runs.
+func sampled(spots []place, ms []matcher) []place {
+	out := slices.Clone(spots)
+	for _, m := range ms {
+		step, _, ok := strings.Cut(m.value, ".")
+		if m.label != "step" || m.op != "=" || !ok {
+			continue
+		}
+		for i := range out {
+			if out[i].step == step {
+				out[i].step = m.value
+			}
+		}
+	}
+	return out
 }
 
 // at keeps the spots that carry the place labels of a row.

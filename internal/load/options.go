@@ -38,6 +38,8 @@ type Options struct {
 	Files   func(digest string) ([]byte, error)
 	Secrets map[string]string // values of ${secret.NAME}; never logged
 	Host    Host              // nil: the machine is not judged
+	// AllowProgram says why a program may not be run on this worker; nil: none may.
+	AllowProgram func(path string) error
 	// NewWaiter makes the pacer's Waiter; nil: the most precise one of this system.
 	NewWaiter func() (Waiter, error)
 	// Drain bounds how long work in flight may go on once the run has been stopped; then it is cut.
@@ -86,4 +88,17 @@ func (o Options) withDefaults() Options {
 		o.Drain = scenario.DefaultTimeout
 	}
 	return o
+}
+
+// permit says which programs of the plan may not be run on this worker.
+func (o *Options) permit() error {
+	var errs []error
+	for _, program := range o.Plan.Programs() {
+		if o.AllowProgram == nil {
+			errs = append(errs, fmt.Errorf("program %s is not allowed here", program))
+		} else if err := o.AllowProgram(program); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

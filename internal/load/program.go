@@ -71,6 +71,9 @@ func (e *Engine) Prepare(ctx context.Context) error {
 
 func (p *flows) open(ctx context.Context) error {
 	plan := p.engine.opts.Plan
+	if err := p.engine.opts.permit(); err != nil {
+		return err
+	}
 	for name, m := range plan.Mocks {
 		s, err := mock.New(ctx, m, mock.Options{Name: name, Seed: plan.Seed})
 		if err != nil {

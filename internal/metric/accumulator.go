@@ -272,11 +272,13 @@ func (r *Recorder) reuse(s *slot) {
 // drain moves what a slot holds into out and empties it; a.mu is held.
 func (a *Accumulator) drain(s *slot, out *Second) {
 	for h, v := range s.hists {
-		if v == nil || v.Empty() {
+		if v == nil {
 			continue
 		}
-		out.Add(a.histKeys[h], Value{Hist: v})
-		v.Reset()
+		if !v.Empty() {
+			out.Add(a.histKeys[h], Value{Hist: v})
+		}
+		v.Reset() // also of a series at rest, which gives back the memory that it does not need
 	}
 	for h, n := range s.counters {
 		if n != 0 {

@@ -19,6 +19,7 @@ var origins = map[string]Origin{
 	"no_buffers":     OriginGenerator,
 	"resolver":       OriginGenerator,
 	"cancelled":      OriginGenerator,
+	"not_started":    OriginGenerator,
 	"internal":       OriginGenerator,
 	"template":       OriginScenario,
 	"data":           OriginScenario,

@@ -65,6 +65,7 @@ func (l *loader) announced(err *CheckError) bool {
 // never have a sample.
 func (l *loader) exist(c Check, at pos) {
 	known := map[string][]string{}
+	var sampling []string // steps whose programs print samples, each name of which is a series of its own
 	for _, p := range l.plan.Phases {
 		known["phase"] = append(known["phase"], p.Name)
 	}
@@ -74,6 +75,9 @@ func (l *loader) exist(c Check, at pos) {
 			if s.Name != "" && !slices.Contains(known["step"], s.Name) {
 				known["step"] = append(known["step"], s.Name)
 			}
+			if s.Program != nil && s.Program.Samples {
+				sampling = append(sampling, s.Name)
+			}
 		}
 	}
 	selections := []Selection{c.Left}
@@ -82,6 +86,9 @@ func (l *loader) exist(c Check, at pos) {
 	}
 	for _, s := range selections {
 		for _, m := range s.Matchers {
+			if step, _, sample := strings.Cut(m.Value, "."); m.Label == "step" && sample && slices.Contains(sampling, step) {
+				continue
+			}
 			if names, ok := known[m.Label]; ok && m.Op == "=" && !slices.Contains(names, m.Value) {
 				l.fail(at, "there is no %s %q%s", m.Label, m.Value, didYouMean(m.Value, names))
 			}
@@ -141,6 +148,17 @@ func (s Step) Mentions(text string) bool {
 			look(f.Value)
 		}
 		mentions(w.Script, look)
+	}
+	if p := s.Program; p != nil {
+		for _, a := range p.Argv {
+			look(a)
+		}
+		for _, f := range p.Env {
+			look(f.Value)
+		}
+		if p.Stdin != nil {
+			look(*p.Stdin)
+		}
 	}
 	if s.Socket != nil {
 		mentions(s.Socket.Script, look)

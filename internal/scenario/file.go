@@ -108,13 +108,14 @@ type StepF struct {
 	WebSocket *WebSocketF         `yaml:"websocket" one:"kind" with:"step: a request has a name"`
 	TCP       *SocketF            `yaml:"tcp" one:"kind" with:"step: a request has a name"`
 	UDP       *SocketF            `yaml:"udp" one:"kind" with:"step: a request has a name"`
-	Target    *Text               `yaml:"target" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
-	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket|tcp|udp: a think step only waits"`
+	Program   *ProgramF           `yaml:"program" one:"kind" with:"step: a request has a name"`
+	Target    *Text               `yaml:"target" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	Timeout   *Span               `yaml:"timeout" is:">0" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	Expect    []Source            `yaml:"expect" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	Save      map[string]Source   `yaml:"save" keys:"identifier" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	Measure   map[string]MeasureF `yaml:"measure" keys:"identifier" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	OnFail    *Text               `yaml:"on_fail" is:"stop|continue" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
+	Retry     *RetryF             `yaml:"retry" with:"http|grpc|websocket|tcp|udp|program: a think step only waits"`
 	At        pos                 `yaml:"-"`
 }
 

@@ -142,7 +142,7 @@ type Flow struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket and Think is set.
+// Step is one element of a flow: exactly one of HTTP, GRPC, WebSocket, Socket, Program and Think is set.
 type Step struct {
 	Name      string        `json:"name,omitempty"` // empty for a think step
 	Target    string        `json:"target,omitempty"`
@@ -150,6 +150,7 @@ type Step struct {
 	GRPC      *GRPC         `json:"grpc,omitempty"`
 	WebSocket *WebSocket    `json:"websocket,omitempty"`
 	Socket    *Socket       `json:"socket,omitempty"`
+	Program   *Program      `json:"program,omitempty"`
 	Think     *Distribution `json:"think,omitempty"`
 
 	// Timeout is of one attempt, from send to last byte. Of a script it is of the opening, of each send, and of

@@ -142,6 +142,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"grpc":      {text: "Makes a gRPC call, on a target with grpc:// or grpcs://."},
 		"websocket": {text: "Opens a WebSocket, speaks a script and closes it, on a target with ws:// or wss://."},
 		"tcp":       {text: "Opens a connection and speaks a script of bytes, on a target with tcp:// or tls://."},
+		"program":   {text: "Runs a program, on workers that were started with --allow-programs for it."},
 		"udp":       {text: "Sends and awaits datagrams by a script, on a target with udp://."},
 		"target":    {text: "Which of the targets; needed when there are several."},
 		"timeout":   {text: "Of one attempt, from sending to the last byte. Of a gRPC call its deadline; with close, of the wait for the first message. With a script: of the opening, of each send, and of each expect without its own.", value: "30s"},
@@ -181,6 +182,13 @@ var keyDocs = map[string]map[string]keyDoc{
 		"subprotocols": {text: "What is offered to the server, which must choose one of them or none."},
 		"script":       {text: "What is said once the connection is open: send, expect and wait, one after the other."},
 		"close":        {text: "How the connection is closed in the end."},
+	},
+	"ProgramF": {
+		"argv":       {text: "The absolute path of the program, and its arguments, which may hold ${...}. There is no shell."},
+		"env":        {text: "Environment variables; may hold ${...}. Beside them the program gets PATH alone."},
+		"stdin":      {text: "What it reads on standard input; may hold ${...}. Left out: nothing."},
+		"samples":    {text: "json: each line of its standard output is a sample, a JSON object with name and duration_s.", value: "none"},
+		"kill_after": {text: "How long it may take to end when it was asked to; then it is killed with its children.", value: defaultKillAfter.String()},
 	},
 	"SocketF": {"script": {text: "What is said: send, expect and wait, one after the other."}},
 	"FarewellF": {

@@ -56,6 +56,9 @@ func (l *loader) steps(in []StepF, setup expression.Names) ([]Step, expression.N
 		case f.WebSocket != nil:
 			l.webSocket(&step, f, scope)
 			scope.Roots = webSocketRoots
+		case f.Program != nil:
+			l.program(&step, f, scope)
+			scope.Roots = programRoots
 		case f.TCP != nil || f.UDP != nil:
 			l.socket(&step, f, scope)
 			scope.Roots = socketRoots

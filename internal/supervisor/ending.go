@@ -53,7 +53,24 @@ func (r *runner) checkDrained() {
 	if r.indebted() {
 		return
 	}
-	r.expect(run.Event{Kind: run.Drained, At: r.covered, Reason: "nothing is in flight any more"})
+	r.expect(run.Event{Kind: run.Drained, At: r.loadThrough(), Reason: "nothing is in flight any more"})
+}
+
+// loadThrough is the run time up to which there was load, as the samples tell. A worker that was lost may have fired
+// until the stop was recorded, although others were told of it before.
+func (r *runner) loadThrough() time.Duration {
+	at := r.covered
+	for _, l := range r.losses {
+		if h := r.life(l.member); h != nil && h.final != nil && r.complete(h) {
+			continue // it has told all
+		}
+		for _, t := range r.run.Transitions {
+			if t.To == run.Stopping {
+				at = max(at, t.RunTime)
+			}
+		}
+	}
+	return at
 }
 
 // errand is setup or teardown at the worker that was told to run it.

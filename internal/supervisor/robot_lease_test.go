@@ -217,6 +217,9 @@ func (w *robot) obey(a wire.Assignment) {
 		w.mu.Unlock()
 		return
 	}
+	if halted := w.wanted; halted.Stop.Order != (wire.Order{}) && halted.Run == a.Run {
+		a.Goal, a.Stop = wire.GoalStop, halted.Stop // nothing takes it back
+	}
 	w.wanted = a
 	if a.T0 != nil && w.lead == nil {
 		lead := time.Duration(w.fleet.own(*a.T0) - w.fleet.clock())
@@ -229,6 +232,10 @@ func (w *robot) obey(a wire.Assignment) {
 // halt tells a robot to stop, although nobody has recorded that.
 func (w *robot) halt(h wire.Halt) {
 	w.mu.Lock()
+	if w.wanted.Run != h.Run || w.wanted.Goal == wire.GoalStop {
+		w.mu.Unlock()
+		return
+	}
 	stop := h.Stop()
 	if w.t0 != nil {
 		stop.At = time.Duration(w.fleet.clock() - *w.t0)

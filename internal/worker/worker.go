@@ -23,6 +23,7 @@ import (
 	"proofload/internal/agent/guard"
 	"proofload/internal/clock"
 	"proofload/internal/load"
+	"proofload/internal/load/programload"
 	"proofload/internal/metric/source/host"
 	"proofload/internal/telemetry"
 )
@@ -42,6 +43,9 @@ type Options struct {
 	// Telemetry is where traces and metrics go; nil: nowhere.
 	Telemetry *telemetry.Telemetry
 	Fsync     bool
+	// AllowPrograms are patterns of the absolute paths of the programs that scenarios may have this worker run;
+	// none: no program.
+	AllowPrograms []string
 	// Guard is the program that outlives this worker, and must call Watch. The zero value is none: for a
 	// worker inside another program, which says itself how it ends.
 	Guard   Program
@@ -60,7 +64,7 @@ type TLSOptions struct {
 // Validate reports all that is missing or refused.
 func (o Options) Validate() error {
 	_, err := Credentials(o.TLS)
-	return errors.Join(o.agent().Validate(), o.validateHTTP(), err)
+	return errors.Join(o.agent().Validate(), o.validateHTTP(), programload.Allowed(o.AllowPrograms).Validate(), err)
 }
 
 // agent returns the options of the agent, all but its credentials.
@@ -72,7 +76,7 @@ func (o Options) agent() agent.Options {
 	return agent.Options{
 		Name: cmp.Or(o.Name, hostname), Addresses: o.Join, Labels: o.Labels, Capacity: o.Capacity, DataDir: o.DataDir,
 		Version: o.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Boot: clock.Boot(),
-		Host: &machine{read: host.New(), load: host.New()}, Fsync: o.Fsync, Logger: o.Logger,
+		Host: &machine{read: host.New(), load: host.New()}, Fsync: o.Fsync, Logger: o.Logger, AllowProgram: programload.Allowed(o.AllowPrograms).Check,
 		Dial: append(slices.Clone(o.Dial), o.Telemetry.DialOptions()...),
 	}
 }

@@ -200,22 +200,32 @@ func countRun(t *testing.T, f *fleet, arrivals, flow, how string) document {
 // TestCountingCap shows that arrivals which the cap on work in flight holds back are counted by that
 // cause, and that what was sent is still what the server counted.
 func TestCountingCap(t *testing.T) {
-	f := startFleet(t, 1)
+	for _, workers := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) { countCap(t, workers) })
+	}
+}
+
+func countCap(t *testing.T, workers int) {
+	f := startFleet(t, workers)
 	c := startCounter(t, false)
 	release := make(chan struct{})
 	c.hold("/a", release)
-	id := f.create(t, scenario(c.URL, "uniform", "one", "    max_in_flight: 3\n"))
-	// Nothing answers /a, so that no more than three can be under way; later arrivals are held back.
-	// The users go on, and their requests tell that time has passed.
+	const limit = 3
+	id := f.create(t, scenario(c.URL, "uniform", "one", fmt.Sprintf("    max_in_flight: %d\n", limit)))
+	// Nothing answers /a, so that no more than three can be under way, on all workers together; later
+	// arrivals are held back. The users go on, and their requests tell that time has passed.
 	users := int64(0)
 	for users < 30 {
 		c.await(t, c.now()+1)
 		users, _ = c.sums([]string{"GET /users"})
 	}
+	if held, _ := c.sums([]string{"GET /a"}); held > limit {
+		t.Errorf("%d requests are under way, more than the %d of the fleet", held, limit)
+	}
 	close(release)
 	d := f.report(t, id)
 	agree(t, d, c, "one")
-	if l := d.open(); l.Planned != uniformPlanned || l.NotSent["max_in_flight"] == 0 {
+	if l := d.open(); l.Planned != uniformPlanned || l.NotSent["max_in_flight"]+l.NotSent["cap_share"] == 0 || (workers == 1 && l.NotSent["cap_share"] > 0) {
 		t.Errorf("open phase planned %d, of which not sent %v; want %d with some at the cap", l.Planned, l.NotSent, uniformPlanned)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"time"
 
+	"proofload/internal/load/programload"
 	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 	"proofload/internal/scenario/expression"
@@ -181,6 +182,8 @@ func literals(script []action, yield func(*literal) error) error {
 type conversation struct {
 	made []byte // what was made for this one
 	ends []int  // where each of them ends
+
+	command *programload.Command // of a program step
 
 	last    []byte // what came last
 	binary  bool

@@ -75,6 +75,8 @@ func (c *compiler) step(index int, in *scenario.Step) (*Step, error) {
 		}
 	case in.WebSocket != nil:
 		s.operation, err = c.webSocket(s, in)
+	case in.Program != nil:
+		s.operation, err = c.program(s, in)
 	case in.Socket != nil:
 		s.operation, err = c.socket(s, in)
 	case in.GRPC != nil:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -111,6 +112,9 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 	k.mu.Unlock()
 	if r.Connect == 0 && !r.Sent.IsZero() {
 		r.Connect = l.takeConnect()
+	}
+	if errors.Is(err, io.EOF) && !answered {
+		err = status.Error(codes.Unavailable, noStatus)
 	}
 	if err == nil || errors.Is(err, io.EOF) { // the latter of a stream: the library returns it as it is
 		r.Code = codeNames[0]

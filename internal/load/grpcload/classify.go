@@ -3,6 +3,7 @@ package grpcload
 import (
 	"context"
 	"errors"
+	"net"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,13 @@ var phrases = []struct {
 	{"unexpected HTTP status code", transport.KindNotSpoken},
 	{"unexpected content-type", transport.KindNotSpoken},
 	{"without sending trailers", transport.KindClosed},
+	{noStatus, transport.KindStreamReset},
+	{net.ErrClosed.Error(), transport.KindGoAway}, // the library has closed what the server had given up
 }
+
+// noStatus is what is said here of a stream that has ended while the library says that all is well, and no status
+// came: one that was reset while it was sent to.
+const noStatus = "the call ended without a status"
 
 // outcome is what was seen of a call.
 type outcome struct {

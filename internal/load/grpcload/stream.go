@@ -140,7 +140,7 @@ func (s *Stream) broken() error {
 	if s.unsent != nil {
 		return s.unsent
 	}
-	return status.Error(codes.Unavailable, "the call ended without a status")
+	return status.Error(codes.Unavailable, noStatus)
 }
 
 // begun notes that a message has come.

@@ -3,6 +3,7 @@ package grpcload
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -69,7 +70,11 @@ func (t *trace) close() {
 	t.closed = true
 }
 
+// broke notes why a connection broke. That this side has closed it says nothing.
 func (t *trace) broke(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.broken = err

@@ -41,6 +41,8 @@ const (
 	// KindHandshake is a server that answered and did not agree to a WebSocket; the status says how.
 	KindHandshake Kind = "handshake"
 
+	KindExit Kind = "exit" // a program ended with another code than 0, or by a signal
+
 	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
 	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several
 	KindGoAway      Kind = "goaway"       // the server gave the connection up with what it carried
@@ -54,6 +56,7 @@ const KindRequest Kind = "request"
 const (
 	KindTooManyFiles Kind = "too_many_files" // this process or machine is out of file descriptors
 	KindNoPorts      Kind = "no_ports"       // no local port is left for this target
+	KindNotStarted   Kind = "not_started"    // there is no such program on this machine, or it may not be executed
 	KindNoBuffers    Kind = "no_buffers"     // the kernel is out of memory for sockets
 	KindResolver     Kind = "resolver"       // this machine's resolver could not be asked, or did not answer
 	KindCancelled    Kind = "cancelled"      // the caller's context ended, or the client was closed

@@ -237,6 +237,30 @@ func TestRecordAllocatesNothing(t *testing.T) {
 	}
 }
 
+// What a histogram needs follows what it was given lately: a value that came once does not hold memory for ever.
+func TestResetGivesBackWhatIsNotUsed(t *testing.T) {
+	h := New()
+	for d := time.Microsecond; d < time.Hour; d *= 2 {
+		h.Record(d)
+	}
+	for range 2 {
+		h.Reset()
+		h.Record(time.Millisecond)
+	}
+	pages := 0
+	for _, pg := range h.positive {
+		if pg != nil {
+			pages++
+		}
+	}
+	if pages != 1 {
+		t.Errorf("%d pages for one value", pages)
+	}
+	if h.Count() != 1 || h.Quantile(1) != time.Millisecond {
+		t.Errorf("%d values, the largest %v", h.Count(), h.Quantile(1))
+	}
+}
+
 // TestDecodeRefuses names what an encoding may not be; the bytes are of one value of 1 ns.
 func TestDecodeRefuses(t *testing.T) {
 	good := of([]time.Duration{1}).AppendBinary(nil)

@@ -51,9 +51,16 @@ func (p *pages) merge(o *pages) {
 	}
 }
 
+// clear empties the pages. It gives those back that were empty already: what was used lately is kept, and
+// values that came once, hours ago, do not hold memory for ever in each of a thousand series.
 func (p *pages) clear() {
-	for _, pg := range p {
-		if pg != nil {
+	for i, pg := range p {
+		switch {
+		case pg == nil:
+		case *pg == page{}:
+			free.Put(pg)
+			p[i] = nil
+		default:
 			*pg = page{}
 		}
 	}

@@ -51,6 +51,10 @@ var kinds = map[string]string{
 	"no_ports":       "the worker had no local port left",
 	"no_buffers":     "the worker was out of memory for sockets",
 	"resolver":       "the worker's resolver could not be asked, or did not answer",
+	"exit":           "the program ended with another code than 0, or by a signal",
+	"garbage":        "a line that the program printed was no sample",
+	"sample":         "the program says that a request of its own failed",
+	"not_started":    "the worker could not execute the program",
 	"cancelled":      "the run ended before the request did",
 }
 

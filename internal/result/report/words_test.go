@@ -16,7 +16,7 @@ func TestKindsHaveWords(t *testing.T) {
 		transport.KindClosed, transport.KindBody, transport.KindLength, transport.KindEncoding, transport.KindRedirect, transport.KindRequest, transport.KindTooManyFiles, transport.KindNoPorts,
 		transport.KindNoBuffers, transport.KindCancelled,
 		transport.KindResolver, transport.KindTLSName, transport.KindTLSExpired, transport.KindTLSAuthority,
-		transport.KindHandshake, transport.KindNotSpoken, transport.KindStreamReset, transport.KindGoAway,
+		transport.KindHandshake, transport.KindExit, transport.KindNotStarted, flow.KindGarbage, flow.KindSample, transport.KindNotSpoken, transport.KindStreamReset, transport.KindGoAway,
 	} {
 		produced[string(kind)] = true
 	}

@@ -21,6 +21,12 @@ func TestFailoverSeries(t *testing.T) {
 	called(t, "leader killed").series(t)
 }
 
+// TestStopAskedOfAnybody shows that a stop ends the load whichever coordinator is asked and whatever it is by then,
+// although nobody can record it.
+func TestStopAskedOfAnybody(t *testing.T) {
+	stopSeries(t, leading, caretaking, following, orphaned, beside)
+}
+
 // TestStopIsNoticed is the other way round: with a grace that a failover exceeds the workers stop, and
 // that must be seen, or the rest shows nothing.
 func TestStopIsNoticed(t *testing.T) {

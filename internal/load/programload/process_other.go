@@ -1,0 +1,25 @@
+//go:build unix && !linux
+
+package programload
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// attributes makes a program the leader of a group of its own.
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func signalName(s syscall.Signal) string { return s.String() }
+
+// await waits until the program has ended.
+func (p *process) await(cmd *exec.Cmd) { p.reaped = cmd.Wait() }
+
+// reap returns what await has found.
+func (p *process) reap(*exec.Cmd) error { return p.reaped }
+
+// ask asks the program's group to end.
+func (p *process) ask() { _ = syscall.Kill(-p.pid, syscall.SIGTERM) }
+
+// kill ends the program's group.
+func (p *process) kill() { _ = syscall.Kill(-p.pid, syscall.SIGKILL) }
