@@ -169,7 +169,7 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	}
 	here := r.problems(ctx, info.FullMethod)
 	resp, err := to.call(calling, info.FullMethod, req)
-	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(calling), errNoAnswer) {
+	if alone && ctx.Err() == nil && status.Code(err) == codes.DeadlineExceeded { // the leader's end may notice it first
 		err = &unreachableError{to.leader, errNoAnswer}
 	}
 	var away *unreachableError

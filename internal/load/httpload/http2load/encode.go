@@ -27,7 +27,7 @@ func (c *Client) encode(cn *conn, k *call) {
 	field(":method", r.Method)
 	field(":scheme", c.scheme)
 	field(":authority", authority)
-	field(":path", c.path(r))
+	field(":path", c.end.Path(r))
 	if agent != "" {
 		field("user-agent", agent)
 	}
@@ -39,21 +39,4 @@ func (c *Client) encode(cn *conn, k *call) {
 	if !length && r.WantsLength() {
 		field("content-length", strconv.Itoa(len(r.Body)))
 	}
-}
-
-// path returns what is asked for, below the target's path unless the request says that it is the whole.
-func (c *Client) path(r *httpload.Request) string {
-	base := c.end.Base
-	if r.Absolute {
-		base = ""
-	}
-	switch {
-	case base == "" && r.Path == "":
-		return "/"
-	case base == "" && r.Path[0] == '?':
-		return "/" + r.Path
-	case base == "":
-		return r.Path
-	}
-	return base + r.Path
 }

@@ -180,14 +180,7 @@ func (c *Client) request(k *call) (*http.Request, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
-	path, base := r.Path, c.end.Base
-	if r.Absolute {
-		base = ""
-	}
-	if base == "" && (path == "" || path[0] == '?') {
-		path = "/" + path
-	}
-	u, err := url.ParseRequestURI("https://" + c.end.Authority + base + path)
+	u, err := url.ParseRequestURI("https://" + c.end.Authority + c.end.Path(r))
 	if err != nil {
 		return nil, &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: errors.New("the path cannot be sent")} // which may have a secret in it
 	}

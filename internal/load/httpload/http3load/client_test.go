@@ -116,12 +116,13 @@ func TestWhatTheServerSees(t *testing.T) {
 	c := newClient(t, addr+"/base/", trust)
 	var resp httpload.Response
 	for i := range 3 {
-		req := &httpload.Request{Method: "POST", Path: "/a?b=c", Headers: []httpload.Header{{Name: "X-Own", Value: "1"}, {Name: "Host", Value: "shop.test"}}, Body: []byte("text")}
+		req := &httpload.Request{Method: "POST", Path: "/a?b=c", Absolute: i == 2, Headers: []httpload.Header{{Name: "X-Own", Value: "1"}, {Name: "Host", Value: "shop.test"}}, Body: []byte("text")}
 		if err := c.Do(t.Context(), req, &resp); err != nil {
 			t.Fatal(err)
 		}
 		seen, _ := resp.Header("x-seen")
-		if want := "HTTP/3.0 POST shop.test /base/a?b=c proofload 1 text"; string(seen) != want {
+		base := map[bool]string{true: "", false: "/base"}[req.Absolute] // a redirect leads below the host
+		if want := "HTTP/3.0 POST shop.test " + base + "/a?b=c proofload 1 text"; string(seen) != want {
 			t.Errorf("the server saw %q, want %q", seen, want)
 		}
 		if resp.Status != 201 || string(resp.Body) != "made" || resp.BodySize != 4 || resp.Truncated {

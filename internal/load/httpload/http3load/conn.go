@@ -159,7 +159,7 @@ func (c *conn) plain(ctx context.Context, k *call, req *http.Request) (op string
 		cancelStream(st)
 		return opWrite, err
 	}
-	_ = st.Close() // of what was sent; the answer tells the rest
+	_ = st.Close()          // of what was sent; the answer tells the rest
 	resp, err := answer(st) //nolint:bodyclose // the body is the stream, which is read to its end or cancelled
 	if err == nil {
 		err = c.read(st, k, resp)
