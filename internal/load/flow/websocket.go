@@ -87,7 +87,7 @@ func (w *webSocket) do(ctx context.Context, it *Iteration, x *exchange) error {
 	}
 	x.stream.open = opened.Ready
 	err = w.speak(it, conn)
-	code := 0
+	var code int
 	if err == nil {
 		it.awaiting(w.step)
 		code = conn.Close(w.code, w.reason, time.Now().Add(w.timeout))

@@ -20,12 +20,15 @@ func signalName(s syscall.Signal) string { return unix.SignalName(s) }
 // await waits until the program has ended and leaves it as it is: while it is not reaped, its number, which is
 // its group's, is nobody else's.
 func (p *process) await(*exec.Cmd) {
-	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR { //nolint:revive // there is nothing to do but to wait
+	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 }
 
 // reap takes what is left of the program.
-func (p *process) reap(cmd *exec.Cmd) error { return cmd.Wait() }
+func (p *process) reap(cmd *exec.Cmd) error {
+	p.reaped = cmd.Wait()
+	return p.reaped
+}
 
 // ask asks the program and its descendants to end.
 func (p *process) ask() { p.signal(unix.SIGTERM) }

@@ -1,6 +1,7 @@
 package sockload
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -11,7 +12,7 @@ func look(fd uintptr) (int, error) {
 	var one [1]byte
 	for {
 		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}
@@ -27,7 +28,7 @@ func stale(nc net.Conn) bool {
 	calm := false
 	err := raw.Control(func(fd uintptr) {
 		_, err := look(fd)
-		calm = err == syscall.EAGAIN
+		calm = errors.Is(err, syscall.EAGAIN)
 	})
 	return err != nil || !calm
 }
@@ -41,7 +42,7 @@ func readable(nc net.Conn) error {
 	var found error
 	err := raw.Read(func(fd uintptr) bool {
 		_, found = look(fd)
-		return found != syscall.EAGAIN
+		return !errors.Is(found, syscall.EAGAIN)
 	})
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ func (c *Client) Open(ctx context.Context, o *Opening, got *Opened) (*Conn, erro
 		timeout = scenario.DefaultTimeout
 	}
 	h := &handshake{client: c, got: got, limit: start.Add(timeout), outer: ctx}
-	ws, _, err := websocket.Dial(ctx, c.origin+o.Path, &websocket.DialOptions{
+	ws, _, err := websocket.Dial(ctx, c.origin+o.Path, &websocket.DialOptions{ //nolint:bodyclose // the body is the connection, or there is none
 		HTTPClient: &http.Client{Transport: h, CheckRedirect: refuseRedirect},
 		HTTPHeader: header, Host: host, Subprotocols: o.Subprotocols, CompressionMode: websocket.CompressionDisabled,
 	})
