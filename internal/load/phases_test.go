@@ -114,7 +114,7 @@ func TestRetriesAreCounted(t *testing.T) {
 	var rows strings.Builder
 	rows.WriteString("id\n")
 	for i := range 100 {
-		rows.WriteString(fmt.Sprintf("%0*d\n", 3+i%3, i))
+		fmt.Fprintf(&rows, "%0*d\n", 3+i%3, i)
 	}
 	plan.Data = map[string]scenario.Dataset{"ids": {CSV: "ids.csv", Digest: "d", Rows: 100, Order: "unique", Per: "iteration", OnEnd: "stop"}}
 	s := execute(t, plan, func(o *Options) { o.Files = func(string) ([]byte, error) { return []byte(rows.String()), nil } })
