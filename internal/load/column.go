@@ -43,10 +43,23 @@ type outcomeSeries struct {
 
 // column returns the handles of a step in the present phase.
 func (r *runner) column(st *flow.Step) *column {
+	if st.Sample {
+		if c, ok := r.job.flow.samples.Load(st); ok {
+			return c.(*column)
+		}
+		c, _ := r.job.flow.samples.LoadOrStore(st, r.newColumn(st))
+		return c.(*column)
+	}
 	place := &r.job.flow.columns[st.Index]
 	if c := place.Load(); c != nil {
 		return c
 	}
+	place.CompareAndSwap(nil, r.newColumn(st))
+	return place.Load()
+}
+
+// newColumn resolves the handles that a step has whatever comes of it.
+func (r *runner) newColumn(st *flow.Step) *column {
 	acc, phase := r.engine.acc, r.job.phase.plan
 	labels := metric.NewLabels("phase", phase.Name, "flow", r.job.flow.key.Flow, "step", st.Name, "warmup", warmup(phase))
 	c := &column{
@@ -59,8 +72,7 @@ func (r *runner) column(st *flow.Step) *column {
 		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))
 	}
 	c.outcomes.Store(new([]outcomeSeries))
-	place.CompareAndSwap(nil, c)
-	return place.Load()
+	return c
 }
 
 // times returns the handles for an outcome.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ type flowRow struct {
 	labels     metric.Labels // of metric.Iterations that failed
 
 	columns []atomic.Pointer[column] // by the index of a step
+	samples sync.Map                 // *column of what programs print, by *flow.Step
 }
 
 // excused returns the series of iterations that a kind of error ended.

@@ -184,7 +184,7 @@ func (e *execution) named(name string) *Step {
 	defer e.mu.Unlock()
 	s, ok := e.steps[name]
 	if !ok && len(e.steps) < maxSampleNames {
-		s = &Step{Name: e.step.Name + "." + name, Index: e.step.Index}
+		s = &Step{Name: e.step.Name + "." + name, Index: e.step.Index, Sample: true}
 		e.steps[name] = s
 	}
 	return s

@@ -12,7 +12,8 @@ import (
 // Step is one compiled step. It is immutable.
 type Step struct {
 	Name      string
-	Index     int // within its flow
+	Index     int  // within its flow
+	Sample    bool // it is none of the flow's: what a program prints is counted under it
 	think     *scenario.Distribution
 	operation operation // nil: the step thinks
 	follower  follower  // nil: an answer leads nowhere else
