@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -110,12 +111,13 @@ func TestRetriesAreCounted(t *testing.T) {
 	plan := httpPlan(server.URL, 1, openPhase("p", [3]float64{100, 100, 1}))
 	step := &plan.Flows["f"].Steps[0]
 	step.HTTP.Path, step.Retry = "/${data.ids.id}", &scenario.Retry{Times: 1, Backoff: time.Millisecond}
-	rows := "id\n"
+	var rows strings.Builder
+	rows.WriteString("id\n")
 	for i := range 100 {
-		rows += fmt.Sprintf("%0*d\n", 3+i%3, i)
+		fmt.Fprintf(&rows, "%0*d\n", 3+i%3, i)
 	}
 	plan.Data = map[string]scenario.Dataset{"ids": {CSV: "ids.csv", Digest: "d", Rows: 100, Order: "unique", Per: "iteration", OnEnd: "stop"}}
-	s := execute(t, plan, func(o *Options) { o.Files = func(string) ([]byte, error) { return []byte(rows), nil } })
+	s := execute(t, plan, func(o *Options) { o.Files = func(string) ([]byte, error) { return []byte(rows.String()), nil } })
 	sent, failed := s.Requests()
 	a := s.Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}]
 	if sent != total.Load() || s.Total(metric.Retried, nil) != repeated.Load() || repeated.Load() == 0 {
