@@ -248,7 +248,7 @@ func TestStopRecordedLateActedWhenItWasHeard(t *testing.T) {
 		{true, false, false, 3400 * time.Millisecond, 4500 * time.Millisecond},
 		{false, true, false, 23 * time.Second, 26 * time.Second},
 		{true, true, false, 23 * time.Second, 26 * time.Second},
-		{false, false, true, 3400 * time.Millisecond, 4500 * time.Millisecond},
+		{true, false, true, 3400 * time.Millisecond, 4500 * time.Millisecond},
 	} {
 		bubble(t, text, func(r *rig) {
 			a := r.fleet.join("a", 10)
