@@ -186,6 +186,9 @@ func TestHeldBackArrivalsAreTheTargets(t *testing.T) {
 		{"minimum is that of the others", "min(response_time) < 20ms", nil, all, Pass, 0.01},
 		{"all held back", "p50(response_time) < 10s", nil, every(5, 30, full(0, 100)), Fail, inf},
 		{"all held back in windows", "p50(response_time) < 10s", []opt{window(s5)}, every(5, 30, full(0, 100)), Fail, inf},
+		{"the sum of nothing, although others were held back", `sum(response_time{outcome="ok"}) > 5ms`, []opt{window(s5)}, every(5, 10, func(i int64) *sec {
+			return at0(i).arrivals(1).failed("login", 1, 10).withheld(metric.CauseMaxInFlight, 5)
+		}), Fail, 0},
 		{"all held back is no proof of slowness", "p50(response_time) > 10ms", nil, every(5, 30, full(0, 100)), Invalid, inf},
 		{"a lower limit does not pass because of them", "p99(response_time) > 20ms", nil, all, Fail, 0.01},
 		{"nor does an inequality", "p99(response_time) != 10ms", []opt{func(c *scenario.Criterion) { c.Check.Limit = 0.01 }}, every(5, 30, func(i int64) *sec {

@@ -175,6 +175,8 @@ func (t *tally) statistic(s selection, seconds float64, held int64) (span, bool)
 		return t.counting(s, seconds, float64(held))
 	case !t.empty():
 		return t.distribution(s, held)
+	case s.Stat == scenario.StatSum && t.tried > 0 && held > 0: // the sum of nothing is known, whatever else was held back
+		return span{0, math.Inf(1)}, true
 	case held > 0:
 		return span{math.NaN(), math.Inf(1)}, true
 	case s.Stat == scenario.StatSum:
