@@ -109,6 +109,7 @@ lint-go:
 	@for module in $(MODULES); do \
 		echo "lint $$module"; \
 		$(GO) -C $$module vet $(PARALLEL) ./...; \
+		$(GO) -C $$module vet $(PARALLEL) -tags soak ./...; \
 		(cd $$module && $(TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./...); \
 	done
 

@@ -102,22 +102,33 @@ func (c *Coordinator) others(ctx context.Context) []wire.Leader {
 	return slices.DeleteFunc(slices.Clone(all), func(l wire.Leader) bool { return l.Address == c.opts.Advertise || l.Address == "" })
 }
 
-// meant returns the run that a stop means. What `last` is only the record tells, unless there is one run alone.
+// meant returns the run that a stop means. What `last` is only the record tells, unless a leader has one run
+// alone: another coordinator sees the runs of the workers that it relays, and the last one may be elsewhere.
 func (c *Coordinator) meant(id string) (string, error) {
 	if id != "last" && id != "last-pass" {
 		return id, nil
 	}
 	live := c.halts.Runs()
-	if b := c.inOffice(); b != nil {
+	b := c.inOffice()
+	if b != nil {
 		for _, v := range b.manager.Active() {
 			live = append(live, v.Run.ID)
 		}
 	}
 	slices.Sort(live)
-	if live = slices.Compact(live); id == "last" && len(live) == 1 {
+	live = slices.Compact(live)
+	if id == "last" && b != nil && len(live) == 1 {
 		return live[0], nil
 	}
-	return "", fmt.Errorf("run %s: %w: the store cannot be asked which one that is: give its id", id, api.ErrNotFound)
+	return "", fmt.Errorf("run %s: %w: the store cannot be asked which one that is: give its id%s", id, api.ErrNotFound, known(live))
+}
+
+// known lists the runs that a coordinator knows of.
+func known(live []string) string {
+	if len(live) == 0 {
+		return ""
+	}
+	return "; workers that are heard from here execute " + strings.Join(live, ", ")
 }
 
 // inOffice returns what this coordinator leads with; nil: it does not lead.

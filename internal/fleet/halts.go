@@ -91,6 +91,9 @@ func (h *Halts) reach(order wire.Halt, t *tap) {
 	name := t.name()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.keeps(order.Request) {
+		return // it is settled, and nobody would ask, or forget, what is noted now
+	}
 	r := h.told[order.Request]
 	r.told = union(r.told, []string{name})
 	h.told[order.Request] = r
@@ -104,9 +107,17 @@ func (h *Halts) confirm(order wire.Halt, t *tap) {
 	name := t.name()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.keeps(order.Request) {
+		return
+	}
 	r := h.told[order.Request]
 	r.told, r.stopped = union(r.told, []string{name}), union(r.stopped, []string{name})
 	h.told[order.Request] = r
+}
+
+// keeps reports whether a stop is still to be settled. The lock is held.
+func (h *Halts) keeps(request string) bool {
+	return slices.ContainsFunc(h.kept, func(k wire.Halt) bool { return k.Request == request })
 }
 
 // union returns the names in either list, sorted and once each.
@@ -120,7 +131,7 @@ func union(a, b []string) []string {
 func (h *Halts) keep(order wire.Halt) ([]*tap, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !slices.ContainsFunc(h.kept, func(k wire.Halt) bool { return k.Request == order.Request }) {
+	if !h.keeps(order.Request) {
 		if len(h.kept) == mostHalts {
 			return nil, errTooManyStops
 		}

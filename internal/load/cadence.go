@@ -5,7 +5,7 @@ import "time"
 // Bounds of the pacer's shortest wait. The upper one is reached at 20,000 arrivals per second.
 const (
 	shortestWait = 100 * time.Microsecond
-	longestGroup = 300 * time.Microsecond
+	longestGroup = 280 * time.Microsecond
 )
 
 // groupPerRate is how much of a wait each arrival per second is worth.
@@ -17,7 +17,7 @@ const cadencePeriod = 50 * time.Millisecond
 // cadence says how long the pacer waits at least. A wait costs system calls here, and requests that come
 // one by one wake the server for each; arrivals that are closer together than the wait are started
 // together, at most so much after their time, which the schedule lag tells. So the wait grows with the rate: it
-// is short where that costs little, and halves the processor time of a request where thousands come.
+// is short where that costs little, and takes a quarter off the processor time of a request where many thousands come.
 // The pacer's goroutine owns it.
 type cadence struct {
 	since   time.Duration // run time at which the count began

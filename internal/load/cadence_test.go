@@ -15,9 +15,9 @@ func TestCadenceFollowsTheRate(t *testing.T) {
 		want time.Duration
 	}{
 		{1000, 100 * time.Microsecond},
-		{10_000, 150 * time.Microsecond},
-		{20_000, 300 * time.Microsecond},
-		{200_000, 300 * time.Microsecond},
+		{10_000, 140 * time.Microsecond},
+		{20_000, 280 * time.Microsecond},
+		{200_000, 280 * time.Microsecond},
 		{0, 100 * time.Microsecond},
 	} {
 		var got time.Duration

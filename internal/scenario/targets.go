@@ -72,7 +72,7 @@ func (l *loader) target(name string, f TargetF) {
 		return
 	}
 	if _, known := schemes[schemeOf(u)]; err != nil || !known {
-		l.fail(t.At, "target %q is not a URL: write http://host:port, https://host, grpc://host:port, ws://host or mock://name", t.Value)
+		l.fail(t.At, "target %q is not a URL: write http://, https://, grpc://, grpcs://, ws://, wss://, tcp://, tls:// or udp:// with host:port, or mock://name", t.Value)
 		return
 	}
 	if u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

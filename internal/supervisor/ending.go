@@ -57,7 +57,7 @@ func (r *runner) checkDrained() {
 }
 
 // loadThrough is the run time up to which there was load, as the samples tell. A worker that was lost may have fired
-// until the stop was recorded, although others were told of it before.
+// until the stop was recorded, although others were told of it before, or until it was given up.
 func (r *runner) loadThrough() time.Duration {
 	at := r.covered
 	for _, l := range r.losses {
@@ -66,7 +66,7 @@ func (r *runner) loadThrough() time.Duration {
 		}
 		for _, t := range r.run.Transitions {
 			if t.To == run.Stopping {
-				at = max(at, t.RunTime)
+				at = max(at, min(l.at, t.RunTime))
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (m *Manager) Attached(w fleet.Worker, hello wire.Hello) []wire.Mark {
 		marks = append(marks, wire.Mark{Run: o.Run, Incarnation: o.Incarnation, Through: r.view.committed(w.Name, o.Incarnation)})
 	}
 	for _, r := range m.conducted() {
-		r.mail.post(func() {
+		r.mail.follow(statusSlot{w.Name, w.Incarnation}, func() {
 			r.debit(w, hello)
 			r.attached(w, hello)
 		})
@@ -49,7 +49,7 @@ func (m *Manager) Detached(w fleet.Worker, reason string, goodbye bool) {
 		return
 	}
 	if r, err := m.live(w.Run); err == nil {
-		r.mail.post(func() { r.detached(w, reason, goodbye) })
+		r.mail.follow(statusSlot{w.Name, w.Incarnation}, func() { r.detached(w, reason, goodbye) })
 	}
 }
 

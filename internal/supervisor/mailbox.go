@@ -66,6 +66,18 @@ func (m *mailbox) replace(slot any, fn func()) {
 	m.add(&item{fn: fn, slot: slot})
 }
 
+// follow adds a closure behind which the next one of a slot belongs, whatever of that slot still waits before it: it
+// changes what the content means.
+func (m *mailbox) follow(slot any, fn func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if waiting, ok := m.slots[slot]; ok {
+		waiting.slot = nil
+		delete(m.slots, slot)
+	}
+	m.add(&item{fn: fn})
+}
+
 // add is called with the lock held.
 func (m *mailbox) add(i *item) {
 	m.queue = append(m.queue, i)

@@ -52,6 +52,28 @@ func TestMailboxIsBounded(t *testing.T) {
 	}
 }
 
+// TestMailboxKeepsTheOrderOfSessions: the status of a session is not taken before the session's begin, although one of
+// the session before it waits at an earlier place.
+func TestMailboxKeepsTheOrderOfSessions(t *testing.T) {
+	m := newMailbox()
+	var said []string
+	say := func(text string) func() { return func() { said = append(said, text) } }
+	m.replace("w", say("status 1"))
+	m.follow("w", say("attached"))
+	m.replace("w", say("status 2"))
+	m.replace("w", say("status 3"))
+	m.follow("v", say("another"))
+	for _, fn := range m.take(10) {
+		fn()
+	}
+	if got := fmt.Sprint(said); got != "[status 1 attached status 3 another]" {
+		t.Errorf("taken in the order %s", got)
+	}
+	if len(m.slots) != 0 || len(m.queue) != 0 {
+		t.Errorf("%d slots and %d closures are left", len(m.slots), len(m.queue))
+	}
+}
+
 // TestCommitsGoOnBetweenMessages: however much waits for a run, what has come before is committed and answered.
 func TestCommitsGoOnBetweenMessages(t *testing.T) {
 	bubble(t, shop, func(r *rig) {

@@ -98,8 +98,8 @@ func (a *authority) issue(t *testing.T, name string, names []string, valid time.
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
-// program starts a server of others and waits until it listens on port.
-func program(t *testing.T, port int, name string, args ...string) {
+// launched starts a server of others and waits until it listens on port.
+func launched(t *testing.T, port int, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -225,12 +225,12 @@ func TestNghttpd(t *testing.T) {
 	dir := pages(t)
 	t.Run("tls", func(t *testing.T) {
 		port := freePort(t)
-		program(t, port, "nghttpd", "-a", "127.0.0.1", "-d", dir, fmt.Sprint(port), a.file("server.key"), a.file("server.pem"))
+		launched(t, port, "nghttpd", "-a", "127.0.0.1", "-d", dir, fmt.Sprint(port), a.file("server.key"), a.file("server.pem"))
 		speaks(t, http2Client(t, fmt.Sprintf("https://127.0.0.1:%d", port), &tls.Config{RootCAs: a.pool}), true)
 	})
 	t.Run("clear text", func(t *testing.T) {
 		port := freePort(t)
-		program(t, port, "nghttpd", "-a", "127.0.0.1", "--no-tls", "-d", dir, fmt.Sprint(port))
+		launched(t, port, "nghttpd", "-a", "127.0.0.1", "--no-tls", "-d", dir, fmt.Sprint(port))
 		speaks(t, http2Client(t, fmt.Sprintf("http://127.0.0.1:%d", port), nil), true)
 	})
 }
@@ -251,7 +251,7 @@ server { listen 127.0.0.1:%[2]d ssl http2; ssl_certificate %[3]s; ssl_certificat
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	program(t, port, "nginx", "-c", file)
+	launched(t, port, "nginx", "-c", file)
 	pair, err := tls.LoadX509KeyPair(a.file("client.pem"), a.file("client.key"))
 	if err != nil {
 		t.Fatal(err)

@@ -171,7 +171,7 @@ func (e *execution) sample(it *Iteration, line []byte, cut bool) error {
 	it.talk.came(append(it.talk.buffer(), line...), false)
 	took := time.Duration(*s.Duration * float64(time.Second))
 	r := Report{Step: step, Status: s.Status, Response: took, Service: took, Sent: true, Ended: it.Clock.Now()}
-	if s.OK != nil && !*s.OK {
+	if failed := s.Status >= 400; s.OK != nil && !*s.OK || s.OK == nil && failed {
 		r.Kind = KindSample
 	}
 	it.Sink.Request(&r)

@@ -62,7 +62,10 @@ func (r *request) follow(it *Iteration, hops int, began time.Time) (bool, error)
 	}
 	r.redirect(it, next, to)
 	it.req.Timeout = left
-	return true, next.dress(it)
+	if err := next.dress(it); err != nil { // the next request is not made without what its target asks for
+		return false, &transport.Error{Kind: transport.KindRequest, Op: opRedirect, Err: err}
+	}
+	return true, nil
 }
 
 // leadsTo returns the way to an address: the present one if it can be, else that of another target.

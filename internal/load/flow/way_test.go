@@ -265,6 +265,25 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// TestRedirectThatCannotBeDressed: a request that its target wants signed is not sent unsigned, and that it could not
+// be signed is no answer of the target's.
+func TestRedirectThatCannotBeDressed(t *testing.T) {
+	other := newShop(t, answer(200, ""))
+	s := newShop(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", other.URL+"/there")
+		w.WriteHeader(302)
+	})
+	b := newBench(s.URL, get("s", "/")).towards(scenario.Target{Redirects: 3})
+	b.beside(t, "other", other.URL, scenario.Target{Auth: &scenario.Auth{Bearer: "${secret.NONE}"}})
+	r, _, ok, err := b.run(t, t.Context())
+	if diff := cmp.Diff([]string{"s 302 request"}, r.outcomes()); diff != "" || ok || err == nil {
+		t.Errorf("%v, %v: requests (-want +got):\n%s", ok, err, diff)
+	}
+	if len(other.seen) > 0 {
+		t.Errorf("the other target was sent %v", other.seen)
+	}
+}
+
 // TestRedirectKeepsTheBase: a redirect leads below the host, not below the target's base path, and takes the
 // cookies along that it has set.
 func TestRedirectKeepsTheBase(t *testing.T) {

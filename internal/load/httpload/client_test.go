@@ -366,6 +366,8 @@ func TestErrnoKinds(t *testing.T) {
 		syscall.EMFILE:        transport.KindTooManyFiles,
 		syscall.ENFILE:        transport.KindTooManyFiles,
 		syscall.EADDRNOTAVAIL: transport.KindNoPorts,
+		syscall.EADDRINUSE:    transport.KindNoPorts,
+		syscall.EAGAIN:        transport.KindNoPorts,
 		syscall.ENOBUFS:       transport.KindNoBuffers,
 		syscall.ECONNREFUSED:  transport.KindConnect,
 		syscall.ENETUNREACH:   transport.KindConnect,

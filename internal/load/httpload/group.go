@@ -11,6 +11,10 @@ import (
 	"proofload/internal/load/transport"
 )
 
+// MostUnsent is over how many connections a request tries to leave that end before it could: those that were idle
+// may have been closed long ago, but a server that ends each new one at once is not asked without end.
+const MostUnsent = 32
+
 // Carrier is a connection that carries several requests at once, as those of HTTP/2 and HTTP/3 do.
 type Carrier interface {
 	// Room is how many requests it may carry at once.

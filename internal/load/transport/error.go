@@ -113,6 +113,8 @@ var errnoKinds = map[syscall.Errno]Kind{
 	syscall.EMFILE:        KindTooManyFiles,
 	syscall.ENFILE:        KindTooManyFiles,
 	syscall.EADDRNOTAVAIL: KindNoPorts,
+	syscall.EADDRINUSE:    KindNoPorts, // of a socket that was to get any port
+	syscall.EAGAIN:        KindNoPorts, // the same of UDP, when it is connected
 	syscall.ENOBUFS:       KindNoBuffers,
 	syscall.ENOMEM:        KindNoBuffers,
 	syscall.ECONNREFUSED:  KindConnect,

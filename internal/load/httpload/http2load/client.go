@@ -118,7 +118,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 		k.limit = d
 	}
 	again := false
-	for {
+	for unsent := 0; ; {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
 		}
@@ -126,7 +126,10 @@ func (c *Client) do(ctx context.Context, k *call) error {
 		switch {
 		case failure == nil:
 			return nil
+		case errors.Is(failure, errUnsent) && unsent == httpload.MostUnsent:
+			return &transport.Error{Kind: transport.KindGoAway, Op: opWrite, Err: errors.New("the server gives up every connection before it has a request")}
 		case errors.Is(failure, errUnsent) && time.Now().Before(k.limit):
+			unsent++
 		case errors.Is(failure, errUnsent):
 			return transport.NewError(opWrite, context.DeadlineExceeded, transport.KindTimeout)
 		case !errors.Is(failure, errUntouched):

@@ -3,6 +3,7 @@ package http2load_test
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -199,4 +200,25 @@ func TestNoConnection(t *testing.T) {
 	silent := servePlain(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	c := newClient(t, silent.url())
 	wantKind(t, c.Do(t.Context(), &httpload.Request{Method: "GET", Timeout: 50 * time.Millisecond}, &resp), transport.KindTimeout)
+}
+
+// TestServerThatGivesUpEveryConnection: it is the server that fails, in few connections, and long before the timeout.
+func TestServerThatGivesUpEveryConnection(t *testing.T) {
+	s := serveRaw(t, func(p *peer) {
+		_ = p.framer.WriteGoAway(0, http2.ErrCodeNo, nil)
+		_ = p.conn.Close()
+	})
+	c := newClient(t, s.url())
+	req := get("/")
+	req.Timeout = time.Minute
+	var resp httpload.Response
+	began := time.Now()
+	err := c.Do(t.Context(), req, &resp)
+	var failure *transport.Error
+	if !errors.As(err, &failure) || failure.Kind == transport.KindTimeout || transport.IsGenerator(failure.Kind) || time.Since(began) >= req.Timeout {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+	if n := s.accepted(); n == 0 || n > httpload.MostUnsent+1 {
+		t.Errorf("%d connections", n)
+	}
 }

@@ -141,7 +141,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 	}
 	limited, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
-	for {
+	for range httpload.MostUnsent {
 		if err := limited.Err(); err != nil {
 			return ended(ctx, opRequest, err)
 		}
@@ -149,6 +149,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 			return err
 		}
 	}
+	return &transport.Error{Kind: transport.KindGoAway, Op: opRequest, Err: errors.New("the server gives up every connection before it has a request")}
 }
 
 // once sends the request over a connection that has room for it.

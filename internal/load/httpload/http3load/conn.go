@@ -25,8 +25,11 @@ import (
 // errUnsent says that nothing of a request was written, because its connection takes no more.
 var errUnsent = errors.New("the connection takes no more requests")
 
-// config of all connections: a server that is silent keeps its connection as long as an idle one is kept.
-var config = &quic.Config{MaxIncomingStreams: -1, MaxIdleTimeout: 2 * httpload.DefaultIdleTimeout}
+// config of all connections: a server that is silent keeps its connection as long as an idle one is kept, and one that
+// takes its time for an answer is not taken for gone.
+var config = &quic.Config{
+	MaxIncomingStreams: -1, MaxIdleTimeout: 2 * httpload.DefaultIdleTimeout, KeepAlivePeriod: httpload.DefaultIdleTimeout / 3,
+}
 
 // conn is one connection.
 type conn struct {
