@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/net/idna"
 
 	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
@@ -86,7 +83,7 @@ func NewClient(opts Options) (*Client, error) {
 		pool:      pool{max: opts.MaxIdle},
 	}
 	if e.Secure {
-		c.tls = tlsConfig(opts.TLS, e.Host)
+		c.tls = transport.ClientTLS(opts.TLS, e.Host, "http/1.1")
 	}
 	return c, nil
 }
@@ -126,12 +123,15 @@ type Endpoint struct {
 	Secure    bool   // https
 }
 
+// ports are those that the schemes of HTTP stand for.
+var ports = map[string]string{"http": "80", "https": "443"}
+
 // NewEndpoint takes an address apart, or says why it cannot be a target's.
 func NewEndpoint(u *url.URL) (Endpoint, error) {
 	if u == nil {
 		return Endpoint{}, errors.New("no target")
 	}
-	host, port, err := endpoint(u)
+	host, port, err := transport.Address(u, ports)
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("target %s: %w", u.Redacted(), err)
 	}
@@ -159,45 +159,6 @@ func (e *Endpoint) Path(r *Request) string {
 	return base + r.Path
 }
 
-// endpoint returns what to dial, or why the target cannot be one.
-func endpoint(u *url.URL) (host, port string, err error) {
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", "", fmt.Errorf("scheme %q is not http or https", u.Scheme)
-	case u.User != nil:
-		return "", "", errors.New("a user in the address is not sent; use an authorization header")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return "", "", errors.New("has a query or a fragment; give them with each request")
-	case u.Hostname() == "":
-		return "", "", errors.New("has no host")
-	}
-	host, port = u.Hostname(), u.Port()
-	if !strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		if host, err = idna.Lookup.ToASCII(host); err != nil && !isPlainName(u.Hostname()) {
-			return "", "", fmt.Errorf("host name: %w", err)
-		} else if err != nil {
-			host = u.Hostname()
-		}
-	}
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", "", fmt.Errorf("port %q is not between 1 and 65535", port)
-	}
-	return host, port, nil
-}
-
-// isPlainName admits names that IDNA refuses but networks use, such as those with underscores.
-func isPlainName(host string) bool {
-	for i := range len(host) {
-		if c := host[i]; classes[c]&inToken == 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // hostField is the value of the Host field: brackets around IPv6, no zone, the port if it was given.
 func hostField(host, port string) string {
 	if zone := strings.IndexByte(host, '%'); zone >= 0 {
@@ -210,18 +171,6 @@ func hostField(host, port string) string {
 		host += ":" + port
 	}
 	return host
-}
-
-func tlsConfig(given *tls.Config, host string) *tls.Config {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if given != nil {
-		cfg = given.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	cfg.NextProtos = []string{"http/1.1"}
-	return cfg
 }
 
 // call is one execution of Do.

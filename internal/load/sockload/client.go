@@ -20,7 +20,6 @@ const DefaultMaxBytes = 4 << 20
 // The operations of transport.Error.Op.
 const (
 	opDial    = "dial"
-	opTLS     = "tls handshake"
 	opSend    = "send"
 	opReceive = "receive"
 )
@@ -93,14 +92,14 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	defer cancel()
 	nc, err := c.opts.Dial(limited, c.network, c.addr)
 	if err != nil {
-		return nil, dialError(ctx, limited, opDial, err)
+		return nil, transport.NewDialError(ctx, limited, opDial, err)
 	}
 	raw := nc
 	if c.tls != nil {
 		t := tls.Client(nc, c.tls)
 		if err := t.HandshakeContext(limited); err != nil {
 			_ = nc.Close() // the handshake's error is the one that says something
-			return nil, dialError(ctx, limited, opTLS, err)
+			return nil, transport.NewDialError(ctx, limited, transport.OpHandshake, err)
 		}
 		nc = t
 	}
@@ -109,22 +108,4 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	conn := &Conn{net: nc, raw: raw, datagrams: c.network == "udp", secure: c.tls != nil, max: c.opts.MaxBytes}
 	conn.watch(ctx)
 	return conn, nil
-}
-
-// dialError tells the end of the caller's context from the limit; the errors of dialers do not always do so.
-func dialError(ctx, limited context.Context, op string, err error) *transport.Error {
-	fallback := transport.KindConnect
-	var lookup *net.DNSError
-	if op == opTLS {
-		fallback = transport.KindTLS
-	}
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
-	case errors.As(err, &lookup): // one that took all the time is not the target's
-		return transport.NewError(op, err, fallback)
-	case limited.Err() != nil:
-		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
-	}
-	return transport.NewError(op, err, fallback)
 }

@@ -12,7 +12,6 @@ import (
 const (
 	opOpen    = "websocket handshake"
 	opDial    = "dial"
-	opTLS     = "tls handshake"
 	opSend    = "send message"
 	opReceive = "receive message"
 )

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -70,32 +69,18 @@ func (h *handshake) connect() *transport.Error {
 	defer cancel()
 	nc, err := c.opts.Dial(ctx, "tcp", c.addr)
 	if err != nil {
-		return h.dialError(ctx, opDial, err, transport.KindConnect)
+		return transport.NewDialError(h.outer, ctx, opDial, err)
 	}
 	if c.tls != nil {
 		t := tls.Client(nc, c.tls)
 		if err := t.HandshakeContext(ctx); err != nil {
 			_ = nc.Close() // the handshake's error is the one that says something
-			return h.dialError(ctx, opTLS, err, transport.KindTLS)
+			return transport.NewDialError(h.outer, ctx, transport.OpHandshake, err)
 		}
 		nc = t
 	}
 	h.link = newLink(nc)
 	return nil
-}
-
-// dialError tells the end of the caller's context from the limit; the errors of dialers do not always do so.
-func (h *handshake) dialError(ctx context.Context, op string, err error, fallback transport.Kind) *transport.Error {
-	var lookup *net.DNSError
-	switch {
-	case errors.Is(h.outer.Err(), context.Canceled):
-		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: err}
-	case errors.As(err, &lookup): // one that took all the time is not the target's
-		return transport.NewError(op, err, fallback)
-	case ctx.Err() != nil:
-		return &transport.Error{Kind: transport.KindTimeout, Op: op, Err: err}
-	}
-	return transport.NewError(op, err, fallback)
 }
 
 // Buffers of the handshake, which are given back when it is over.

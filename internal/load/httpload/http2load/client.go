@@ -68,14 +68,7 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c := &Client{opts: o, end: end, scheme: o.Target.Scheme, conns: map[*conn]struct{}{}}
 	if end.Secure {
-		c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-		if o.TLS != nil {
-			c.tls = o.TLS.Clone()
-		}
-		if c.tls.ServerName == "" {
-			c.tls.ServerName = end.Host
-		}
-		c.tls.NextProtos = []string{protocol}
+		c.tls = transport.ClientTLS(o.TLS, end.Host, protocol)
 	}
 	return c, nil
 }

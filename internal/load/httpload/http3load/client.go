@@ -80,19 +80,13 @@ func NewClient(o Options) (*Client, error) {
 		}
 	}
 	c := &Client{
-		opts: o, end: end, tls: &tls.Config{}, conns: map[*conn]struct{}{},
+		opts: o, end: end, tls: transport.ClientTLS(o.TLS, end.Host, http3.NextProtoH3), conns: map[*conn]struct{}{},
 		http: &http3.Transport{DisableCompression: true, MaxResponseHeaderBytes: httpload.DefaultMaxHeader},
 	}
 	if c.port, err = portOf(end.Addr); err != nil {
 		return nil, fmt.Errorf("http/3 client: %w", err)
 	}
-	if o.TLS != nil {
-		c.tls = o.TLS.Clone()
-	}
-	if c.tls.ServerName == "" {
-		c.tls.ServerName = end.Host
-	}
-	c.tls.NextProtos, c.tls.MinVersion = []string{http3.NextProtoH3}, tls.VersionTLS13
+	c.tls.MinVersion = tls.VersionTLS13
 	return c, nil
 }
 
