@@ -13,6 +13,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"proofload/internal/load/transport"
 )
 
 // Defaults of Options.
@@ -112,26 +114,21 @@ func setDefaults(o *Options) {
 
 // endpoint returns what to dial, or why the target cannot be one.
 func endpoint(u *url.URL) (string, error) {
-	port := map[string]string{"grpc": "80", "grpcs": "443"}[u.Scheme]
+	host, port, err := transport.Address(u, map[string]string{"grpc": "80", "grpcs": "443"})
 	switch {
-	case port == "":
-		return "", fmt.Errorf("scheme %q is not grpc or grpcs", u.Scheme)
-	case u.Hostname() == "":
-		return "", errors.New("has no host")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+	case err != nil:
+		return "", err
+	case strings.Trim(u.Path, "/") != "":
 		return "", errors.New("has more than host and port")
 	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	return net.JoinHostPort(u.Hostname(), port), nil
+	return net.JoinHostPort(host, port), nil
 }
 
 // dial prepares a connection with everything off that a load generator must not have: proxies, configuration
 // from outside, retries by policy, idling, and pings that measure bandwidth.
 func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(newCredentials(&l.trace, &opts)),
+		grpc.WithTransportCredentials(newCredentials(&l.trace, addr, &opts)),
 		grpc.WithContextDialer(l.dialer(opts.Dial)),
 		grpc.WithStatsHandler(watcher{}),
 		grpc.WithUserAgent(opts.UserAgent),

@@ -406,7 +406,7 @@ func TestClose(t *testing.T) {
 func TestTargets(t *testing.T) {
 	for text, want := range map[string]string{
 		"grpc://127.0.0.1": "127.0.0.1:80", "grpcs://h": "h:443", "grpc://[::1]:5": "[::1]:5",
-		"http://h": "", "grpc://h/base": "", "grpc://u@h": "", "grpc://": "",
+		"grpc://bücher.example": "xn--bcher-kva.example:80", "grpc://h:0": "", "http://h": "", "grpc://h/base": "", "grpc://u@h": "", "grpc://": "",
 	} {
 		u, err := url.Parse(text)
 		if err != nil {

@@ -2,7 +2,6 @@ package grpcload
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -111,18 +110,16 @@ type noted struct {
 	trace *trace
 }
 
-func newCredentials(t *trace, opts *Options) credentials.TransportCredentials {
+// newCredentials returns those of a connection to addr.
+func newCredentials(t *trace, addr string, opts *Options) credentials.TransportCredentials {
 	if opts.Target.Scheme != "grpcs" {
 		return insecure.NewCredentials()
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if opts.TLS != nil {
-		cfg = opts.TLS.Clone()
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
 	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = opts.Target.Hostname()
-	}
-	return noted{credentials.NewTLS(cfg), t}
+	return noted{credentials.NewTLS(transport.ClientTLS(opts.TLS, host, "h2")), t}
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
