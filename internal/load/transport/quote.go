@@ -18,7 +18,7 @@ const quoteMargin = 4 << 10
 type Quote struct {
 	data   []byte
 	limit  int
-	more   int // bytes that are not in data
+	more   int  // bytes that are not in data
 	atEnd  bool // it quotes the end, without the blanks around it
 	binary bool
 }
