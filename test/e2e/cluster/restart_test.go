@@ -45,7 +45,7 @@ func killAll(t *testing.T, c *cluster, p plan) outcome {
 	}
 	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later", at.Seconds(), away.Seconds())
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	tr.replaced(killed, epoch)
 	o := tr.end(t)
 	o.unharmed(t, 2)
 	return o

@@ -53,9 +53,9 @@ type count struct {
 
 const (
 	// inTime is how far behind its instant an arrival may come and count as sent in its second. All of the
-	// cluster shares the cores of one machine, which may have other things to do for a second or two; load
-	// that stopped for as long as a leader is replaced would be behind by more.
-	inTime = 2500 * time.Millisecond
+	// cluster shares the cores of one machine, which may have other things to do: for as long as the metronome
+	// was kept from running between the instant and the arrival, it may come later.
+	inTime = 250 * time.Millisecond
 	// noticeable is what a user would call late; it is reported and not judged.
 	noticeable = 50 * time.Millisecond
 )
@@ -66,14 +66,13 @@ func due(n, rate int) time.Duration { return time.Duration(n) * time.Second / ti
 // count compares what came with a plan of so many arrivals at a constant rate. The start of the plan is
 // taken from the arrivals themselves: none comes before its instant, and some come at it.
 func (g *target) count(planned, rate int) (c count) {
-	g.look(func(seen counter.Seen) { c = compare(seen, planned, rate) })
-	c.stall = g.clock.worst()
+	g.look(func(seen counter.Seen) { c = compare(seen, planned, rate, g.clock) })
 	return c
 }
 
-func compare(seen counter.Seen, planned, rate int) count {
+func compare(seen counter.Seen, planned, rate int, clock *metronome) count {
 	var t0 time.Time
-	c := count{strange: seen.Strange, worst: 1}
+	c := count{strange: seen.Strange, worst: 1, stall: clock.worst()}
 	for n, times := range seen.Came {
 		c.received += int64(len(times))
 		if n < 0 || n >= planned {
@@ -100,7 +99,7 @@ func compare(seen counter.Seen, planned, rate int) count {
 		if behind > noticeable {
 			c.late++
 		}
-		if behind <= inTime {
+		if behind <= inTime || behind <= inTime+clock.stalled(t0.Add(due(n, rate)), times[0]) {
 			punctual[n/rate]++
 		}
 	}

@@ -117,7 +117,7 @@ type trial struct {
 	commits *commits
 	t0      time.Time // when the first arrival came
 	note    string    // what was done, for the figures
-	next    time.Duration
+	gap     takeOver
 }
 
 // begin starts the run and returns when its first arrival has come.

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// unsealed is how much of a worker's load may be missing when it is killed: the second that it had not
-// sealed, and as much again for the instants at which seconds are sealed and sent.
-const unsealed = 2 * time.Second
+// unsealed is how much of a worker's load may be missing when it is killed: the second that it had not sealed, and
+// as much more as a worker may be behind with sealing it.
+const unsealed = 1200 * time.Millisecond
 
 // killWorker kills a worker for good. Its guard tells of it, so that its part of the load goes to others at once.
 func killWorker(t *testing.T, c *cluster, p plan) outcome {
@@ -70,7 +70,7 @@ func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
 	if len(o.count.doubled) > 0 || o.count.strange > 0 || o.doubled() > 0 {
 		t.Errorf("arrivals sent twice: %v; %d strange; %d samples too many", o.count.doubled, o.count.strange, o.doubled())
 	}
-	if most := int64(unsealed.Seconds()) * int64(o.plan.rate) / workers; o.lost() > most || o.lost() > r.Load.Unknown {
+	if most := int64(unsealed.Seconds()*float64(o.plan.rate)) / workers; o.lost() > most || o.lost() > r.Load.Unknown {
 		t.Errorf("%d samples missing, want %d at most, which are among the %d unknown", o.lost(), most, r.Load.Unknown)
 	}
 	if planned := int64(o.plan.planned()); r.Load.Planned != planned || r.Load.Planned != r.Load.Sent+r.notSent()+r.Load.Unknown || r.notSent() != r.Load.NotSent["worker_lost"] {
