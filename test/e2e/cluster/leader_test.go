@@ -22,6 +22,15 @@ const (
 // killLeader kills the leader at a random instant of the run and starts it again when another leads.
 func killLeader(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
+	_, o := endLeader(t, c, p)
+	o.unharmed(t, 2)
+	o.soon(t)
+	return o
+}
+
+// endLeader is killLeader without a judgement.
+func endLeader(t *testing.T, c *cluster, p plan) (*trial, outcome) {
+	t.Helper()
 	tr := begin(t, c, p)
 	at := between(tr.draws, untilSettled, p.length)
 	leader := c.leader(t)
@@ -33,10 +42,7 @@ func killLeader(t *testing.T, c *cluster, p plan) outcome {
 	tr.replaced(killed, epoch)
 	c.coordinators[leader].start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
-	o := tr.end(t)
-	o.unharmed(t, 2)
-	o.soon(t)
-	return o
+	return tr, tr.end(t)
 }
 
 // freezeLeader stops the leader past its lease and wakes it again. A command that it got meanwhile is

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,6 +21,7 @@ func restartInTurn(t *testing.T, c *cluster, p plan) outcome {
 			led++
 		}
 		c.coordinators[i].interrupt(t)
+		c.tells(t, time.Now().Add(comesWithin), without(i))
 		c.coordinators[i].start(t)
 		until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), i) })
 	}
@@ -39,14 +42,21 @@ func killAll(t *testing.T, c *cluster, p plan) outcome {
 	for _, p := range c.coordinators {
 		p.kill(t)
 	}
+	if said := c.words(t.Context()); slices.ContainsFunc(said, func(line string) bool { return !strings.Contains(line, "Unavailable") }) {
+		t.Errorf("coordinators that are dead say %q", said)
+	}
 	tr.await(at + away)
 	for _, p := range c.coordinators {
 		p.start(t)
 	}
-	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later", at.Seconds(), away.Seconds())
+	said := c.meanwhile(t)
+	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later, status %q", at.Seconds(), away.Seconds(), said)
 	tr.report(t)
 	tr.replaced(killed, epoch)
 	o := tr.end(t)
 	o.unharmed(t, 2)
+	// Nobody can have committed before there was anybody.
+	o.gap.next = max(0, o.gap.next-away)
+	o.soon(t)
 	return o
 }

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,15 +18,26 @@ type target struct {
 	first <-chan struct{}
 	clock *metronome
 	look  func(func(counter.Seen))
+	// broken says that the target answers everything with 500 from now on; only that of startTarget does.
+	broken atomic.Bool
 }
 
 // startTarget starts a target in this process.
 func startTarget(t *testing.T) *target {
 	t.Helper()
 	arrivals := counter.New()
-	server := httptest.NewServer(arrivals)
+	g := &target{first: arrivals.First(), clock: startMetronome(t), look: arrivals.Look}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g.broken.Load() {
+			arrivals.Note(r.URL.Path, time.Now())
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		arrivals.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
-	return &target{URL: server.URL, first: arrivals.First(), clock: startMetronome(t), look: arrivals.Look}
+	g.URL = server.URL
+	return g
 }
 
 // host returns the host of the target's address.
@@ -70,17 +83,32 @@ func (g *target) count(planned, rate int) (c count) {
 	return c
 }
 
+// start returns the instant of the plan's start, as the arrivals tell it.
+func (g *target) start(p plan) (t0 time.Time) {
+	g.look(func(seen counter.Seen) { t0 = startOf(seen, p.rows(), p.rate) })
+	return t0
+}
+
+// startOf returns the earliest instant at which the plan can have begun for no arrival to have come early.
+func startOf(seen counter.Seen, planned, rate int) (t0 time.Time) {
+	for n, times := range seen.Came {
+		if n < 0 || n >= planned {
+			continue
+		}
+		if start := times[0].Add(-due(n, rate)); t0.IsZero() || start.Before(t0) {
+			t0 = start
+		}
+	}
+	return t0
+}
+
 func compare(seen counter.Seen, planned, rate int, clock *metronome) count {
-	var t0 time.Time
+	t0 := startOf(seen, planned, rate)
 	c := count{strange: seen.Strange, worst: 1, stall: clock.worst()}
 	for n, times := range seen.Came {
 		c.received += int64(len(times))
 		if n < 0 || n >= planned {
 			c.strange += len(times)
-			continue
-		}
-		if start := times[0].Add(-due(n, rate)); t0.IsZero() || start.Before(t0) {
-			t0 = start
 		}
 	}
 	c.lastSecond = lastBehind(seen, t0, planned, rate)

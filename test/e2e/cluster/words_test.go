@@ -77,3 +77,32 @@ func another(leader int) string { return fmt.Sprintf(`^c[^%[1]d]: leader c[^%[1]
 func memberSilent(member int) string {
 	return fmt.Sprintf(`etcd member e%d at \S+ does not answer coordinator c`, member+1)
 }
+
+// without is what the others say while a coordinator, by its number from 0, does not run: one of them leads, and it
+// does not stand for election.
+func without(i int) string {
+	return fmt.Sprintf(`^c[^%[1]d]: leader c[^%[1]d] of c[^%[1]d] c[^%[1]d]$`, i+1)
+}
+
+// meanwhile waits until a coordinator leads, and fails the test unless each answer until then says that none does. It
+// returns what was said.
+func (c *cluster) meanwhile(t *testing.T) (said []string) {
+	t.Helper()
+	until(t, "leader", func() bool {
+		line := c.word(t.Context(), 0)
+		switch {
+		case strings.Contains(line, "Unavailable"): // it starts
+			return false
+		case strings.HasPrefix(line, "c1: leader c") && !strings.Contains(line, ";"):
+			return true
+		case !strings.Contains(line, "no leader is elected") && !strings.Contains(line, "cannot be reached") && !strings.Contains(line, "is taking over"):
+			t.Errorf("while nobody leads the status says %q", line)
+			return true
+		}
+		if !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+		return false
+	})
+	return said
+}

@@ -2,9 +2,14 @@ package cluster
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"proofload/internal/agent"
+	"proofload/internal/wire"
 )
 
 // unsealed is how much of a worker's load may be missing when it is killed: the second that it had not sealed, and
@@ -49,14 +54,45 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 	held := 3 * time.Second // shorter than the lease of the leader
 	tr.await(at + held)
 	c.workers[worker].kill(t)
+	kept := keptBy(t, filepath.Join(c.dir, c.workers[worker].name, "outbox"), tr.id)
 	c.workers[worker].start(t)
 	for _, m := range c.etcd[1:] {
 		m.thaw(t)
 	}
-	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %v of sealed samples", worker+1, (at + held).Seconds(), held)
+	sealed := kept.NextSeq - kept.OldestUnacked
+	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %d sealed batches", worker+1, (at + held).Seconds(), sealed)
+	if least := uint64(held/time.Second) - 1; sealed < least { // one may have been acknowledged at first
+		t.Errorf("the worker held %d sealed batches, want %d at least", sealed, least)
+	}
 	o := tr.end(t)
+	for _, g := range o.report.Integrity.Gaps {
+		if g.Incarnation != kept.Incarnation || g.FromSeq == nil || *g.FromSeq < kept.NextSeq {
+			t.Errorf("gap %+v, although all up to batch %d was sealed, and on the disk", g, kept.NextSeq-1)
+		}
+	}
 	o.hurt(t, c.workers[worker].name, at+held)
 	return o
+}
+
+// keptBy returns what a worker that does not run holds of a run. It reads a copy of the outbox.
+func keptBy(t *testing.T, outbox, run string) wire.OutboxState {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(outbox)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := agent.OpenOutbox(agent.OutboxOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = o.Close() }() // a copy
+	for _, s := range o.State() {
+		if s.Run == run {
+			return s
+		}
+	}
+	t.Fatalf("nothing of run %s in %s", run, outbox)
+	return wire.OutboxState{}
 }
 
 // hurt fails the test unless only what one worker had not sealed when it was killed is missing, and is
