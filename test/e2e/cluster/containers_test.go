@@ -34,6 +34,7 @@ func startContained(t *testing.T) contained {
 	d := newCompose(t)
 	c := contained{&cluster{target: d.witness}, d}
 	c.machine = func(name string) machine { return container{d, name} }
+	c.outbox = d.outboxOf
 	if _, err := d.call("up", "--detach"); err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +62,14 @@ func TestContainers(t *testing.T) {
 		{"leader cut off from workers", networksCut{[]string{"workers"}}.do},
 		{"leader cut off from workers and coordinators", networksCut{[]string{"workers", "api"}}.do},
 		{"leader cut off from etcd and workers", networksCut{[]string{"etcd", "workers"}}.do},
+		{"leader frozen", contain(usual, freezeLeader)},
+		{"coordinators restarted in turn", contain(long, restartInTurn)},
+		{"coordinators killed", contain(long, killAll)},
 		{"etcd member stopped", memberStopped},
+		{"etcd majority frozen", contain(long, freezeMajority)},
 		{"gateway of the store paused", gatewayPaused},
 		{"worker killed in its container", workerKilledInside},
+		{"worker restarted", contain(brief, restartWorker)},
 		{"host of a worker gone", hostGone},
 		{"worker on another machine", workerElsewhere},
 		{"worker frozen past its lease", silence{what: "frozen", begin: frozen, past: true}.contained},
@@ -242,10 +248,11 @@ type container struct {
 	name string
 }
 
-func (c container) start(t *testing.T)  { t.Helper(); c.on.do(t, "start", c.name) }
-func (c container) kill(t *testing.T)   { t.Helper(); c.on.do(t, "kill", c.name) }
-func (c container) freeze(t *testing.T) { t.Helper(); c.on.do(t, "pause", c.name) }
-func (c container) thaw(t *testing.T)   { t.Helper(); c.on.do(t, "unpause", c.name) }
+func (c container) start(t *testing.T)     { t.Helper(); c.on.do(t, "start", c.name) }
+func (c container) kill(t *testing.T)      { t.Helper(); c.on.do(t, "kill", c.name) }
+func (c container) interrupt(t *testing.T) { t.Helper(); c.on.do(t, "stop", c.name) }
+func (c container) freeze(t *testing.T)    { t.Helper(); c.on.do(t, "pause", c.name) }
+func (c container) thaw(t *testing.T)      { t.Helper(); c.on.do(t, "unpause", c.name) }
 
 // contain makes a case of an incident that knows nothing of containers.
 func contain(of func(uint64) plan, do func(*testing.T, *cluster, plan) outcome) func(*testing.T, contained, plan) {

@@ -31,14 +31,14 @@ func freezeMajority(t *testing.T, c *cluster, p plan) outcome {
 	spared := tr.draws.IntN(members)
 	tr.await(at)
 	began := time.Now()
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.freeze(t)
+			c.member(i).freeze(t)
 		}
 	}
 	before := tr.commits.last()
 	words := []string{`^c\d: leader  of.*, caretaker; .* leads no more since .*nothing is committed`, `etcd does not answer coordinator c`}
-	for i := range c.etcd {
+	for i := range members {
 		if i != spared {
 			words = append(words, memberSilent(i))
 		}
@@ -48,9 +48,9 @@ func freezeMajority(t *testing.T, c *cluster, p plan) outcome {
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("commits went on without a majority: %+v, then %+v", before, after)
 	}
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.thaw(t)
+			c.member(i).thaw(t)
 		}
 	}
 	tr.note = fmt.Sprintf("all of etcd but e%d frozen at %.2f s for %.1f s, status %q", spared+1, at.Seconds(), time.Since(began).Seconds(), said)

@@ -35,12 +35,12 @@ func endLeader(t *testing.T, c *cluster, p plan) (*trial, outcome) {
 	at := between(tr.draws, untilSettled, p.length)
 	leader := c.leader(t)
 	tr.await(at)
-	c.coordinators[leader].kill(t)
+	c.coordinator(leader).kill(t)
 	killed, epoch := time.Now(), tr.commits.last().epoch
 	tr.note = fmt.Sprintf("leader c%d killed at %.2f s", leader+1, at.Seconds())
 	tr.report(t)
 	tr.replaced(killed, epoch)
-	c.coordinators[leader].start(t)
+	c.coordinator(leader).start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
 	return tr, tr.end(t)
 }
@@ -53,7 +53,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	at := between(tr.draws, untilSettled, 6*time.Second)
 	leader := c.leader(t)
 	tr.await(at)
-	c.coordinators[leader].freeze(t)
+	c.coordinator(leader).freeze(t)
 	frozen, epoch := time.Now(), tr.commits.last().epoch
 	answer := make(chan error, 1)
 	go func() {
@@ -64,7 +64,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	}()
 	until(t, "commit by another leader", func() bool { return tr.replaced(frozen, epoch) })
 	time.Sleep(time.Until(frozen.Add(failover)))
-	c.coordinators[leader].thaw(t)
+	c.coordinator(leader).thaw(t)
 	if err := <-answer; err == nil {
 		t.Error("a leader that was replaced while it was frozen has paused the run")
 	}
@@ -91,7 +91,7 @@ func killAtStart(t *testing.T, c *cluster, p plan) outcome {
 	leader, at := c.leader(t), between(p.draws(), 0, startsWithin)
 	killed := make(chan struct{})
 	timer := time.AfterFunc(at, func() {
-		c.coordinators[leader].kill(t)
+		c.coordinator(leader).kill(t)
 		close(killed)
 	})
 	defer timer.Stop()
@@ -99,7 +99,7 @@ func killAtStart(t *testing.T, c *cluster, p plan) outcome {
 	<-killed
 	tr.note = fmt.Sprintf("leader c%d killed %v after the run was asked for", leader+1, at.Round(time.Millisecond))
 	tr.report(t)
-	c.coordinators[leader].start(t)
+	c.coordinator(leader).start(t)
 	o := tr.end(t)
 	o.whole(t, 1)
 	return o

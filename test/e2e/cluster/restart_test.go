@@ -20,9 +20,9 @@ func restartInTurn(t *testing.T, c *cluster, p plan) outcome {
 		if c.leader(t) == i {
 			led++
 		}
-		c.coordinators[i].interrupt(t)
+		c.coordinator(i).interrupt(t)
 		c.tells(t, time.Now().Add(comesWithin), without(i))
-		c.coordinators[i].start(t)
+		c.coordinator(i).start(t)
 		until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), i) })
 	}
 	tr.note = fmt.Sprintf("all coordinators restarted in turn within %.1f s, the leader %d times", time.Since(began).Seconds(), led)
@@ -39,15 +39,15 @@ func killAll(t *testing.T, c *cluster, p plan) outcome {
 	away := between(tr.draws, 0, 6*time.Second)
 	tr.await(at)
 	killed, epoch := time.Now(), tr.commits.last().epoch
-	for _, p := range c.coordinators {
-		p.kill(t)
+	for i := range coordinators {
+		c.coordinator(i).kill(t)
 	}
 	if said := c.words(t.Context()); slices.ContainsFunc(said, func(line string) bool { return !strings.Contains(line, "Unavailable") }) {
 		t.Errorf("coordinators that are dead say %q", said)
 	}
 	tr.await(at + away)
-	for _, p := range c.coordinators {
-		p.start(t)
+	for i := range coordinators {
+		c.coordinator(i).start(t)
 	}
 	said := c.meanwhile(t)
 	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later, status %q", at.Seconds(), away.Seconds(), said)

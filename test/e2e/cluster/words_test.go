@@ -75,7 +75,7 @@ func another(leader int) string { return fmt.Sprintf(`^c[^%[1]d]: leader c[^%[1]
 
 // memberSilent is what a coordinator says of a member of etcd, by its number from 0.
 func memberSilent(member int) string {
-	return fmt.Sprintf(`etcd member e%d at \S+ does not answer coordinator c`, member+1)
+	return fmt.Sprintf(`etcd member e%d(:2379| at \S+) does not answer coordinator c`, member+1)
 }
 
 // without is what the others say while a coordinator, by its number from 0, does not run: one of them leads, and it

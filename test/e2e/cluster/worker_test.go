@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -48,16 +47,17 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 	at := between(tr.draws, untilSettled, 6*time.Second)
 	worker := tr.draws.IntN(workers)
 	tr.await(at)
-	for _, m := range c.etcd[1:] {
-		m.freeze(t)
+	for i := 1; i < members; i++ {
+		c.member(i).freeze(t)
 	}
 	held := 3 * time.Second // shorter than the lease of the leader
 	tr.await(at + held)
-	c.workers[worker].kill(t)
-	kept := keptBy(t, filepath.Join(c.dir, c.workers[worker].name, "outbox"), tr.id)
-	c.workers[worker].start(t)
-	for _, m := range c.etcd[1:] {
-		m.thaw(t)
+	name := fmt.Sprintf("w%d", worker+1)
+	c.worker(worker).kill(t)
+	kept := keptBy(t, c.outbox(t, name), tr.id)
+	c.worker(worker).start(t)
+	for i := 1; i < members; i++ {
+		c.member(i).thaw(t)
 	}
 	sealed := kept.NextSeq - kept.OldestUnacked
 	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %d sealed batches", worker+1, (at + held).Seconds(), sealed)
@@ -70,7 +70,7 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 			t.Errorf("gap %+v, although all up to batch %d was sealed, and on the disk", g, kept.NextSeq-1)
 		}
 	}
-	o.hurt(t, c.workers[worker].name, at+held)
+	o.hurt(t, name, at+held)
 	return o
 }
 
