@@ -21,7 +21,9 @@ type outcome struct {
 
 // takeOver is how samples waited for another leader.
 type takeOver struct {
-	next  time.Duration // from the leader's end to the next commit of samples; 0: there was none
+	// next is the time from the leader's end to the next commit of samples; 0: there was none. It is negative where an
+	// engine takes so long to start all coordinators again that the first ones have committed by then.
+	next  time.Duration
 	stall time.Duration // for how long of that the machine kept this process from running
 	over  bool          // the leader that ended had closed the run: nothing was left for another one
 }
