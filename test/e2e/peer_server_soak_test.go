@@ -19,6 +19,12 @@ func webServer(t *testing.T) string {
 	return nginx(t, "")
 }
 
+// webServer2 is webServer with HTTP/2 in clear text.
+func webServer2(t *testing.T) string {
+	t.Helper()
+	return nginx(t, "http2")
+}
+
 // nginx starts an nginx on the server's core, with more words on its line listen, and returns its address.
 func nginx(t *testing.T, listen string) string {
 	t.Helper()
