@@ -52,6 +52,8 @@ var phrases = []struct {
 // came: one that was reset while it was sent to.
 const noStatus = "the call ended without a status"
 
+var errResolver = errors.New("the name was not resolved before the deadline")
+
 // outcome is what was seen of a call.
 type outcome struct {
 	answered bool // the server has sent a status
@@ -67,6 +69,8 @@ func (l *link) classify(ctx context.Context, k *call, st *status.Status, seen ou
 		return nil
 	case why.closed || errors.Is(ctx.Err(), context.Canceled):
 		return &transport.Error{Kind: transport.KindCancelled, Op: opCall, Err: text}
+	case why.resolving && !seen.sent: // all the time went to the resolver, which says nothing of the target
+		return &transport.Error{Kind: transport.KindResolver, Op: opConnect, Err: errResolver}
 	case ctx.Err() != nil || k.Err() != nil || st.Code() == codes.DeadlineExceeded:
 		return timeout()
 	}

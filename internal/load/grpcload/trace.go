@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -22,16 +23,18 @@ type trace struct {
 	began   time.Time     // of the dial
 	took    time.Duration // to open it; given to one call
 	closed  bool          // by Close
+
+	resolving bool // its name is being looked up
 }
 
 // dialer notes how a dial went, and watches the connection.
 func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		began := time.Now()
-		nc, err := dial(ctx, "tcp", addr)
+		nc, err := dial(t.watchLookup(ctx), "tcp", addr)
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.began, t.opening = began, nil
+		t.began, t.opening, t.resolving = began, nil, false
 		if err != nil {
 			t.opening = transport.NewError("dial", err, transport.KindConnect)
 			return nil, err
@@ -39,6 +42,19 @@ func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net
 		t.took = time.Since(began)
 		return &watched{Conn: nc, trace: t}, nil
 	}
+}
+
+// watchLookup notes when the name is being looked up: the library goes on with that beyond the deadline of a call.
+func (t *trace) watchLookup(ctx context.Context) context.Context {
+	note := func(resolving bool) {
+		t.mu.Lock()
+		t.resolving = resolving
+		t.mu.Unlock()
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { note(true) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { note(false) },
+	})
 }
 
 // takeConnect returns how long the connection took to open, to the first who asks.
@@ -55,12 +71,14 @@ type causes struct {
 	opening error // it could not be opened
 	broken  error // it broke
 	closed  bool  // Close was called
+
+	resolving bool // it waits for the resolver
 }
 
 func (t *trace) causes() causes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return causes{t.opening, t.broken, t.closed}
+	return causes{t.opening, t.broken, t.closed, t.resolving}
 }
 
 func (t *trace) close() {
