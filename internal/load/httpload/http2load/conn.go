@@ -224,7 +224,7 @@ func (c *conn) Leave() {
 
 // begin opens a stream: its header and, as far as the windows allow, its body are left to be written. With an
 // error, errUnsent or a *transport.Error, there is no stream.
-func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte, end bool) error {
+func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte) error {
 	c.mu.Lock()
 	if c.failure != nil || c.away || c.next > 1<<31-1 {
 		c.gone.Store(true)
@@ -243,8 +243,8 @@ func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte, en
 	st.queued = true
 	c.batch = append(c.batch, st)
 	before := len(c.out)
-	c.writeHeader(st.id, c.encode.header(h), end && len(body) == 0)
-	st.sent = c.writeBody(st, body, end)
+	c.writeHeader(st.id, c.encode.header(h), len(body) == 0)
+	st.sent = c.writeBody(st, body)
 	st.bytesOut = int64(len(c.out) - before)
 	c.watchOver(ctx, st)
 	c.unlock()

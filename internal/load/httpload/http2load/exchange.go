@@ -54,10 +54,10 @@ func (x *exchange) free() {
 func (c *conn) exchange(ctx context.Context, k *call) error {
 	x := newExchange(k)
 	defer x.free()
-	if err := c.begin(ctx, &x.stream, &k.header, k.req.Body, true); err != nil {
+	if err := c.begin(ctx, &x.stream, &k.header, k.req.Body); err != nil {
 		return err
 	}
-	rest := c.upload(&x.stream, k.req.Body[x.sent:], true)
+	rest := c.upload(&x.stream, k.req.Body[x.sent:])
 	<-x.done
 	if len(rest) > 0 && x.ended { // the server has answered before it had heard all
 		c.reset(x.id, http2.ErrCodeNo)
@@ -138,9 +138,6 @@ func (x *exchange) data(p []byte, end bool) *transport.Error {
 	}
 	return nil
 }
-
-// over implements receiver.
-func (x *exchange) over() {}
 
 // bare reports whether the response has no body whatever its length says.
 func (x *exchange) bare() bool { return x.head || x.resp.Status == 304 }

@@ -200,7 +200,7 @@ func (c *conn) takeData(id uint32, data []byte, size int, end bool) *transport.E
 	failure := st.to.data(data, end)
 	if end || failure != nil {
 		c.over(st, failure, end)
-	} else if !st.held {
+	} else {
 		c.credit(st, int64(size))
 	}
 	return nil

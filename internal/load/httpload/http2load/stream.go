@@ -20,7 +20,6 @@ type stream struct {
 	window   int64 // what may be sent
 	sent     int   // of the body, when it began
 	unread   int64 // bytes that the server has not heard of as read
-	held     bool  // the receiver says what was read
 	queued   bool  // nothing of it was written
 	watched  bool
 	stop     func() bool // of its own watch
@@ -43,8 +42,6 @@ type receiver interface {
 	header(h *block, end bool) *transport.Error
 	// data takes a part of the body, which is valid during the call.
 	data(p []byte, end bool) *transport.Error
-	// over is called once, when the stream has finished.
-	over()
 }
 
 // finish ends a stream. The lock must be held.
@@ -64,7 +61,6 @@ func (c *conn) finish(st *stream, failure *transport.Error, at time.Time) {
 		}
 	}
 	st.finished, st.failure, st.endedAt = true, failure, at
-	st.to.over()
 	st.done <- struct{}{}
 }
 

@@ -142,7 +142,7 @@ func (c *conn) writeHeader(id uint32, block []byte, end bool) {
 }
 
 // writeBody writes as much of a body as the windows and the queue take, and returns how much that was.
-func (c *conn) writeBody(st *stream, body []byte, end bool) int {
+func (c *conn) writeBody(st *stream, body []byte) int {
 	if len(body) == 0 {
 		return 0
 	}
@@ -157,7 +157,7 @@ func (c *conn) writeBody(st *stream, body []byte, end bool) int {
 		part := p[:min(len(p), c.frame)]
 		p = p[len(part):]
 		var flags http2.Flags
-		if end && len(p) == 0 && size == len(body) {
+		if len(p) == 0 && size == len(body) {
 			flags = http2.FlagDataEndStream
 		}
 		c.writeFrame(http2.FrameData, flags, st.id, part)
@@ -169,7 +169,7 @@ func (c *conn) writeBody(st *stream, body []byte, end bool) int {
 }
 
 // upload writes the rest of a body as windows open, and returns what the server did not want to hear.
-func (c *conn) upload(st *stream, rest []byte, end bool) []byte {
+func (c *conn) upload(st *stream, rest []byte) []byte {
 	for len(rest) > 0 {
 		c.mu.Lock()
 		if st.finished {
@@ -177,7 +177,7 @@ func (c *conn) upload(st *stream, rest []byte, end bool) []byte {
 			return rest
 		}
 		before := len(c.out)
-		n := c.writeBody(st, rest, end)
+		n := c.writeBody(st, rest)
 		st.bytesOut += int64(len(c.out) - before)
 		c.unlock()
 		if rest = rest[n:]; n > 0 {
