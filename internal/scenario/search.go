@@ -141,8 +141,8 @@ func (l *loader) searched(p *Phase) {
 	p.Searched = true
 	each := s.Load() + s.Cool + l.plan.Longest(p) + mostPause
 	seg := Segment{Kind: "search", From: s.High, To: s.High, For: maxSpan}
-	if most := time.Duration(s.Config().Most()); each < maxSpan/most {
-		seg.For = most * each
+	if most := s.Config().Most(); each < maxSpan/time.Duration(most) {
+		seg.For = time.Duration(most) * each
 	}
 	seg.Through = float64(s.High * seg.For.Seconds())
 	p.Rate, p.Length = []Segment{seg}, seg.For
