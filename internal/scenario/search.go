@@ -138,14 +138,12 @@ func (l *loader) searched(p *Phase) {
 	if s == nil || s.Phase != p.Name || len(l.problems) > 0 || len(p.Rate) == 0 {
 		return
 	}
-	drain := time.Second
-	for _, w := range p.Mix {
-		for _, step := range l.plan.Flows[w.Flow].Steps {
-			drain = max(drain, step.Timeout)
-		}
-	}
 	p.Searched = true
-	seg := Segment{Kind: "search", From: s.High, To: s.High, For: min(maxSpan, time.Duration(s.Config().Most())*(s.Load()+s.Cool+drain+mostPause))}
+	each := s.Load() + s.Cool + l.plan.Longest(p) + mostPause
+	seg := Segment{Kind: "search", From: s.High, To: s.High, For: maxSpan}
+	if most := s.Config().Most(); each < maxSpan/time.Duration(most) {
+		seg.For = time.Duration(most) * each
+	}
 	seg.Through = float64(s.High * seg.For.Seconds())
 	p.Rate, p.Length = []Segment{seg}, seg.For
 	p.Shapes = []Shape{{Kind: seg.Kind, Text: fmt.Sprintf("searched from %s to %s", FormatRate(s.Low), FormatRate(s.High)), Segments: 1}}

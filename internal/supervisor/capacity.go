@@ -269,7 +269,7 @@ func (r *runner) nextProbe() {
 }
 
 // resting returns when the next probe may begin at the earliest, in run time, and whether something of the last one is
-// still in flight, which is waited for as long as an operation may take.
+// still in flight, which is waited for as long as an iteration may take.
 func (r *runner) resting() (until time.Duration, waiting bool) {
 	s := r.plan.Search
 	timeline := r.run.Timeline()
@@ -284,7 +284,7 @@ func (r *runner) resting() (until time.Duration, waiting bool) {
 	}
 	now := r.now()
 	busy := now < ended || r.view.inFlightIn(s.Phase) > 0
-	return ended + s.Cool, busy && now < ended+r.drainTime()
+	return ended + s.Cool, busy && now < ended+r.restTime()
 }
 
 // ofSearch tells whether what happened at a run time is the affair of the search.
@@ -297,7 +297,12 @@ func (r *runner) ofSearch(at time.Duration) bool {
 	start, known := schedule.Starts(r.plan.Phases, timeline)[s.Phase]
 	plan := timeline.PlanTime(at)
 	// A window may begin before the phase, and what was in flight at its end takes a while.
-	return known && plan+time.Minute >= start && plan < start+timeline.PhaseLength(s.Phase, start, r.searchedPhase().Length)+r.drainTime()
+	return known && plan+time.Minute >= start && plan < start+timeline.PhaseLength(s.Phase, start, r.searchedPhase().Length)+r.restTime()
+}
+
+// restTime is how long what a probe has started may be in flight, and a second until that is known.
+func (r *runner) restTime() time.Duration {
+	return r.plan.Longest(r.searchedPhase()) + time.Second
 }
 
 // searchedResult is what the search of the run has come to; nil: the run searches nothing.

@@ -273,6 +273,40 @@ func TestSearchCutsShort(t *testing.T) {
 	})
 }
 
+// TestSearchWaitsForWholeIterations: what a probe has started is waited for as long as all steps of its flow together
+// may take, so that the next probe does not start over what is left of it.
+func TestSearchWaitsForWholeIterations(t *testing.T) {
+	text := strings.Replace(hunt, "phases:\n", `    - think: 3s
+    - step: pay
+      http: {method: POST, path: /pay}
+      timeout: 1s
+      retry: {times: 2, backoff: 1s}
+phases:
+`, 1)
+	const lasts = 7 * time.Second // of 1 + 3 + 3 * 1 + 2 * 1
+	bubble(t, text, func(r *rig) {
+		hunters(r, 2, knee{bears: 105, lasts: lasts})
+		rec, got := searched(r, "r1")
+		if got.Kind != search.Found || got.Low != 100 || got.High != 110 {
+			t.Errorf("result %+v of %q", got, outcomes(rec))
+		}
+		broken := 0
+		began := rec.History.Probes()
+		for i, p := range rec.Probes[:len(rec.Probes)-1] {
+			if p.Outcome != search.Broken {
+				continue
+			}
+			broken++
+			if end := began[i].At + began[i].For; began[i+1].At < end+lasts {
+				t.Errorf("a probe began %v after the end of one whose iterations take %v", began[i+1].At-end, lasts)
+			}
+		}
+		if broken == 0 {
+			t.Errorf("no probe broke: %q", outcomes(rec))
+		}
+	})
+}
+
 // TestSearchForbidsScale: a run is not scaled while a search sets the rate.
 func TestSearchForbidsScale(t *testing.T) {
 	bubble(t, hunt, func(r *rig) {

@@ -259,8 +259,16 @@ func (x *executed) seal() {
 	x.open.Paused = run.NewTimeline(a.History).PausedWithin(from, from+time.Second)
 	x.mu.Lock()
 	mute, late := x.mute, x.late
+	busy := x.busy
+	if n := x.knee.leftovers(run.NewTimeline(a.History), x.plan, from+time.Second); n > 0 {
+		busy = n
+		key := metric.ArrivalKey{Phase: x.plan.Search.Phase, Flow: x.plan.Phases[0].Mix[0].Flow}
+		if x.open.Arrivals[key] == nil {
+			x.open.Arrivals[key] = &metric.Arrivals{}
+		}
+	}
 	for key, row := range x.open.Arrivals {
-		row.InFlight = x.busy
+		row.InFlight = busy
 		if n := min(x.refuses, row.Sent); n > 0 {
 			row.Merge(metric.Arrivals{Sent: -n, Succeeded: -n, NotSent: map[metric.Cause]int64{metric.CauseNoPermit: n}})
 			x.totals.Sent -= n

@@ -107,7 +107,7 @@ func (e *execution) do(ctx context.Context, it *Iteration, x *exchange) error {
 	var (
 		got     programload.Result
 		garbage int64
-		example string
+		example error
 		printed int64
 	)
 	c := it.talk.command
@@ -120,7 +120,7 @@ func (e *execution) do(ctx context.Context, it *Iteration, x *exchange) error {
 		}
 		if err := e.sample(it, line, cut); err != nil {
 			if garbage++; garbage == 1 {
-				example = err.Error()
+				example = err
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func (e *execution) do(ctx context.Context, it *Iteration, x *exchange) error {
 		err = nil
 	}
 	if err == nil && garbage > 0 {
-		err = &transport.Error{Kind: KindGarbage, Op: "read samples", Err: fmt.Errorf("%d lines are no samples; the first: %s", garbage, example)}
+		err = &transport.Error{Kind: KindGarbage, Op: "read samples", Err: fmt.Errorf("%d lines are no samples; the first: %w", garbage, example)}
 	}
 	return err
 }
@@ -159,10 +159,10 @@ func (e *execution) sample(it *Iteration, line []byte, cut bool) error {
 	}
 	var s sample
 	if err := json.Unmarshal(line, &s); err != nil {
-		return fmt.Errorf("%.100q is not JSON of a sample", line)
+		return fmt.Errorf("%w is not JSON of a sample", transport.QuoteStart(line, shown))
 	}
 	if s.Duration == nil || *s.Duration < 0 || *s.Duration > math.MaxInt32 || !sampleName.MatchString(s.Name) || s.Status != 0 && (s.Status < 100 || s.Status > 999) {
-		return fmt.Errorf("%.100q has no name and duration_s that can be counted", line)
+		return fmt.Errorf("%w has no name and duration_s that can be counted", transport.QuoteStart(line, shown))
 	}
 	step := e.named(s.Name)
 	if step == nil {

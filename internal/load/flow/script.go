@@ -317,16 +317,11 @@ const shown = 100
 // unmet is the error of an expectation that did not hold.
 func (e *expectation) unmet(it *Iteration, err error) *transport.Error {
 	if err == nil {
-		data := it.talk.last
-		rest := ""
-		if len(data) > shown {
-			data, rest = data[:shown], fmt.Sprintf(" and %d bytes more", len(it.talk.last)-shown)
-		}
+		came := transport.QuoteStart(it.talk.last, shown)
 		if it.talk.binary {
-			err = fmt.Errorf("it does not hold; what came is %x%s", data, rest)
-		} else {
-			err = fmt.Errorf("it does not hold; what came is %q%s", data, rest)
+			came = transport.QuoteDigits(it.talk.last, shown)
 		}
+		err = fmt.Errorf("it does not hold; what came is %w", came)
 	}
 	return &transport.Error{Kind: KindCheck, Op: "expect " + e.text, Err: err}
 }

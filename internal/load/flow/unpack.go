@@ -32,7 +32,7 @@ func (it *Iteration) unpack(coding string, r *expression.Response) *transport.Er
 		name = "gzip"
 	}
 	if name != coding {
-		return &transport.Error{Kind: transport.KindEncoding, Op: opUnpack, Err: fmt.Errorf("it is %.20q, and %s was asked for", name, coding)}
+		return &transport.Error{Kind: transport.KindEncoding, Op: opUnpack, Err: fmt.Errorf("it is %w, and %s was asked for", transport.QuoteStart(given, 20), coding)}
 	}
 	u := unpackers[name].Get().(unpacker)
 	defer unpackers[name].Put(u)

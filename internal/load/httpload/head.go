@@ -156,18 +156,18 @@ func trimCR(line []byte) []byte {
 func (p *headParser) statusLine(line []byte) error {
 	const code = len(protocolPrefix) + 2 // behind the minor version and a space
 	if len(line) < code+3 || !startsLikeHTTP(line) || line[code-1] != ' ' || (len(line) > code+3 && line[code+3] != ' ') {
-		return fmt.Errorf("%w: %.40q", errStatusLine, line)
+		return fmt.Errorf("%w: %w", errStatusLine, transport.QuoteStart(line, 40))
 	}
 	p.minor = line[code-2]
 	status := 0
 	for _, c := range line[code : code+3] {
 		if c < '0' || c > '9' {
-			return fmt.Errorf("%w: %.40q", errStatusLine, line)
+			return fmt.Errorf("%w: %w", errStatusLine, transport.QuoteStart(line, 40))
 		}
 		status = status*10 + int(c-'0')
 	}
 	if p.minor < '0' || p.minor > '9' || status < 100 {
-		return fmt.Errorf("%w: %.40q", errStatusLine, line)
+		return fmt.Errorf("%w: %w", errStatusLine, transport.QuoteStart(line, 40))
 	}
 	if !allIn(line[code+3:], inValue) {
 		return errLineBreak
@@ -220,7 +220,7 @@ func (p *headParser) setLength(value []byte) error {
 		item, rest, more = bytes.Cut(rest, []byte{','})
 		n, err := parseLength(bytes.Trim(item, " \t"))
 		if err != nil {
-			return fmt.Errorf("%w: %.40q", err, value)
+			return fmt.Errorf("%w: %w", err, transport.QuoteStart(value, 40))
 		}
 		if p.length >= 0 && p.length != n {
 			return errTwoLengths

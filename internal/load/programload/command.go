@@ -23,7 +23,7 @@ const (
 	DefaultKillAfter = 2 * time.Second
 	// MaxLine is the length in bytes from which a line is given as far as it was read, and as cut.
 	MaxLine = 64 << 10
-	// maxComplaint is how much of what a program says on standard error is kept for an error.
+	// maxComplaint is how many bytes of what a program says on standard error an error shows.
 	maxComplaint = 400
 	// lingering is how long standard output may stay open when the program has ended and its group is killed.
 	lingering = time.Second
@@ -61,7 +61,7 @@ func Execute(ctx context.Context, c *Command, got *Result) error {
 		return transport.NewError(opExecute, err, transport.KindNotStarted)
 	}
 	defer func() { _ = out.Close() }()
-	complaint := &tail{}
+	complaint := &transport.Tail{Limit: maxComplaint}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...) //nolint:gosec,noctx // that is what it is for; it is ended by its group
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = os.TempDir(), in, complaint, append([]string{"PATH=" + os.Getenv("PATH")}, c.Env...)
 	cmd.SysProcAttr, cmd.WaitDelay = attributes(), lingering
@@ -129,18 +129,6 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// tail keeps the end of what is written. Its reader comes after its writer.
-type tail struct{ data []byte }
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.data = append(t.data, p...)
-	if extra := len(t.data) - maxComplaint; extra > 0 {
-		t.data = append(t.data[:0], t.data[extra:]...)
-	}
-	return len(p), nil
-}
-
 // process is a program that was started.
 type process struct {
 	pid    int
@@ -175,20 +163,24 @@ func (p *process) oversee(ctx context.Context, c *Command) {
 }
 
 // outcome turns what is known of an end into the caller's error.
-func (p *process) outcome(err error, code string, complaint *tail) error {
-	said := ""
-	if text := bytes.TrimSpace(complaint.data); len(text) > 0 {
-		said = fmt.Sprintf("; it said %q", text)
-	}
+func (p *process) outcome(err error, code string, complaint *transport.Tail) error {
 	switch {
 	case p.ended != "":
-		return &transport.Error{Kind: p.ended, Op: opExecute, Err: fmt.Errorf("it did not end by itself and was ended, with %s%s", code, said)}
+		return &transport.Error{Kind: p.ended, Op: opExecute, Err: saying("it did not end by itself and was ended, with "+code, complaint)}
 	case code != "0":
-		return &transport.Error{Kind: transport.KindExit, Op: opExecute, Err: fmt.Errorf("it ended with %s%s", code, said)}
+		return &transport.Error{Kind: transport.KindExit, Op: opExecute, Err: saying("it ended with "+code, complaint)}
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay) && !errors.Is(err, syscall.EPIPE): // it need not read all that it is given
 		return transport.NewError(opExecute, err, transport.KindExit)
 	}
 	return nil
+}
+
+// saying adds to what is known of an end what the program said last on standard error.
+func saying(end string, complaint *transport.Tail) error {
+	if said := complaint.Quote(); said != nil {
+		return fmt.Errorf("%s; it said %w", end, said)
+	}
+	return errors.New(end)
 }
 
 // codeOf returns the exit code of a program that has ended, or the name of the signal that ended it.
