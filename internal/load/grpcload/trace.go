@@ -18,11 +18,12 @@ import (
 // trace is what was seen of a connection on its way: the library tells of it in words only.
 type trace struct {
 	mu      sync.Mutex
-	opening error         // why it could not be opened, the last time
+	opening error         // why it could not be opened, the last time; nil: it was
 	broken  error         // why it broke, the last time
 	began   time.Time     // of the dial
 	took    time.Duration // to open it; given to one call
 	closed  bool          // by Close
+	goaways int           // how many times a server has given a connection up
 
 	resolving bool // its name is being looked up
 }
@@ -34,7 +35,7 @@ func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net
 		nc, err := dial(t.watchLookup(ctx), "tcp", addr)
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.began, t.opening, t.resolving = began, nil, false
+		t.began, t.resolving = began, false
 		if err != nil {
 			t.opening = transport.NewError("dial", err, transport.KindConnect)
 			return nil, err
@@ -81,6 +82,20 @@ func (t *trace) causes() causes {
 	return causes{t.opening, t.broken, t.closed, t.resolving}
 }
 
+// gaveUp notes that a server gives a connection up.
+func (t *trace) gaveUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.goaways++
+}
+
+// givenUp returns how many times a server has given a connection up so far.
+func (t *trace) givenUp() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.goaways
+}
+
 func (t *trace) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +137,8 @@ func (w *watched) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// noted are credentials that note why a handshake failed, and how long it took.
+// noted are credentials that note why a handshake failed, and how long it took, and watch the frames of the
+// connection.
 type noted struct {
 	credentials.TransportCredentials
 	trace *trace
@@ -131,7 +147,7 @@ type noted struct {
 // newCredentials returns those of a connection to addr.
 func newCredentials(t *trace, addr string, opts *Options) credentials.TransportCredentials {
 	if opts.Target.Scheme != "grpcs" {
-		return insecure.NewCredentials()
+		return noted{insecure.NewCredentials(), t}
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -149,8 +165,10 @@ func (n noted) ClientHandshake(ctx context.Context, authority string, raw net.Co
 		n.trace.opening = handshakeError(err)
 		return nil, nil, err
 	}
+	// No earlier: a call that ended for what is noted here may not have asked yet when the next dial begins.
+	n.trace.opening = nil
 	n.trace.took = time.Since(n.trace.began)
-	return nc, info, nil
+	return &framed{Conn: nc, trace: n.trace}, info, nil
 }
 
 // handshakeError tells a peer without HTTP/2 from one without trust.
