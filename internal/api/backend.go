@@ -18,6 +18,8 @@ var (
 	ErrActive = errors.New("run has not ended")
 	// ErrEnded says that a run has ended and takes no commands.
 	ErrEnded = errors.New("run has ended")
+	// ErrNoAnswer says that a worker which a command is for has not confirmed it in time.
+	ErrNoAnswer = errors.New("no answer in time")
 	// ErrNotLeading says that the term in which a request began is over.
 	ErrNotLeading = errors.New("this coordinator leads no more")
 )
@@ -30,15 +32,15 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading,
+// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading, ErrNoAnswer,
 // *run.TransitionError, also for a run that has ended, and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)
 	// Command applies a command, whose ID makes it idempotent, and returns the run once it is recorded.
 	Command(ctx context.Context, id string, ev run.Event) (wire.RunView, error)
-	// Drain asks a worker to leave, or is ErrNotFound.
-	Drain(name, reason string) error
+	// Drain asks a worker to leave, and returns once it knows; or is ErrNotFound, or ErrNoAnswer when it is away.
+	Drain(ctx context.Context, name, reason string) error
 	// Watch follows a live run; ErrEnded when it is not live.
 	Watch(ctx context.Context, id string) (Follower, error)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -36,12 +37,15 @@ func (s *fleetService) ListWorkers(_ context.Context, r *pb.ListWorkersRequest) 
 	return out, nil
 }
 
-func (s *fleetService) DrainWorker(_ context.Context, r *pb.DrainWorkerRequest) (*pb.DrainWorkerResponse, error) {
+func (s *fleetService) DrainWorker(ctx context.Context, r *pb.DrainWorkerRequest) (*pb.DrainWorkerResponse, error) {
 	b, err := s.server.backend()
 	if err != nil {
 		return nil, statusOf(err)
 	}
-	if err := b.Conductor.Drain(r.GetName(), cmp.Or(r.GetReason(), "drained by an operator")); err != nil {
+	if err := b.Conductor.Drain(ctx, r.GetName(), cmp.Or(r.GetReason(), "drained by an operator")); err != nil {
+		if errors.Is(err, ErrNotLeading) {
+			err = s.server.notLeading()
+		}
 		return nil, statusOf(err)
 	}
 	return &pb.DrainWorkerResponse{}, nil

@@ -143,7 +143,10 @@ func (m *memory) Workers() []Worker {
 	}
 }
 
-func (m *memory) Drain(name, _ string) error {
+func (m *memory) Drain(_ context.Context, name, _ string) error {
+	if name == "away" {
+		return fmt.Errorf("worker %s: %w", name, ErrNoAnswer)
+	}
 	if name != "w1" {
 		return fmt.Errorf("worker %s: %w", name, ErrNotFound)
 	}

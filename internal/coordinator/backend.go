@@ -217,11 +217,17 @@ func (b *backend) Workers() []api.Worker {
 }
 
 // Drain implements api.Conductor.
-func (b *backend) Drain(name, reason string) error {
-	if !b.fleet.Drain(name, reason) {
+func (b *backend) Drain(ctx context.Context, name, reason string) error {
+	err := b.fleet.Drain(ctx, name, reason)
+	switch {
+	case errors.Is(err, fleet.ErrUnknownWorker):
 		return fmt.Errorf("worker %s: %w: `workers list` shows which there are", name, api.ErrNotFound)
+	case errors.Is(err, fleet.ErrTermOver):
+		return api.ErrNotLeading
+	case errors.Is(err, fleet.ErrUnheard):
+		return fmt.Errorf("%w: %w", api.ErrNoAnswer, err)
 	}
-	return nil
+	return err
 }
 
 // workerState names what a worker is doing.

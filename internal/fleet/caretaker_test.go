@@ -47,7 +47,9 @@ func TestCaretakerKeepsAndCommandsNothing(t *testing.T) {
 	b.fleet.Assign(life("w1", 101), wire.Assignment{Run: "r1", Revision: 2, Goal: wire.GoalStop}, 20*time.Second)
 	b.fleet.Ack("w1", []wire.Mark{{Run: "r1", Incarnation: 101, Through: 3}})
 	b.fleet.Nack("w1", wire.Nack{Run: "r1", Incarnation: 101, Want: 1, Reason: wire.NackClosed})
-	b.fleet.Drain("w1", "go")
+	if err := b.fleet.Drain(t.Context(), "w1", "go"); !errors.Is(err, ErrTermOver) {
+		t.Errorf("drain: %v, want that the term is over", err)
+	}
 	b.fleet.Release("r1")
 	if err := b.fleet.Task(life("w1", 101), wire.Task{ID: "t", Run: "r1"}); err == nil {
 		t.Error("a task was sent")
@@ -102,7 +104,7 @@ func TestEndedTermTakesNobody(t *testing.T) {
 		b := newBench(t)
 		end(b)
 		_, err := b.fleet.attach(t.Context(), wire.HelloFromProto(helloOf("w1")), newSession(b.fleet))
-		if !errors.Is(err, errTermOver) {
+		if !errors.Is(err, ErrTermOver) {
 			t.Errorf("%s: attached with %v", name, err)
 		}
 	}

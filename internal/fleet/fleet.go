@@ -19,8 +19,8 @@ import (
 // ErrNotConnected says that a worker has no session now.
 var ErrNotConnected = errors.New("worker is not connected")
 
-// errTermOver refuses a worker that came while leadership was lost.
-var errTermOver = errors.New("this coordinator leads no more")
+// ErrTermOver refuses a worker or a command that came while leadership was lost.
+var ErrTermOver = errors.New("this coordinator leads no more")
 
 // NameTakenError refuses a worker whose name another living worker holds.
 type NameTakenError struct {
@@ -281,36 +281,6 @@ func (f *Fleet) Task(to run.Member, t wire.Task) error {
 	return err
 }
 
-// Drain asks a worker to leave once it has handed over what it has; it is reserved no more. It is false
-// when the worker is not known.
-func (f *Fleet) Drain(name, reason string) (known bool) {
-	var w Worker
-	f.with(name, func(m *member) {
-		if f.caretaker {
-			return
-		}
-		m.info.Draining, m.drain = true, reason
-		if m.session != nil {
-			m.session.box.send(drainMessage(reason))
-		}
-		w, known = m.snapshot(f.opts.Clock()), true
-	})
-	if known {
-		f.opts.Handler.Leaving(w, reason)
-	}
-	return known
-}
-
-// leaving notes that a worker wants to leave, so that no run reserves it any more.
-func (f *Fleet) leaving(s *session, reason string) {
-	f.with(s.worker.Name, func(m *member) {
-		if m.session == s {
-			m.info.Draining = true
-		}
-	})
-	f.opts.Handler.Leaving(s.worker, reason)
-}
-
 // Close ends every session with err: the term is over.
 func (f *Fleet) Close(err error) {
 	f.mu.Lock()
@@ -350,7 +320,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.caretaker || f.closed {
-		return Worker{}, errTermOver
+		return Worker{}, ErrTermOver
 	}
 	m, err := f.admit(hello)
 	if err != nil {
@@ -362,7 +332,8 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	if m.info.Incarnation != 0 && m.info.Incarnation != incarnation {
 		// Another life of the worker: what the earlier one owned may have moved to others already, and
 		// must not be executed a second time.
-		m.assignment, m.lease, m.info.Draining, m.info.Run, m.retired = nil, 0, false, "", false
+		m.heed() // that life ends, as it was asked to
+		m.assignment, m.lease, m.info.Draining, m.drain, m.info.Run, m.retired = nil, 0, false, drain{}, "", false
 	}
 	m.session, m.lastHeard, m.clock, m.dead = s, f.opts.Clock(), offsets{}, false
 	m.info = Worker{
@@ -431,6 +402,9 @@ func (f *Fleet) detach(s *session, goodbye bool) (w Worker, dead, detached bool)
 		return s.worker, false, false
 	}
 	m.session, m.info.Left = nil, goodbye
+	if goodbye {
+		m.heed()
+	}
 	w = m.snapshot(f.opts.Clock())
 	if w.Run == "" && (goodbye || m.dead) {
 		delete(f.members, s.worker.Name)

@@ -235,7 +235,8 @@ func TestDrain(t *testing.T) {
 	b := newBench(t)
 	h := helloOf("w1")
 	c, welcome := b.join(h)
-	b.fleet.Drain("w1", "kernel update")
+	told := make(chan error, 1)
+	go func() { told <- b.fleet.Drain(t.Context(), "w1", "kernel update") }()
 	drained := func(m *pb.AttachResponse) bool { return m.GetDrain().GetReason() == "kernel update" }
 	c.until("drain", drained)
 	if _, why := b.fleet.Reserve("r1", nil, 1); why == "" {
@@ -247,8 +248,16 @@ func TestDrain(t *testing.T) {
 	if _, why := b.fleet.Reserve("r1", nil, 1); why == "" {
 		t.Error("a draining worker was reserved after its reconnect")
 	}
+	select {
+	case err := <-told:
+		t.Errorf("the drain was answered (%v) before the worker had heard of it", err)
+	default:
+	}
 	h.Incarnation, h.ProcessNonce = 0, welcome.GetSessionId()
 	b.join(h)
+	if err := <-told; err != nil {
+		t.Errorf("a worker that was started again has left, and the drain is %v", err)
+	}
 	if _, why := b.fleet.Reserve("r1", nil, 1); why != "" {
 		t.Errorf("a restarted worker was not reserved: %s", why)
 	}

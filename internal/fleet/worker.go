@@ -100,7 +100,7 @@ type member struct {
 	info       Worker
 	session    *session // nil while disconnected
 	assignment *wire.Assignment
-	drain      string        // why it was told to drain
+	drain      drain
 	lease      time.Duration // granted with each heartbeat reply; 0: none
 	lastHeard  int64         // monotonic
 	clock      offsets
@@ -118,8 +118,8 @@ func (m *member) resume(box *mailbox) {
 	case m.info.Run == "":
 		box.assign(wire.Assignment{})
 	}
-	if m.drain != "" {
-		box.send(drainMessage(m.drain))
+	if m.drain.told {
+		box.send(drainMessage(m.drain.reason))
 	}
 }
 

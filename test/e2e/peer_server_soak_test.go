@@ -19,6 +19,38 @@ func webServer(t *testing.T) string {
 	return nginx(t, "")
 }
 
+// nghttpd starts an nghttpd on the server's core, which has a file of two bytes. It answers many streams with one
+// write, as nginx does not.
+func nghttpd(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("nghttpd"); err != nil {
+		t.Skip("needs nghttpd, which is not installed: make bench-peers installs it where it may")
+	}
+	addr, dir := freeAddress(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("ok"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd := exec.Command("taskset", "-c", serverCore, "nghttpd", "-a", host, "--no-tls", "-d", dir, port)
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself, which the log tells
+		_ = cmd.Wait()
+	})
+	until(t, "nghttpd", func() bool {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+		return err == nil && c.Close() == nil
+	})
+	return addr
+}
+
 // nginx starts an nginx on the server's core, with more words on its line listen, and returns its address.
 func nginx(t *testing.T, listen string) string {
 	t.Helper()

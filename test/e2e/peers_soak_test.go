@@ -81,6 +81,18 @@ var contests = []contest{
 		}, fortioCount}},
 	},
 	{
+		name: "HTTP/2, closed model, 64 connections of 1 stream", wanted: 1.5, server: nghttpd, target: "{url: 'http://%s', http: 2, connections: {reuse: user}}",
+		step:  "http: {method: GET, path: /index.html}",
+		phase: "users: [{hold: {at: 64, for: %ds}}]",
+		peers: []peer{{"h2load", []string{"h2load", "-t", "1", "-c", "64", "-m", "1", "-D", "%d", "http://%s/index.html"}, h2loadCount}},
+	},
+	{
+		name: "HTTP/2, closed model, 1 connection of 64 streams", wanted: 1.5, server: nghttpd, target: "{url: 'http://%s', http: 2}",
+		step:  "http: {method: GET, path: /index.html}",
+		phase: "users: [{hold: {at: 64, for: %ds}}]",
+		peers: []peer{{"h2load", []string{"h2load", "-t", "1", "-c", "1", "-m", "64", "-D", "%d", "http://%s/index.html"}, h2loadCount}},
+	},
+	{
 		name: "gRPC, unary, closed model, 64 calls at once over 4 connections", wanted: 0.5, server: grpcServer, target: "grpc://%s",
 		step:  "grpc: {method: grpc.health.v1.Health/Check, send: {service: ''}}",
 		phase: "users: [{hold: {at: 64, for: %ds}}]",

@@ -76,7 +76,7 @@ func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Respons
 		return err
 	}
 	defer after()
-	k, cancel := begin(ctx, in)
+	k, cancel := l.begin(ctx, in)
 	defer cancel()
 	if in.KeepMetadata {
 		err = l.conn.Invoke(k, in.Method, &message, &r.received, grpc.Header(&r.Header), grpc.Trailer(&r.Trailer))
@@ -90,7 +90,7 @@ func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Respons
 }
 
 // begin makes the context of a call.
-func begin(ctx context.Context, in *Call) (*call, context.CancelFunc) {
+func (l *link) begin(ctx context.Context, in *Call) (*call, context.CancelFunc) {
 	var inner context.Context
 	var cancel context.CancelFunc
 	if in.Timeout > 0 && in.CloseAfter == 0 {
@@ -101,7 +101,7 @@ func begin(ctx context.Context, in *Call) (*call, context.CancelFunc) {
 	if len(in.Metadata) > 0 {
 		inner = metadata.NewOutgoingContext(inner, in.Metadata)
 	}
-	return &call{Context: inner}, cancel
+	return &call{Context: inner, goaways: l.givenUp()}, cancel
 }
 
 // finish fills in what is known of a call that has ended, and finds the kind of its error.
@@ -114,7 +114,7 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 		r.Connect = l.takeConnect()
 	}
 	if errors.Is(err, io.EOF) && !answered {
-		err = status.Error(codes.Unavailable, noStatus)
+		err = l.unexplained(k)
 	}
 	if err == nil || errors.Is(err, io.EOF) { // the latter of a stream: the library returns it as it is
 		r.Code = codeNames[0]
@@ -126,6 +126,14 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 	}
 	r.Code, r.Text = codeName(st.Code()), st.Message()
 	return nil
+}
+
+// unexplained is the error of a call that ended with neither a status nor an error of the library.
+func (l *link) unexplained(k *call) error {
+	if l.givenUp() > k.goaways {
+		return status.Error(codes.Unavailable, goneAway)
+	}
+	return status.Error(codes.Unavailable, noStatus)
 }
 
 var errTooLate = errors.New("the deadline has passed")

@@ -45,12 +45,18 @@ var phrases = []struct {
 	{"unexpected content-type", transport.KindNotSpoken},
 	{"without sending trailers", transport.KindClosed},
 	{noStatus, transport.KindStreamReset},
+	{goneAway, transport.KindGoAway},
 	{net.ErrClosed.Error(), transport.KindGoAway}, // the library has closed what the server had given up
 }
 
 // noStatus is what is said here of a stream that has ended while the library says that all is well, and no status
 // came: one that was reset while it was sent to.
 const noStatus = "the call ended without a status"
+
+// goneAway is said of one that has ended so after the server had given the connection up.
+const goneAway = "the server gave the connection up and sent no status"
+
+var errResolver = errors.New("the name was not resolved before the deadline")
 
 // outcome is what was seen of a call.
 type outcome struct {
@@ -67,6 +73,8 @@ func (l *link) classify(ctx context.Context, k *call, st *status.Status, seen ou
 		return nil
 	case why.closed || errors.Is(ctx.Err(), context.Canceled):
 		return &transport.Error{Kind: transport.KindCancelled, Op: opCall, Err: text}
+	case why.resolving && !seen.sent: // all the time went to the resolver, which says nothing of the target
+		return &transport.Error{Kind: transport.KindResolver, Op: opConnect, Err: errResolver}
 	case ctx.Err() != nil || k.Err() != nil || st.Code() == codes.DeadlineExceeded:
 		return timeout()
 	}

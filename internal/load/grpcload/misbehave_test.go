@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -364,6 +365,41 @@ func TestOwnFaults(t *testing.T) {
 	err = attempt(t.Context(), client(t, "grpc", addr, lost), &Call{Method: "/a.B/C", Timeout: 10 * time.Second}, false, &r)
 	if e, ok := errors.AsType[*transport.Error](err); !ok || e.Kind != transport.KindDNS {
 		t.Errorf("no such host: %v", err)
+	}
+}
+
+// TestSlowResolver: a deadline that passes while this machine's resolver is asked is not the target's, of a unary call
+// as of a stream; one that passes afterwards is.
+func TestSlowResolver(t *testing.T) {
+	t.Parallel()
+	slow := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case <-ctx.Done():
+		case <-t.Context().Done(): // the lookup outlives who has asked
+		}
+		return nil, errors.New("no answer")
+	}}
+	resolved := func(o *Options) {
+		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			trace := httptrace.ContextClientTrace(ctx)
+			trace.DNSStart(httptrace.DNSStartInfo{})
+			trace.DNSDone(httptrace.DNSDoneInfo{})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}
+	asked := func(o *Options) { o.Dial = (&net.Dialer{Resolver: slow}).DialContext }
+	for name, c := range map[string]struct {
+		change func(*Options)
+		kind   transport.Kind
+	}{"resolving": {asked, transport.KindResolver}, "resolved": {resolved, transport.KindTimeout}} {
+		for _, stream := range []bool{false, true} {
+			var r Response
+			err := attempt(t.Context(), client(t, "grpc", "shop.example:1", c.change), &Call{Method: "/a.B/C", Timeout: 200 * time.Millisecond}, stream, &r)
+			if e, ok := errors.AsType[*transport.Error](err); !ok || e.Kind != c.kind || !r.Sent.IsZero() {
+				t.Errorf("%s, stream %v: %v, sent %v, want kind %s", name, stream, err, r.Sent, c.kind)
+			}
+		}
 	}
 }
 

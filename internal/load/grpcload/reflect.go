@@ -47,7 +47,7 @@ func (c *Client) reflect(ctx context.Context, service string) (*descriptor.Set, 
 		return nil, err
 	}
 	defer after()
-	k, done := begin(ctx, &Call{})
+	k, done := l.begin(ctx, &Call{})
 	defer done()
 	set, err := reflectOver(k, l, "v1", service)
 	if status.Code(err) == codes.Unimplemented {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // Stream is a call with several messages one or both ways. Send and CloseSend belong to one goroutine, Receive
@@ -51,7 +49,7 @@ func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, erro
 	if err != nil {
 		return nil, err
 	}
-	k, cancel := begin(ctx, in)
+	k, cancel := l.begin(ctx, in)
 	s := &Stream{in: in, ctx: ctx, call: k, cancel: cancel, link: l, after: after, response: r}
 	if in.CloseAfter > 0 && in.Timeout > 0 {
 		s.first = time.AfterFunc(in.Timeout, func() { s.stop(endedLate) })
@@ -140,7 +138,7 @@ func (s *Stream) broken() error {
 	if s.unsent != nil {
 		return s.unsent
 	}
-	return status.Error(codes.Unavailable, noStatus)
+	return s.link.unexplained(s.call)
 }
 
 // begun notes that a message has come.

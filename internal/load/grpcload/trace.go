@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"time"
@@ -17,21 +18,24 @@ import (
 // trace is what was seen of a connection on its way: the library tells of it in words only.
 type trace struct {
 	mu      sync.Mutex
-	opening error         // why it could not be opened, the last time
+	opening error         // why it could not be opened, the last time; nil: it was
 	broken  error         // why it broke, the last time
 	began   time.Time     // of the dial
 	took    time.Duration // to open it; given to one call
 	closed  bool          // by Close
+	goaways int           // how many times a server has given a connection up
+
+	resolving bool // its name is being looked up
 }
 
 // dialer notes how a dial went, and watches the connection.
 func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		began := time.Now()
-		nc, err := dial(ctx, "tcp", addr)
+		nc, err := dial(t.watchLookup(ctx), "tcp", addr)
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.began, t.opening = began, nil
+		t.began, t.resolving = began, false
 		if err != nil {
 			t.opening = transport.NewError("dial", err, transport.KindConnect)
 			return nil, err
@@ -39,6 +43,19 @@ func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net
 		t.took = time.Since(began)
 		return &watched{Conn: nc, trace: t}, nil
 	}
+}
+
+// watchLookup notes when the name is being looked up: the library goes on with that beyond the deadline of a call.
+func (t *trace) watchLookup(ctx context.Context) context.Context {
+	note := func(resolving bool) {
+		t.mu.Lock()
+		t.resolving = resolving
+		t.mu.Unlock()
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { note(true) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { note(false) },
+	})
 }
 
 // takeConnect returns how long the connection took to open, to the first who asks.
@@ -55,12 +72,28 @@ type causes struct {
 	opening error // it could not be opened
 	broken  error // it broke
 	closed  bool  // Close was called
+
+	resolving bool // it waits for the resolver
 }
 
 func (t *trace) causes() causes {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return causes{t.opening, t.broken, t.closed}
+	return causes{t.opening, t.broken, t.closed, t.resolving}
+}
+
+// gaveUp notes that a server gives a connection up.
+func (t *trace) gaveUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.goaways++
+}
+
+// givenUp returns how many times a server has given a connection up so far.
+func (t *trace) givenUp() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.goaways
 }
 
 func (t *trace) close() {
@@ -104,7 +137,8 @@ func (w *watched) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// noted are credentials that note why a handshake failed, and how long it took.
+// noted are credentials that note why a handshake failed, and how long it took, and watch the frames of the
+// connection.
 type noted struct {
 	credentials.TransportCredentials
 	trace *trace
@@ -113,7 +147,7 @@ type noted struct {
 // newCredentials returns those of a connection to addr.
 func newCredentials(t *trace, addr string, opts *Options) credentials.TransportCredentials {
 	if opts.Target.Scheme != "grpcs" {
-		return insecure.NewCredentials()
+		return noted{insecure.NewCredentials(), t}
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -131,8 +165,10 @@ func (n noted) ClientHandshake(ctx context.Context, authority string, raw net.Co
 		n.trace.opening = handshakeError(err)
 		return nil, nil, err
 	}
+	// No earlier: a call that ended for what is noted here may not have asked yet when the next dial begins.
+	n.trace.opening = nil
 	n.trace.took = time.Since(n.trace.began)
-	return nc, info, nil
+	return &framed{Conn: nc, trace: n.trace}, info, nil
 }
 
 // handshakeError tells a peer without HTTP/2 from one without trust.

@@ -11,6 +11,7 @@ import (
 // call is the context of one call, and what was seen of it on the wire.
 type call struct {
 	context.Context
+	goaways int // of its link, when it began
 
 	mu       sync.Mutex
 	sent     time.Time // the head was given to the connection

@@ -140,7 +140,7 @@ func (x *DrainWorkerRequest) GetReason() string {
 	return ""
 }
 
-// DrainWorkerResponse says that the worker was asked, or will be when it attaches.
+// DrainWorkerResponse says that the worker is leaving.
 type DrainWorkerResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -33,9 +33,11 @@ type FleetServiceClient interface {
 	// ListWorkers returns the workers known to the leader, by name.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 	// DrainWorker asks a worker to leave: no run takes it any more, others take its part of the run that it
-	// executes, if there are any, and then its process ends. A repeated call changes nothing.
+	// executes, if there are any, and then its process ends. It is answered once the worker has confirmed. A
+	// repeated call changes nothing.
 	//
-	// Errors: NOT_FOUND when no worker has the name.
+	// Errors: NOT_FOUND when no worker has the name; DEADLINE_EXCEEDED when it has not confirmed within 3 s: it is
+	// told when it is heard again, unless another coordinator leads by then.
 	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
 	// GetStatus returns the state of the cluster.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
@@ -88,9 +90,11 @@ type FleetServiceServer interface {
 	// ListWorkers returns the workers known to the leader, by name.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	// DrainWorker asks a worker to leave: no run takes it any more, others take its part of the run that it
-	// executes, if there are any, and then its process ends. A repeated call changes nothing.
+	// executes, if there are any, and then its process ends. It is answered once the worker has confirmed. A
+	// repeated call changes nothing.
 	//
-	// Errors: NOT_FOUND when no worker has the name.
+	// Errors: NOT_FOUND when no worker has the name; DEADLINE_EXCEEDED when it has not confirmed within 3 s: it is
+	// told when it is heard again, unless another coordinator leads by then.
 	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)
 	// GetStatus returns the state of the cluster.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)

@@ -47,6 +47,9 @@ var incidents = []incident{
 	{"scale around a leader kill", startCluster, scalable, scaleOrder.do},
 	{"stop around a leader kill", startCluster, scalable, stopOrder.do},
 	{"three runs and a leader kill", startCluster, usual, threeRuns},
+	{"leader killed, no arrival late", startCluster, prompt, killPromptly},
+	{"leader killed, a criterion fails", startCluster, failing, killFailing},
+	{"abort around a leader kill", startCluster, aborting, abortAround},
 }
 
 // silent is the incident of a silence.

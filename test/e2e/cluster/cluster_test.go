@@ -33,8 +33,9 @@ type cluster struct {
 	workers      []*process
 	front        *front
 	heads        *clientv3.Client
-	target       func(*testing.T) *target  // starts one that the workers reach
-	machine      func(name string) machine // nil: the processes above
+	target       func(*testing.T) *target                 // starts one that the workers reach
+	machine      func(name string) machine                // nil: the processes above
+	outbox       func(t *testing.T, worker string) string // directory with the outbox of a worker that does not run
 
 	// What leads to etcd, by coordinator, and from the workers to each coordinator; nil: they are
 	// connected directly.
@@ -54,7 +55,8 @@ func zoneOf(worker int) string {
 type machine interface {
 	start(t *testing.T)
 	kill(t *testing.T)
-	freeze(t *testing.T) // it stands where it is
+	interrupt(t *testing.T) // it is told to end, and ends in order
+	freeze(t *testing.T)    // it stands where it is
 	thaw(t *testing.T)
 }
 
@@ -64,6 +66,14 @@ func (c *cluster) coordinator(i int) machine {
 		return c.machine(fmt.Sprintf("c%d", i+1))
 	}
 	return c.coordinators[i]
+}
+
+// member is the same of a member of etcd.
+func (c *cluster) member(i int) machine {
+	if c.machine != nil {
+		return c.machine(fmt.Sprintf("e%d", i+1))
+	}
+	return c.etcd[i]
 }
 
 // worker is the same of a worker.
@@ -91,6 +101,7 @@ func start(t *testing.T, cabled bool) *cluster {
 	t.Helper()
 	dir := logDirectory(t)
 	c := &cluster{target: startTarget, dir: dir, store: filepath.Join(dir, "store")}
+	c.outbox = func(_ *testing.T, worker string) string { return filepath.Join(dir, worker, "outbox") }
 	t.Cleanup(func() { c.showLogs(t) })
 	endpoints := c.startEtcd(t)
 	addresses := freeAddresses(t, coordinators)

@@ -81,7 +81,7 @@ func (o order) do(t *testing.T, c *cluster, p plan) outcome {
 		o.then(t, tr)
 	}
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(when, epoch)
+	tr.replaced(when, epoch)
 	c.coordinator(leader).start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
 	out := tr.end(t)

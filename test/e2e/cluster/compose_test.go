@@ -133,6 +133,14 @@ func (d *compose) mend(t *testing.T, service string) {
 	delete(d.apart, service)
 }
 
+// outboxOf copies the outbox of a worker out of its container, and returns where it is then.
+func (d *compose) outboxOf(t *testing.T, worker string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "outbox")
+	d.engine(t, "cp", d.container(t, worker)+":/data/outbox", dir)
+	return dir
+}
+
 // logs shows the end of what every container wrote.
 func (d *compose) logs(t *testing.T) {
 	t.Helper()

@@ -34,6 +34,7 @@ func startContained(t *testing.T) contained {
 	d := newCompose(t)
 	c := contained{&cluster{target: d.witness}, d}
 	c.machine = func(name string) machine { return container{d, name} }
+	c.outbox = d.outboxOf
 	if _, err := d.call("up", "--detach"); err != nil {
 		t.Fatal(err)
 	}
@@ -57,13 +58,18 @@ func TestContainers(t *testing.T) {
 		do   func(*testing.T, contained, plan)
 	}{
 		{"leader killed", containerKilled},
-		{"leader cut off from etcd", networksCut{2, []string{"etcd"}}.do},
-		{"leader cut off from workers", networksCut{1, []string{"workers"}}.do},
-		{"leader cut off from workers and coordinators", networksCut{2, []string{"workers", "api"}}.do},
-		{"leader cut off from etcd and workers", networksCut{2, []string{"etcd", "workers"}}.do},
+		{"leader cut off from etcd", networksCut{[]string{"etcd"}}.do},
+		{"leader cut off from workers", networksCut{[]string{"workers"}}.do},
+		{"leader cut off from workers and coordinators", networksCut{[]string{"workers", "api"}}.do},
+		{"leader cut off from etcd and workers", networksCut{[]string{"etcd", "workers"}}.do},
+		{"leader frozen", contain(usual, freezeLeader)},
+		{"coordinators restarted in turn", contain(long, restartInTurn)},
+		{"coordinators killed", contain(long, killAll)},
 		{"etcd member stopped", memberStopped},
+		{"etcd majority frozen", contain(long, freezeMajority)},
 		{"gateway of the store paused", gatewayPaused},
 		{"worker killed in its container", workerKilledInside},
+		{"worker restarted", contain(brief, restartWorker)},
 		{"host of a worker gone", hostGone},
 		{"worker on another machine", workerElsewhere},
 		{"worker frozen past its lease", silence{what: "frozen", begin: frozen, past: true}.contained},
@@ -99,16 +105,15 @@ func containerKilled(t *testing.T, c contained, p plan) {
 	killed, epoch := time.Now(), tr.commits.last().epoch
 	tr.note = fmt.Sprintf("container of the leader %s killed at %.2f s", leader, at.Seconds())
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	tr.replaced(killed, epoch)
 	c.do(t, "start", leader)
 	o := tr.end(t)
 	o.unharmed(t, 2)
 	o.soon(t)
 }
 
-// networksCut takes the leader's container out of networks for a while. leaders is how many must have led then.
+// networksCut takes the leader's container out of networks for a while, so that another one leads.
 type networksCut struct {
-	leaders  int
 	networks []string
 }
 
@@ -116,44 +121,25 @@ func (n networksCut) do(t *testing.T, c contained, p plan) {
 	t.Helper()
 	tr := begin(t, c.cluster, p)
 	at := between(tr.draws, untilSettled, 6*time.Second)
-	leader := coordinatorService(c.leader(t))
+	number := c.leader(t)
+	leader := coordinatorService(number)
 	tr.await(at)
 	began, epoch := time.Now(), tr.commits.last().epoch
 	c.cut(t, leader, n.networks...)
-	tr.await(at + *outage/2)
-	problems := c.problems(t)
+	said := c.tells(t, tr.t0.Add(at+*outage), n.words(number)...)
 	tr.await(at + *outage)
 	c.mend(t, leader)
-	tr.note = fmt.Sprintf("leader %s cut off from %s at %.2f s for %.1f s, status %q", leader, strings.Join(n.networks, " and "), at.Seconds(), time.Since(began).Seconds(), problems)
+	tr.note = fmt.Sprintf("leader %s cut off from %s at %.2f s for %.1f s, status %q", leader, strings.Join(n.networks, " and "), at.Seconds(), time.Since(began).Seconds(), said)
 	tr.report(t)
-	if n.leaders > 1 {
-		tr.next, _ = tr.commits.samplesAfter(began, epoch)
-	}
+	tr.replaced(began, epoch)
 	o := tr.end(t)
-	o.unharmed(t, n.leaders)
+	o.unharmed(t, 2)
 	o.soon(t)
 }
 
-// problems returns what each coordinator says is wrong.
-func (c contained) problems(t *testing.T) (out []string) {
-	t.Helper()
-	for i := range c.front.conns {
-		s, err := c.front.ask(t.Context(), i)
-		if err != nil {
-			out = append(out, fmt.Sprintf("%s: %v", coordinatorService(i), err))
-			continue
-		}
-		var line strings.Builder
-		fmt.Fprintf(&line, "%s: leader %s of", coordinatorService(i), s.GetLeader().GetName())
-		for _, one := range s.GetCoordinators() {
-			line.WriteString(" " + one.GetName())
-		}
-		if s.GetCaretakerSince() != nil {
-			line.WriteString(", caretaker")
-		}
-		out = append(out, strings.Join(append([]string{line.String()}, s.GetProblems()...), ", "))
-	}
-	return out
+// words returns what has to be said meanwhile.
+func (n networksCut) words(leader int) []string {
+	return cutOff{etcd: slices.Contains(n.networks, "etcd")}.words(leader)
 }
 
 // memberStopped stops one member of etcd, which the other two do without.
@@ -161,11 +147,12 @@ func memberStopped(t *testing.T, c contained, p plan) {
 	t.Helper()
 	tr := begin(t, c.cluster, p)
 	at := between(tr.draws, untilSettled, 6*time.Second)
-	member := fmt.Sprintf("e%d", 1+tr.draws.IntN(members))
+	number := tr.draws.IntN(members)
+	member := fmt.Sprintf("e%d", number+1)
 	tr.await(at)
 	c.do(t, "stop", member)
-	tr.await(at + *outage/2)
-	tr.note = fmt.Sprintf("etcd %s stopped at %.2f s, status %q", member, at.Seconds(), c.problems(t))
+	said := c.tells(t, tr.t0.Add(at+*outage), memberSilent(number))
+	tr.note = fmt.Sprintf("etcd %s stopped at %.2f s, status %q", member, at.Seconds(), said)
 	tr.await(at + *outage)
 	c.do(t, "start", member)
 	tr.end(t).unharmed(t, 1)
@@ -186,6 +173,7 @@ func gatewayPaused(t *testing.T, c contained, p plan) {
 		return told(s, tr.id)
 	})
 	noticed := time.Since(began)
+	c.tells(t, tr.t0.Add(at+away), provisional(tr.id))
 	tr.await(at + away)
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("samples were committed without a store: %+v, then %+v", before, after)
@@ -260,10 +248,11 @@ type container struct {
 	name string
 }
 
-func (c container) start(t *testing.T)  { t.Helper(); c.on.do(t, "start", c.name) }
-func (c container) kill(t *testing.T)   { t.Helper(); c.on.do(t, "kill", c.name) }
-func (c container) freeze(t *testing.T) { t.Helper(); c.on.do(t, "pause", c.name) }
-func (c container) thaw(t *testing.T)   { t.Helper(); c.on.do(t, "unpause", c.name) }
+func (c container) start(t *testing.T)     { t.Helper(); c.on.do(t, "start", c.name) }
+func (c container) kill(t *testing.T)      { t.Helper(); c.on.do(t, "kill", c.name) }
+func (c container) interrupt(t *testing.T) { t.Helper(); c.on.do(t, "stop", c.name) }
+func (c container) freeze(t *testing.T)    { t.Helper(); c.on.do(t, "pause", c.name) }
+func (c container) thaw(t *testing.T)      { t.Helper(); c.on.do(t, "unpause", c.name) }
 
 // contain makes a case of an incident that knows nothing of containers.
 func contain(of func(uint64) plan, do func(*testing.T, *cluster, plan) outcome) func(*testing.T, contained, plan) {

@@ -75,3 +75,42 @@ func TestTargetNotices(t *testing.T) {
 		})
 	}
 }
+
+// TestStallExcusesItsOwnTime shows that a bound is widened by what the machine stalled in that very time, and by nothing
+// else.
+func TestStallExcusesItsOwnTime(t *testing.T) {
+	t0 := time.Now()
+	at := func(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
+	m := &metronome{}
+	m.note(at(100), at(102)) // as punctual as timers are
+	m.note(at(1000), at(1400))
+	m.note(at(1500), at(1600))
+	for name, want := range map[string]struct{ from, to, ms int }{
+		"before":         {0, 1000, 0},
+		"all":            {0, 2000, 500},
+		"part of one":    {1100, 1300, 200},
+		"ends of two":    {1300, 1550, 150},
+		"after":          {1600, 3000, 0},
+		"an empty while": {1200, 1200, 0},
+	} {
+		if got := m.stalled(at(want.from), at(want.to)); got != time.Duration(want.ms)*time.Millisecond {
+			t.Errorf("%s: stalled for %v, want %d ms", name, got, want.ms)
+		}
+	}
+	if m.worst() != 400*time.Millisecond {
+		t.Errorf("worst %v", m.worst())
+	}
+	seen := counter.Seen{Came: map[int][]time.Time{}}
+	for n := range 300 { // second 1 stood for 600 ms, of which the machine stalled for 500
+		seen.Came[n] = []time.Time{t0.Add(due(n, 100))}
+		if n >= 100 && n < 160 {
+			seen.Came[n] = []time.Time{at(1600)}
+		}
+	}
+	if c := compare(seen, 300, 100, m); c.worst != 1 {
+		t.Errorf("second %d has %v in time, although the machine stalled", c.worstAt, c.worst)
+	}
+	if c := compare(seen, 300, 100, &metronome{}); c.worst >= leastSent || c.worstAt != 1 {
+		t.Errorf("second %d has %v in time, although the load stood", c.worstAt, c.worst)
+	}
+}

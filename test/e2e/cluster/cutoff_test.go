@@ -30,8 +30,18 @@ func (o cutOff) cables(c *cluster, leader int) (out []*cable) {
 	return out
 }
 
-// do cuts the leader off. From etcd it leads no more, and another does; from the workers it goes on to
-// lead without them, and they come back.
+// words returns what has to be said while the leader is cut off: another one leads in any case, elected because the
+// lease is over, or because the leader has resigned.
+func (o cutOff) words(leader int) []string {
+	out := []string{another(leader)}
+	if o.etcd {
+		out = append(out, fmt.Sprintf(`^c%[1]d: .*etcd does not answer coordinator c%[1]d`, leader+1))
+	}
+	return out
+}
+
+// do cuts the leader off. From etcd it leads no more, and another does. From the workers, and so from the coordinators
+// that would pass their streams on, it resigns.
 func (o cutOff) do(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
@@ -42,20 +52,17 @@ func (o cutOff) do(t *testing.T, c *cluster, p plan) outcome {
 	for _, one := range o.cables(c, leader) {
 		one.cut()
 	}
+	said := c.tells(t, tr.t0.Add(at+*outage), o.words(leader)...)
 	tr.await(at + *outage)
 	for _, one := range o.cables(c, leader) {
 		one.mend()
 	}
-	tr.note = fmt.Sprintf("leader c%d cut off from %s at %.2f s for %.1f s", leader+1, o, at.Seconds(), time.Since(began).Seconds())
+	tr.note = fmt.Sprintf("leader c%d cut off from %s at %.2f s for %.1f s, status %q", leader+1, o, at.Seconds(), time.Since(began).Seconds(), said)
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(began, epoch)
+	tr.replaced(began, epoch)
 	out := tr.end(t)
-	leaders := 1
-	if o.etcd {
-		leaders = 2
-		out.soon(t)
-	}
-	out.unharmed(t, leaders)
+	out.soon(t)
+	out.unharmed(t, 2)
 	return out
 }
 

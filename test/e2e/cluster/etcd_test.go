@@ -14,7 +14,8 @@ func killMember(t *testing.T, c *cluster, p plan) outcome {
 	member := tr.draws.IntN(members)
 	tr.await(at)
 	c.etcd[member].kill(t)
-	tr.note = fmt.Sprintf("etcd e%d killed at %.2f s", member+1, at.Seconds())
+	said := c.tells(t, tr.t0.Add(p.length), memberSilent(member))
+	tr.note = fmt.Sprintf("etcd e%d killed at %.2f s, status %q", member+1, at.Seconds(), said)
 	r := tr.end(t)
 	c.etcd[member].start(t)
 	r.unharmed(t, 1)
@@ -30,22 +31,29 @@ func freezeMajority(t *testing.T, c *cluster, p plan) outcome {
 	spared := tr.draws.IntN(members)
 	tr.await(at)
 	began := time.Now()
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.freeze(t)
+			c.member(i).freeze(t)
 		}
 	}
 	before := tr.commits.last()
+	words := []string{`^c\d: leader  of.*, caretaker; .* leads no more since .*nothing is committed`, `etcd does not answer coordinator c`}
+	for i := range members {
+		if i != spared {
+			words = append(words, memberSilent(i))
+		}
+	}
+	said := c.tells(t, tr.t0.Add(at+*outage), words...)
 	tr.await(at + *outage)
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("commits went on without a majority: %+v, then %+v", before, after)
 	}
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.thaw(t)
+			c.member(i).thaw(t)
 		}
 	}
-	tr.note = fmt.Sprintf("all of etcd but e%d frozen at %.2f s for %.1f s", spared+1, at.Seconds(), time.Since(began).Seconds())
+	tr.note = fmt.Sprintf("all of etcd but e%d frozen at %.2f s for %.1f s, status %q", spared+1, at.Seconds(), time.Since(began).Seconds(), said)
 	o := tr.end(t)
 	o.unharmed(t, 1)
 	return o

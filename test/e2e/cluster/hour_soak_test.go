@@ -121,7 +121,7 @@ func (tr *trial) firstSteps() (c count) {
 				first.Came[n/hourSteps] = times
 			}
 		}
-		c = compare(first, tr.plan.planned(), tr.plan.rate)
+		c = compare(first, tr.plan.planned(), tr.plan.rate, tr.target.clock)
 	})
 	return c
 }

@@ -15,30 +15,34 @@ import (
 const (
 	// untilSettled is how long after T0 things begin to happen.
 	untilSettled = 3 * time.Second
-	// failover is how long it may take from a leader's end to the next commit of samples, and room is
-	// what a busy machine may add.
+	// failover is how long it may take from a leader's end to the next commit of samples.
 	failover = leaseTTL + 2*time.Second
-	room     = 5 * time.Second
 )
 
 // killLeader kills the leader at a random instant of the run and starts it again when another leads.
 func killLeader(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
+	_, o := endLeader(t, c, p)
+	o.unharmed(t, 2)
+	o.soon(t)
+	return o
+}
+
+// endLeader is killLeader without a judgement.
+func endLeader(t *testing.T, c *cluster, p plan) (*trial, outcome) {
+	t.Helper()
 	tr := begin(t, c, p)
 	at := between(tr.draws, untilSettled, p.length)
 	leader := c.leader(t)
 	tr.await(at)
-	c.coordinators[leader].kill(t)
+	c.coordinator(leader).kill(t)
 	killed, epoch := time.Now(), tr.commits.last().epoch
 	tr.note = fmt.Sprintf("leader c%d killed at %.2f s", leader+1, at.Seconds())
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
-	c.coordinators[leader].start(t)
+	tr.replaced(killed, epoch)
+	c.coordinator(leader).start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
-	o := tr.end(t)
-	o.unharmed(t, 2)
-	o.soon(t)
-	return o
+	return tr, tr.end(t)
 }
 
 // freezeLeader stops the leader past its lease and wakes it again. A command that it got meanwhile is
@@ -49,7 +53,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	at := between(tr.draws, untilSettled, 6*time.Second)
 	leader := c.leader(t)
 	tr.await(at)
-	c.coordinators[leader].freeze(t)
+	c.coordinator(leader).freeze(t)
 	frozen, epoch := time.Now(), tr.commits.last().epoch
 	answer := make(chan error, 1)
 	go func() {
@@ -58,13 +62,9 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 		_, err := pb.NewRunServiceClient(c.front.conns[leader]).PauseRun(ctx, &pb.PauseRunRequest{RequestId: uuid.NewString(), RunId: tr.id})
 		answer <- err
 	}()
-	until(t, "commit by another leader", func() bool {
-		var ok bool
-		tr.next, ok = tr.commits.samplesAfter(frozen, epoch)
-		return ok
-	})
+	until(t, "commit by another leader", func() bool { return tr.replaced(frozen, epoch) })
 	time.Sleep(time.Until(frozen.Add(failover)))
-	c.coordinators[leader].thaw(t)
+	c.coordinator(leader).thaw(t)
 	if err := <-answer; err == nil {
 		t.Error("a leader that was replaced while it was frozen has paused the run")
 	}
@@ -91,7 +91,7 @@ func killAtStart(t *testing.T, c *cluster, p plan) outcome {
 	leader, at := c.leader(t), between(p.draws(), 0, startsWithin)
 	killed := make(chan struct{})
 	timer := time.AfterFunc(at, func() {
-		c.coordinators[leader].kill(t)
+		c.coordinator(leader).kill(t)
 		close(killed)
 	})
 	defer timer.Stop()
@@ -99,7 +99,7 @@ func killAtStart(t *testing.T, c *cluster, p plan) outcome {
 	<-killed
 	tr.note = fmt.Sprintf("leader c%d killed %v after the run was asked for", leader+1, at.Round(time.Millisecond))
 	tr.report(t)
-	c.coordinators[leader].start(t)
+	c.coordinator(leader).start(t)
 	o := tr.end(t)
 	o.whole(t, 1)
 	return o

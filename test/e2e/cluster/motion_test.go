@@ -63,7 +63,7 @@ func moveAround(t *testing.T, c *cluster, p plan) outcome {
 		gone.ends(t)
 	}
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	tr.replaced(killed, epoch)
 	c.coordinators[leader].start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })
 	newcomer.interrupt(t)

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -18,8 +20,9 @@ func restartInTurn(t *testing.T, c *cluster, p plan) outcome {
 		if c.leader(t) == i {
 			led++
 		}
-		c.coordinators[i].interrupt(t)
-		c.coordinators[i].start(t)
+		c.coordinator(i).interrupt(t)
+		c.tells(t, time.Now().Add(comesWithin), without(i))
+		c.coordinator(i).start(t)
 		until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), i) })
 	}
 	tr.note = fmt.Sprintf("all coordinators restarted in turn within %.1f s, the leader %d times", time.Since(began).Seconds(), led)
@@ -36,17 +39,24 @@ func killAll(t *testing.T, c *cluster, p plan) outcome {
 	away := between(tr.draws, 0, 6*time.Second)
 	tr.await(at)
 	killed, epoch := time.Now(), tr.commits.last().epoch
-	for _, p := range c.coordinators {
-		p.kill(t)
+	for i := range coordinators {
+		c.coordinator(i).kill(t)
+	}
+	if said := c.words(t.Context()); slices.ContainsFunc(said, func(line string) bool { return !strings.Contains(line, "Unavailable") }) {
+		t.Errorf("coordinators that are dead say %q", said)
 	}
 	tr.await(at + away)
-	for _, p := range c.coordinators {
-		p.start(t)
+	for i := range coordinators {
+		c.coordinator(i).start(t)
 	}
-	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later", at.Seconds(), away.Seconds())
+	restarted := time.Now()
+	said := c.meanwhile(t)
+	tr.note = fmt.Sprintf("all coordinators killed at %.2f s and started again %.1f s later, status %q", at.Seconds(), restarted.Sub(killed).Seconds(), said)
 	tr.report(t)
-	tr.next, _ = tr.commits.samplesAfter(killed, epoch)
+	// Engines take seconds to start three containers; nobody can commit before there is anybody.
+	tr.replaced(restarted, epoch)
 	o := tr.end(t)
 	o.unharmed(t, 2)
+	o.soon(t)
 	return o
 }

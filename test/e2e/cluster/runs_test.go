@@ -26,12 +26,12 @@ func threeRuns(t *testing.T, c *cluster, p plan) outcome {
 	c.coordinator(leader).kill(t)
 	killed, epoch := time.Now(), first.commits.last().epoch
 	first.note = fmt.Sprintf("leader c%d killed at %.2f s of the first of three runs", leader+1, at.Seconds())
-	if at < p.length-failover-room { // the first run goes on when the next leads
+	if at < p.length-failover-leaseTTL { // the first run goes on when the next leads
 		c.leader(t)
 		third.waits(t, first)
 	}
 	first.report(t)
-	first.next, _ = first.commits.samplesAfter(killed, epoch)
+	first.replaced(killed, epoch)
 	third.started(t)
 	c.coordinator(leader).start(t)
 	until(t, "answer of the coordinator that was started again", func() bool { return c.front.serves(t.Context(), leader) })

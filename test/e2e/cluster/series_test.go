@@ -36,8 +36,8 @@ func (s *series) add(o outcome) {
 		s.worst, s.worstSeed = o.count.worst, o.plan.seed
 	}
 	s.latest, s.stall = max(s.latest, o.count.latest), max(s.stall, o.count.stall)
-	if o.next > 0 {
-		s.nexts = append(s.nexts, o.next)
+	if o.gap.next > 0 {
+		s.nexts = append(s.nexts, o.gap.next)
 	}
 	s.verdicts[o.report.Verdict.Result]++
 }

@@ -14,9 +14,17 @@ import (
 	"proofload/test/e2e/cluster/counter"
 )
 
-// stopWithin bounds the answer to a stop: a leader has 3 s to record it, a follower waits 8 s for a leader that
-// does not answer, and the others are given 4 s to pass it on.
-const stopWithin = 25 * time.Second
+const (
+	// stopWithin bounds the answer to a stop: a leader has 3 s to record it, a follower waits 8 s for a leader that
+	// does not answer, and the others are given 4 s to pass it on.
+	stopWithin = 25 * time.Second
+	// quietWithin is how long the load may go on after that answer, quietFor how long nothing may come until the load
+	// counts as ended. Workers that no stream reaches ask every half a second who leads, and hear of the stop then.
+	quietWithin = 15 * time.Second
+	quietFor    = 2 * time.Second
+	// longGrace is of leases that do not end before the run would: only the stop can end the load.
+	longGrace = 5 * time.Minute
+)
 
 // asked says which coordinator is asked to stop the run while etcd is away, and what it is by then.
 type asked string
@@ -124,6 +132,10 @@ func (tr *trial) stopped(t *testing.T, r report) {
 		t.Errorf("run %s, verdict %+v; want COMPLETED, ABORTED for the reason given", r.Run.State, r.Verdict)
 	}
 	received := tr.target.count(tr.plan.planned(), tr.plan.rate).received
+	// What was not sent for another reason would show that it was the end of a lease that ended the load.
+	if stopped := r.Load.NotSent["stopped"]; r.notSent() != stopped || r.Load.Planned != received+stopped {
+		t.Errorf("arrivals %+v, want all sent that were due before the stop; the target received %d", r.Load, received)
+	}
 	if r.Requests.Sent != received || r.Load.Unknown != 0 || len(r.Integrity.Gaps) > 0 || r.Integrity.Completeness != 1 {
 		t.Errorf("report says %d sent, %+v, %+v; the target received %d", r.Requests.Sent, r.Load, r.Integrity, received)
 	}
@@ -149,16 +161,18 @@ func (g *target) received() (n int64) {
 	return n
 }
 
-// quiet waits until the target receives nothing any more.
+// quiet waits until the target receives nothing any more, and fails the test unless that is soon.
 func (g *target) quiet(t *testing.T) {
 	t.Helper()
-	last, since := int64(-1), time.Now()
-	until(t, "end of the load", func() bool {
+	asked, last := time.Now(), int64(-1)
+	for ended := asked; time.Since(ended) < quietFor; time.Sleep(50 * time.Millisecond) {
 		if now := g.received(); now != last {
-			last, since = now, time.Now()
+			last, ended = now, time.Now()
 		}
-		return time.Since(since) > 2*time.Second
-	})
+		if over := quietWithin + g.clock.stalled(asked, time.Now()); ended.Sub(asked) > over {
+			t.Fatalf("the load goes on %v after the stop was answered", over)
+		}
+	}
 }
 
 // TestStopWithoutEtcd shows with two of the cases what TestStopAskedOfAnybody shows of all: a stop ends the load
@@ -174,7 +188,7 @@ func stopSeries(t *testing.T, cases ...asked) {
 	for i, of := range cases {
 		t.Run(string(of), func(t *testing.T) {
 			c.awaitFree(t)
-			p := plan{seed: *from + uint64(i), rate: 100, length: 2 * time.Minute, grace: time.Minute}
+			p := plan{seed: *from + uint64(i), rate: 100, length: 2 * time.Minute, grace: longGrace}
 			stopWithoutEtcd(t, c, p, of)
 		})
 	}

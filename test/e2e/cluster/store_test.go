@@ -30,6 +30,7 @@ func loseStore(t *testing.T, c *cluster, p plan) outcome {
 		return told(s, tr.id)
 	})
 	noticed := time.Since(began)
+	c.tells(t, tr.t0.Add(at+*outage), provisional(tr.id))
 	tr.await(at + *outage)
 	if after := tr.commits.last(); after.next > before.next+1 { // one may have been under way
 		t.Errorf("samples were committed without a store: %+v, then %+v", before, after)
@@ -42,6 +43,11 @@ func loseStore(t *testing.T, c *cluster, p plan) outcome {
 	o := tr.end(t)
 	o.unharmed(t, 1)
 	return o
+}
+
+// provisional is what the leader says of a run of which nothing is committed.
+func provisional(run string) string {
+	return "run " + run + ": nothing could be committed since .*; its numbers are provisional"
 }
 
 // told tells whether a status says that what a run shows is not committed.

@@ -30,6 +30,11 @@ type plan struct {
 	// open says that the plan is changed in mid-run: there are rows for twice as many arrivals, and no
 	// criterion counts.
 	open bool
+	// prompt says that an arrival may be as late as scenarios allow by default, and is not sent else; as many as by
+	// default must be sent.
+	prompt bool
+	// criteria are more of them, as the scenario writes them, and verdict is what comes of all; empty: PASS.
+	criteria, verdict string
 	// zone says to run on the workers of one zone only, which are half of all; empty: on all.
 	zone string
 }
@@ -81,6 +86,10 @@ func (p plan) scenario(g *target) string {
 	if p.lossy {
 		completeness, counted = "1%", ""
 	}
+	sent, late := "sent: 1%, ", "\n    late: 10s"
+	if p.prompt {
+		sent, late, counted = "", "", ""
+	}
 	return fmt.Sprintf(`version: 1
 name: cluster
 seed: %d
@@ -88,7 +97,7 @@ target: %s
 allow_targets: [%s]
 workers: %s
 coordinator_loss: {grace: %s}
-validity: {schedule_lag_p99: 60s, worker_cpu: 100%%, sent: 1%%, completeness: %s}
+validity: {schedule_lag_p99: 60s, worker_cpu: 100%%, %scompleteness: %s}
 data:
   arrival: {csv: arrivals.csv, order: sequential, on_end: stop}
 flows:
@@ -97,14 +106,13 @@ flows:
       http: {method: GET, path: '%s/${data.arrival.id}'}
 phases:
   - name: steady
-    flow: f
-    late: 10s
+    flow: f%s
     rate:
       - hold: {at: %d/s, for: %s}
 criteria:
   - name: none fails
-    check: error_ratio(requests) == 0%%%s
-`, p.seed, g.URL, g.host(), p.crew(), p.grace, completeness, g.under, p.rate, p.length, counted)
+    check: error_ratio(requests) == 0%%%s%s
+`, p.seed, g.URL, g.host(), p.crew(), p.grace, sent, completeness, g.under, late, p.rate, p.length, counted, p.criteria)
 }
 
 // trial is one run while things happen to the cluster.
@@ -117,7 +125,7 @@ type trial struct {
 	commits *commits
 	t0      time.Time // when the first arrival came
 	note    string    // what was done, for the figures
-	next    time.Duration
+	gap     takeOver
 }
 
 // begin starts the run and returns when its first arrival has come.

@@ -2,14 +2,18 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
+
+	"proofload/internal/agent"
+	"proofload/internal/wire"
 )
 
-// unsealed is how much of a worker's load may be missing when it is killed: the second that it had not
-// sealed, and as much again for the instants at which seconds are sealed and sent.
-const unsealed = 2 * time.Second
+// unsealed is how much of a worker's load may be missing when it is killed: the second that it had not sealed, and
+// as much more as a worker may be behind with sealing it.
+const unsealed = 1200 * time.Millisecond
 
 // killWorker kills a worker for good. Its guard tells of it, so that its part of the load goes to others at once.
 func killWorker(t *testing.T, c *cluster, p plan) outcome {
@@ -43,20 +47,52 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 	at := between(tr.draws, untilSettled, 6*time.Second)
 	worker := tr.draws.IntN(workers)
 	tr.await(at)
-	for _, m := range c.etcd[1:] {
-		m.freeze(t)
+	for i := 1; i < members; i++ {
+		c.member(i).freeze(t)
 	}
 	held := 3 * time.Second // shorter than the lease of the leader
 	tr.await(at + held)
-	c.workers[worker].kill(t)
-	c.workers[worker].start(t)
-	for _, m := range c.etcd[1:] {
-		m.thaw(t)
+	name := fmt.Sprintf("w%d", worker+1)
+	c.worker(worker).kill(t)
+	kept := keptBy(t, c.outbox(t, name), tr.id)
+	c.worker(worker).start(t)
+	for i := 1; i < members; i++ {
+		c.member(i).thaw(t)
 	}
-	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %v of sealed samples", worker+1, (at + held).Seconds(), held)
+	sealed := kept.NextSeq - kept.OldestUnacked
+	tr.note = fmt.Sprintf("worker w%d restarted at %.2f s with %d sealed batches", worker+1, (at + held).Seconds(), sealed)
+	if least := uint64(held/time.Second) - 1; sealed < least { // one may have been acknowledged at first
+		t.Errorf("the worker held %d sealed batches, want %d at least", sealed, least)
+	}
 	o := tr.end(t)
-	o.hurt(t, c.workers[worker].name, at+held)
+	for _, g := range o.report.Integrity.Gaps {
+		if g.Incarnation != kept.Incarnation || g.FromSeq == nil || *g.FromSeq < kept.NextSeq {
+			t.Errorf("gap %+v, although all up to batch %d was sealed, and on the disk", g, kept.NextSeq-1)
+		}
+	}
+	o.hurt(t, name, at+held)
 	return o
+}
+
+// keptBy returns what a worker that does not run holds of a run. It reads a copy of the outbox.
+func keptBy(t *testing.T, outbox, run string) wire.OutboxState {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(outbox)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := agent.OpenOutbox(agent.OutboxOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = o.Close() }() // a copy
+	for _, s := range o.State() {
+		if s.Run == run {
+			return s
+		}
+	}
+	t.Fatalf("nothing of run %s in %s", run, outbox)
+	return wire.OutboxState{}
 }
 
 // hurt fails the test unless only what one worker had not sealed when it was killed is missing, and is
@@ -70,7 +106,7 @@ func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
 	if len(o.count.doubled) > 0 || o.count.strange > 0 || o.doubled() > 0 {
 		t.Errorf("arrivals sent twice: %v; %d strange; %d samples too many", o.count.doubled, o.count.strange, o.doubled())
 	}
-	if most := int64(unsealed.Seconds()) * int64(o.plan.rate) / workers; o.lost() > most || o.lost() > r.Load.Unknown {
+	if most := int64(unsealed.Seconds()*float64(o.plan.rate)) / workers; o.lost() > most || o.lost() > r.Load.Unknown {
 		t.Errorf("%d samples missing, want %d at most, which are among the %d unknown", o.lost(), most, r.Load.Unknown)
 	}
 	if planned := int64(o.plan.planned()); r.Load.Planned != planned || r.Load.Planned != r.Load.Sent+r.notSent()+r.Load.Unknown || r.notSent() != r.Load.NotSent["worker_lost"] {

@@ -51,10 +51,10 @@ type Client struct {
 	shared httpload.Group[*conn]
 	names  sync.Map // header names as written, to lower case
 
-	readers sync.WaitGroup
-	mu      sync.Mutex
-	closed  bool
-	conns   map[*conn]struct{}
+	loops  sync.WaitGroup // of all connections
+	mu     sync.Mutex
+	closed bool
+	conns  map[*conn]struct{}
 }
 
 // NewClient checks the options and returns a client, which must be closed; it connects to nothing.
@@ -78,6 +78,8 @@ type call struct {
 	req   *httpload.Request
 	resp  *httpload.Response
 	limit time.Time // when the request has failed by timeout
+
+	header header
 }
 
 // Do sends req and reads the response into resp, whose fields mean what they do for HTTP/1.1; bytes are those of
@@ -85,7 +87,8 @@ type call struct {
 // a *transport.Error. Do returns when the response is complete, at the timeout, or soon after ctx has ended.
 func (c *Client) Do(ctx context.Context, req *httpload.Request, resp *httpload.Response) error {
 	resp.Reset()
-	if err := c.do(ctx, &call{req: req, resp: resp}); err != nil {
+	k := call{req: req, resp: resp, header: header{client: c, Request: req, length: -1}}
+	if err := c.do(ctx, &k); err != nil {
 		if resp.End.IsZero() {
 			resp.End = time.Now()
 		}
@@ -95,7 +98,7 @@ func (c *Client) Do(ctx context.Context, req *httpload.Request, resp *httpload.R
 }
 
 func (c *Client) do(ctx context.Context, k *call) error {
-	if err := c.check(k.req); err != nil {
+	if err := c.check(k); err != nil {
 		return err
 	}
 	timeout := k.req.Timeout
@@ -137,12 +140,19 @@ func (c *Client) do(ctx context.Context, k *call) error {
 }
 
 // check refuses what is no request of HTTP/2.
-func (c *Client) check(r *httpload.Request) error {
+func (c *Client) check(k *call) error {
+	r := k.req
 	if err := r.Check(); err != nil {
 		return err
 	}
+	k.header.length = -1
+	if r.WantsLength() {
+		k.header.length = len(r.Body)
+	}
 	for i := range r.Headers {
 		switch name := c.lower(r.Headers[i].Name); name {
+		case "content-length":
+			k.header.length = -1 // it stands there
 		case "connection", "keep-alive", "proxy-connection", "upgrade", "transfer-encoding":
 			return &transport.Error{Kind: transport.KindRequest, Op: opRequest, Err: fmt.Errorf("header %s is none of HTTP/2", r.Headers[i].Name)}
 		case "te":
@@ -235,7 +245,7 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, error) {
 	return cn, nil
 }
 
-// enlist starts to read from a connection; false says that the client is closed.
+// enlist starts to read from a connection and to write to it; false says that the client is closed.
 func (c *Client) enlist(cn *conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,7 +253,8 @@ func (c *Client) enlist(cn *conn) bool {
 		return false
 	}
 	c.conns[cn] = struct{}{}
-	c.readers.Go(func() {
+	c.loops.Go(cn.writeLoop)
+	c.loops.Go(func() {
 		cn.readLoop()
 		c.mu.Lock()
 		delete(c.conns, cn)
@@ -264,7 +275,7 @@ func (c *Client) Close() error {
 	for _, cn := range open {
 		cn.fail(&transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed})
 	}
-	c.readers.Wait()
+	c.loops.Wait()
 	return nil
 }
 

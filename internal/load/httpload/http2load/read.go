@@ -1,8 +1,10 @@
 package http2load
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -10,27 +12,74 @@ import (
 	"proofload/internal/load/transport"
 )
 
-// maxBlock bounds a header before it is decoded.
-const maxBlock = 4 * httpload.DefaultMaxHeader
-
 // readLoop takes what comes until the connection ends.
 func (c *conn) readLoop() {
 	for {
-		f, err := c.framer.ReadFrame()
-		var failure *transport.Error
-		if err == nil {
-			failure = c.take(f)
-		} else if e, ok := errors.AsType[http2.StreamError](err); ok {
-			c.end(e.StreamID, protocolError("%w", err))
-			failure = c.reset(e.StreamID, e.Code)
-		} else {
-			failure = c.broken(err)
+		failure, taken := c.readPlain()
+		if !taken {
+			failure = c.readFrame()
 		}
 		if failure != nil {
 			c.fail(failure)
 			return
 		}
 	}
+}
+
+// readPlain takes the frame that is next if it is of the kinds that almost all are, where it lies: a part of a
+// body, or a whole header, without padding and priority. Everything else is left to the library.
+func (c *conn) readPlain() (failure *transport.Error, taken bool) {
+	h, err := c.in.Peek(frameHeader)
+	if err != nil {
+		return c.broken(err), true // it is told once
+	}
+	size, kind, flags := int(h[0])<<16|int(h[1])<<8|int(h[2]), http2.FrameType(h[3]), http2.Flags(h[4])
+	id := binary.BigEndian.Uint32(h[5:]) &^ (1 << 31)
+	if size > frameSize || id == 0 || len(c.block) > 0 {
+		return nil, false
+	}
+	switch kind {
+	case http2.FrameData:
+		if flags.Has(http2.FlagDataPadded) {
+			return nil, false
+		}
+	case http2.FrameHeaders:
+		if flags&(http2.FlagHeadersPadded|http2.FlagHeadersPriority|http2.FlagHeadersEndHeaders) != http2.FlagHeadersEndHeaders {
+			return nil, false
+		}
+	default:
+		return nil, false
+	}
+	frame, err := c.in.Peek(frameHeader + size)
+	if err != nil {
+		return c.broken(err), true
+	}
+	payload, end := frame[frameHeader:], flags.Has(http2.FlagDataEndStream) // the same one for a header
+	if kind == http2.FrameData {
+		failure = c.takeData(id, payload, size, end)
+	} else {
+		failure = c.takeBlock(id, payload, frameHeader+size, end)
+	}
+	_, _ = c.in.Discard(len(frame)) // it is in the buffer
+	return failure, true
+}
+
+// readFrame takes the frame that is next, whatever it is.
+func (c *conn) readFrame() *transport.Error {
+	f, err := c.framer.ReadFrame()
+	if err == nil {
+		return c.take(f)
+	}
+	if e, ok := errors.AsType[http2.StreamError](err); ok {
+		c.mu.Lock()
+		defer c.unlock()
+		if st := c.streams[e.StreamID]; st != nil {
+			c.finish(st, protocolError("%w", err), c.came)
+		}
+		_ = c.frames.WriteRSTStream(e.StreamID, e.Code)
+		return nil
+	}
+	return c.broken(err)
 }
 
 // broken is why nothing more can be read.
@@ -42,160 +91,143 @@ func (c *conn) broken(err error) *transport.Error {
 	if e, ok := errors.AsType[http2.ConnectionError](err); ok {
 		code = http2.ErrCode(e)
 	}
-	_ = c.flush(func() { _ = c.frames.WriteGoAway(0, code, nil) }) // the connection has failed already
-	return protocolError("%w", err)
+	failure := protocolError("%w", err)
+	_ = c.net.SetWriteDeadline(time.Now().Add(byeLimit)) // fails only on a closed connection
+	c.mu.Lock()
+	if c.failure == nil {
+		_ = c.frames.WriteGoAway(0, code, nil)
+		c.bye = true
+		c.failLocked(failure)
+	}
+	c.unlock()
+	return failure
 }
 
 // take handles a frame. An error ends the connection.
 func (c *conn) take(f http2.Frame) *transport.Error {
 	switch f := f.(type) {
 	case *http2.DataFrame:
-		return c.takeData(f)
+		return c.takeData(f.StreamID, f.Data(), int(f.Length), f.StreamEnded())
 	case *http2.HeadersFrame:
-		c.count(f.StreamID, f.Length)
-		return c.takeBlock(f.StreamID, f.HeaderBlockFragment(), f.HeadersEnded(), f.StreamEnded())
+		return c.takePart(f.StreamID, f.HeaderBlockFragment(), f.HeadersEnded(), f.StreamEnded())
 	case *http2.ContinuationFrame:
-		c.count(f.StreamID, f.Length)
-		return c.takeBlock(f.StreamID, f.HeaderBlockFragment(), f.HeadersEnded(), false)
+		return c.takePart(f.StreamID, f.HeaderBlockFragment(), f.HeadersEnded(), false)
+	case *http2.PushPromiseFrame:
+		return c.broken(errors.New("the server pushes although that was refused"))
+	}
+	c.mu.Lock()
+	defer c.unlock()
+	switch f := f.(type) {
 	case *http2.RSTStreamFrame:
-		c.end(f.StreamID, &transport.Error{Kind: transport.KindStreamReset, Op: opRead, Err: fmt.Errorf("the server reset the stream: %s", f.ErrCode)})
+		if st := c.streams[f.StreamID]; st != nil {
+			c.finish(st, &transport.Error{Kind: transport.KindStreamReset, Op: opRead, Err: fmt.Errorf("the server reset the stream: %s", f.ErrCode)}, c.came)
+		}
 	case *http2.SettingsFrame:
-		if f.IsAck() {
-			return nil
+		if !f.IsAck() {
+			return c.settings(f)
 		}
-		if failure := c.settings(f); failure != nil {
-			return failure
-		}
-		return c.flush(func() { _ = c.frames.WriteSettingsAck() })
 	case *http2.PingFrame:
 		if !f.IsAck() {
-			data := f.Data
-			return c.flush(func() { _ = c.frames.WritePing(true, data) })
+			_ = c.frames.WritePing(true, f.Data)
 		}
 	case *http2.GoAwayFrame:
 		c.goAway(f)
 	case *http2.WindowUpdateFrame:
 		return c.opened(f)
-	case *http2.PushPromiseFrame:
-		return c.broken(errors.New("the server pushes although that was refused"))
+	}
+	if len(c.out) > mostQueued {
+		return c.notRead()
 	}
 	return nil
 }
 
-// frameHeader is the size of what stands before each frame.
-const frameHeader = 9
-
-// count adds the bytes of a frame to those of its stream.
-func (c *conn) count(id uint32, payload uint32) {
-	c.mu.Lock()
-	if st := c.streams[id]; st != nil {
-		st.resp.BytesIn += frameHeader + int64(payload)
+// takePart takes a part of a header, and the header with its last part.
+func (c *conn) takePart(id uint32, part []byte, last, end bool) *transport.Error {
+	if len(c.block)+len(part) > maxBlock {
+		return c.broken(fmt.Errorf("a header is larger than %d bytes", maxBlock))
 	}
-	c.mu.Unlock()
+	c.block = append(c.block, part...)
+	c.parts++
+	c.ends = c.ends || end // said by the first frame alone
+	if !last {
+		return nil
+	}
+	size := c.parts*frameHeader + len(c.block)
+	failure := c.takeBlock(id, c.block, size, c.ends)
+	c.block, c.parts, c.ends = c.block[:0], 0, false
+	return failure
 }
 
-// takeBlock takes a part of a header, and the header with its last part. It has to be decoded also when nobody
-// waits for it any more, for what follows builds on it.
-func (c *conn) takeBlock(id uint32, part []byte, last, end bool) *transport.Error {
-	if !last || len(c.block) > 0 {
-		if len(c.block)+len(part) > maxBlock {
-			return c.broken(fmt.Errorf("a header is larger than %d bytes", maxBlock))
-		}
-		c.block = append(c.block, part...)
-		if !last {
-			c.ends = c.ends || end // said by the first frame alone
-			return nil
-		}
-		part, end = c.block, c.ends
-		c.block, c.ends = c.block[:0], false
-	}
-	c.fields.reset()
-	if _, err := c.header.Write(part); err != nil {
-		return c.broken(fmt.Errorf("header: %w", err))
-	}
-	if err := c.header.Close(); err != nil {
+// takeBlock takes a header, which came in frames of size bytes. It has to be decoded also when nobody waits for it
+// any more, for what follows builds on it.
+func (c *conn) takeBlock(id uint32, part []byte, size int, end bool) *transport.Error {
+	b, err := c.decode.block(part)
+	if err != nil {
 		return c.broken(fmt.Errorf("header: %w", err))
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.unlock()
 	st := c.streams[id]
 	if st == nil {
 		return nil
 	}
-	if over, failure := st.header(&c.fields, end); over {
-		return c.overLocked(st, failure, end)
+	st.bytesIn += int64(size)
+	var failure *transport.Error
+	if b.beyond {
+		failure = protocolError("the header is larger than %d bytes", httpload.DefaultMaxHeader)
+	} else {
+		failure = st.to.header(b, end)
+	}
+	if end || failure != nil {
+		c.over(st, failure, end)
 	}
 	return nil
 }
 
 // takeData takes a part of a body, and tells the server now and then how much was read.
-func (c *conn) takeData(f *http2.DataFrame) *transport.Error {
-	size := int64(f.Length) // padding counts as well
-	var more uint32
+func (c *conn) takeData(id uint32, data []byte, size int, end bool) *transport.Error {
 	c.mu.Lock()
-	if c.unread += size; c.unread >= connWindow/4 {
-		more, c.unread = uint32(c.unread), 0
+	defer c.unlock()
+	if c.unread += int64(size); c.unread >= connWindow/4 { // padding counts as well
+		_ = c.frames.WriteWindowUpdate(0, uint32(c.unread))
+		c.unread = 0
 	}
-	st := c.streams[f.StreamID]
-	var failure *transport.Error
-	var again uint32
-	if st != nil {
-		st.resp.BytesIn += frameHeader + size
-		over, wrong := st.data(f.Data(), f.StreamEnded())
-		if over {
-			failure = c.overLocked(st, wrong, f.StreamEnded())
-		} else if st.unread += size; st.unread >= streamWindow/2 {
-			again, st.unread = uint32(st.unread), 0
-		}
-	}
-	c.mu.Unlock()
-	if failure != nil || more == 0 && again == 0 {
-		return failure
-	}
-	return c.flush(func() {
-		if more > 0 {
-			_ = c.frames.WriteWindowUpdate(0, more)
-		}
-		if again > 0 {
-			_ = c.frames.WriteWindowUpdate(f.StreamID, again)
-		}
-	})
-}
-
-// overLocked finishes a stream. One that is not over for the server is reset; mu is given back meanwhile.
-func (c *conn) overLocked(st *stream, failure *transport.Error, ended bool) *transport.Error {
-	id := st.id
-	delete(c.streams, id)
-	st.finish(failure)
-	if ended {
+	st := c.streams[id]
+	if st == nil {
 		return nil
 	}
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	return c.reset(id, http2.ErrCodeCancel)
+	st.bytesIn += frameHeader + int64(size)
+	failure := st.to.data(data, end)
+	if end || failure != nil {
+		c.over(st, failure, end)
+	} else {
+		c.credit(st, int64(size))
+	}
+	return nil
 }
 
-// reset tells the server to end a stream.
-func (c *conn) reset(id uint32, code http2.ErrCode) *transport.Error {
-	return c.flush(func() { _ = c.frames.WriteRSTStream(id, code) })
+// credit notes that n bytes of a stream were read, of which the server hears now and then. The lock must be held.
+func (c *conn) credit(st *stream, n int64) {
+	if st.unread += n; st.unread >= streamWindow/2 {
+		_ = c.frames.WriteWindowUpdate(st.id, uint32(st.unread))
+		st.unread = 0
+	}
 }
 
-// end finishes a stream that the server has ended.
-func (c *conn) end(id uint32, failure *transport.Error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if st := c.streams[id]; st != nil {
-		delete(c.streams, id)
-		st.finish(failure)
+// over finishes a stream. One that is not over for the server is reset. The lock must be held.
+func (c *conn) over(st *stream, failure *transport.Error, ended bool) {
+	id := st.id // finished, it is its owner's again
+	st.ended = ended
+	c.finish(st, failure, c.came)
+	if !ended {
+		_ = c.frames.WriteRSTStream(id, http2.ErrCodeCancel)
 	}
 }
 
 // goAway takes note that the server gives the connection up: it has not looked at streams beyond the last that
-// it names.
+// it names. The lock must be held.
 func (c *conn) goAway(f *http2.GoAwayFrame) {
 	c.gone.Store(true)
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.away = true
 	graceful := f.ErrCode == http2.ErrCodeNo
 	if !graceful {
@@ -207,19 +239,16 @@ func (c *conn) goAway(f *http2.GoAwayFrame) {
 		if id <= f.LastStreamID {
 			continue
 		}
-		delete(c.streams, id)
 		if st.untouched = graceful; graceful {
-			st.finish(nil)
+			c.finish(st, nil, c.came)
 		} else {
-			st.finish(&transport.Error{Kind: transport.KindGoAway, Op: opRead, Err: c.aside})
+			c.finish(st, &transport.Error{Kind: transport.KindGoAway, Op: opRead, Err: c.aside}, c.came)
 		}
 	}
 }
 
-// opened takes note of a window that has opened.
+// opened takes note of a window that has opened. The lock must be held.
 func (c *conn) opened(f *http2.WindowUpdateFrame) *transport.Error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if f.StreamID != 0 {
 		if st := c.streams[f.StreamID]; st != nil {
 			st.window += int64(f.Increment)
