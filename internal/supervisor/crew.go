@@ -253,7 +253,7 @@ func (r *runner) checkCrew() {
 	if r.run.State != run.Stopping && r.unconfirmed(lost) {
 		return
 	}
-	now := r.now()
+	now := r.latest()
 	for _, h := range lost {
 		h.lost = &now
 		r.log.Warn("worker lost", "worker_id", h.worker.Name)

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -52,14 +53,15 @@ func (r *runner) inherit() {
 // lease that ends.
 func (r *runner) regain() {
 	now := r.m.opts.Clock()
+	r.hearClocks()
 	var clocks []run.Interval
 	present, begun, pending := 0, false, false
 	for _, h := range r.active() {
 		w, here := r.alive(h.member)
-		switch t0, bound, told := w.T0(r.id); {
+		switch clock, told := r.clocks[h.member]; {
 		case h.gone:
 		case here && h.here && told:
-			clocks = append(clocks, run.Around(time.Duration(t0), bound))
+			clocks = append(clocks, clock)
 			present, begun = present+1, true
 		case here && h.here:
 			present, begun = present+1, begun || h.status.State >= wire.WorkerRunning
@@ -75,9 +77,7 @@ func (r *runner) regain() {
 	switch {
 	case pending && (len(clocks) == 0 || time.Duration(now-r.takeOver.clocked) < settleWithin):
 	case len(clocks) > 0:
-		at, _ := run.Agree(clocks)
-		t0 := int64(at.Mid())
-		r.t0, r.told0 = &t0, &t0
+		r.tieClock(clocks)
 		r.resumeLoad()
 	case present > 0 && !begun && !r.underLoad():
 		r.startAnew()
@@ -124,7 +124,9 @@ func (r *runner) startAnew() {
 
 // giveUpLoad ends a run of whose workers none has come back.
 func (r *runner) giveUpLoad() {
-	r.estimateClock()
+	if r.learnClock(); r.t0 == nil {
+		r.estimateClock()
+	}
 	lost := slices.DeleteFunc(r.active(), r.through)
 	if len(lost) == 0 && len(r.active()) > 0 && r.scheduled() {
 		r.expect(run.Event{Kind: run.AllEnded, At: r.loadEnd(), Reason: "every phase has ended"})
@@ -169,18 +171,59 @@ func (r *runner) noteStop(s *run.Stop) {
 	r.view.event(r, "stop", fmt.Sprintf("asked of coordinator %s at %s, when it could not be recorded (%s): %s", s.AskedOf, s.Asked.Format("15:04:05Z"), s.Kind, s.Reason))
 }
 
-// estimateClock sets the run time by the wall clock, where nobody is left who could tell it: as far as workers
-// may have gone on without a leader, and no further.
+// estimateClock sets the run time where nobody is left who could tell it.
 func (r *runner) estimateClock() {
-	c := r.facts.Clock
-	if c == nil {
+	if r.facts.Clock == nil {
 		return
+	}
+	t0 := r.m.opts.Clock() - int64(r.latest())
+	r.t0, r.told0 = &t0, &t0
+}
+
+// latest is the run time up to which workers may have fired by now. Where nobody has told the run time of this term,
+// that goes by the wall clock, or by how long this term has lasted should the wall clock be behind that of the
+// earlier one: as far as workers may have gone on without a leader, and no further.
+func (r *runner) latest() time.Duration {
+	c := r.facts.Clock
+	if r.t0 != nil || c == nil {
+		return r.now()
 	}
 	most := r.plan.Grace + 2*r.m.opts.CommitEvery
 	if r.orphaned {
 		most = 2 * r.m.opts.CommitEvery // they ended with the process that would have committed
 	}
-	t0 := r.m.opts.Clock() - int64(c.Run+min(max(0, r.m.opts.Wall().Sub(c.Wall)), most))
+	return c.Run + min(max(r.m.opts.Wall().Sub(c.Wall), time.Duration(r.m.opts.Clock()-r.launched)), most)
+}
+
+// hearClocks keeps where those who are there say that T0 is: that stays so when they have gone.
+func (r *runner) hearClocks() {
+	for _, h := range r.everybody() {
+		if w, here := r.alive(h.member); here {
+			if t0, bound, told := w.T0(r.id); told {
+				r.clocks[h.member] = run.Around(time.Duration(t0), bound)
+			}
+		}
+	}
+}
+
+// learnClock takes the run time from whoever has told it in this term, in a run that is ending: one that an earlier
+// term has stopped, or of whose stop a worker has told before the run time was known. It says when those fired last
+// who are given up.
+func (r *runner) learnClock() {
+	if r.t0 != nil || !r.run.Stamped() {
+		return
+	}
+	r.hearClocks()
+	r.tieClock(slices.Collect(maps.Values(r.clocks)))
+}
+
+// tieClock sets the run time by what workers say, if any has.
+func (r *runner) tieClock(clocks []run.Interval) {
+	if len(clocks) == 0 {
+		return
+	}
+	at, _ := run.Agree(clocks)
+	t0 := int64(at.Mid())
 	r.t0, r.told0 = &t0, &t0
 }
 

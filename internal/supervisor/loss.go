@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -54,15 +56,16 @@ type account struct {
 	probes    []run.Probe
 	sum       *metric.Aggregate // of all that is committed; it changes no more
 	losses    []loss
-	closed    map[metric.Source]bool // sources that have said that they are through, and whose batches are all there
-	end       time.Duration          // run time at which the load ended
-	completed bool                   // by itself
-	moved     bool                   // shards have had more than one owner
+	closed    map[metric.Source]bool          // sources that have said that they are through, and whose batches are all there
+	stopped   map[metric.Source]time.Duration // run time at which a source that said so had been told to start nothing more
+	end       time.Duration                   // run time at which the load ended
+	completed bool                            // by itself
+	moved     bool                            // shards have had more than one owner
 }
 
 // account takes what is needed from the run; the run must be past its last batch.
 func (r *runner) account() account {
-	a := account{plan: r.plan, history: r.run.History, probes: slices.Clone(r.run.Probes), sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, end: r.now(), moved: r.run.Shards.Revision > 1}
+	a := account{plan: r.plan, history: r.run.History, probes: slices.Clone(r.run.Probes), sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, stopped: map[metric.Source]time.Duration{}, end: r.now(), moved: r.run.Shards.Revision > 1}
 	if s := r.run.Stop; s != nil {
 		a.completed = s.Kind == run.StopCompleted
 		a.end = s.At
@@ -70,6 +73,9 @@ func (r *runner) account() account {
 	for _, h := range r.everybody() {
 		if h.final != nil && r.complete(h) {
 			a.closed[sourceOf(h.member)] = true
+		}
+		if at := h.status.Stop.At; at > 0 {
+			a.stopped[sourceOf(h.member)] = at
 		}
 	}
 	return a
@@ -95,7 +101,7 @@ func (a account) missing() (out map[string]report.Missing, excess int64) {
 		}
 		unknown, lost := dues{}, dues{}
 		for _, l := range a.losses {
-			theirs, nobodys := a.stretches(l, a.sum.Parts[sourceOf(l.member)])
+			theirs, nobodys := a.stretches(l, a.sum.Parts[sourceOf(l.member)], cmp.Or(p.Late, scenario.DefaultLate))
 			unknown.add(w.due(theirs))
 			lost.add(w.due(nobodys))
 		}
@@ -122,19 +128,25 @@ func (a account) missing() (out map[string]report.Missing, excess int64) {
 }
 
 // stretches divides what a loss left open, in run time: where its owner may have fired, and where
-// nobody did. covered is what its owner's batches tell; nil: nothing.
-func (a account) stretches(l loss, covered *metric.Part) (unknown, lost []schedule.Range) {
+// nobody did. covered is what its owner's batches tell; nil: nothing. That the load has ended says nothing of an
+// owner that may not have heard of it: it may have fired until it was given up. Late is how far behind an arrival may
+// be fired.
+func (a account) stretches(l loss, covered *metric.Part, late time.Duration) (unknown, lost []schedule.Range) {
 	var told time.Duration
 	if covered != nil {
 		told = covered.To
 	}
-	given, until := max(told, l.at), a.end
+	given, heirs := l.at, time.Duration(math.MaxInt64)
+	if at, known := a.stopped[sourceOf(l.member)]; known {
+		given = min(given, at+1) // what was due at that very instant it may have fired
+	}
 	if a.closed[sourceOf(l.member)] {
 		given = told // it has told all: what it fired later is nothing
 	}
 	if l.until > 0 {
-		until = min(until, l.until)
+		heirs = l.until
 	}
+	given = max(told, given)
 	add := func(to []schedule.Range, g run.Range, from, until time.Duration) []schedule.Range {
 		if from = max(from, g.Since); from >= until {
 			return to
@@ -142,12 +154,16 @@ func (a account) stretches(l loss, covered *metric.Part) (unknown, lost []schedu
 		return append(to, schedule.Range{From: g.From, To: g.To, Since: from, Until: until})
 	}
 	for _, g := range l.ranges {
-		end := until
+		end := heirs
 		if !g.Current() {
 			end = min(end, g.Until) // from there on it is another's, who tells of it
 		}
-		unknown = add(unknown, g, told, min(given, end))
-		lost = add(lost, g, given, end)
+		from := told
+		if g.Since > 0 && given > told { // it may have heard that it has this only then, and fired what was still in time
+			from -= late
+		}
+		unknown = add(unknown, g, from, min(given, end))
+		lost = add(lost, g, given, min(end, a.end))
 	}
 	return unknown, lost
 }

@@ -22,6 +22,7 @@ type liberties struct {
 	takerFirst      bool // the taker is told of a hand-over before the giver has confirmed it
 	handOverAtStamp bool // a hand-over is taken to be at its stamp, whenever it was heard of
 	stopForgotten   bool // workers do not tell the next leader that they were told to stop
+	stopIgnored     bool // workers say that they have stopped, and fire on for as long as they have a lease
 	zombieOrders    bool // workers obey leaders of the past
 	ackEarly        bool // workers let go of what they have sent
 }

@@ -69,9 +69,10 @@ type rig struct {
 
 	mu       sync.Mutex
 	calls    []run.CallbackKind
-	callback Callback // called too, if set
-	process  string   // of the next terms, in which their workers live
-	zombies  []func() // end leaders that were deposed and may not know it
+	callback Callback      // called too, if set
+	process  string        // of the next terms, in which their workers live
+	behind   time.Duration // of the wall clock of the next leaders
+	zombies  []func()      // end leaders that were deposed and may not know it
 }
 
 type syncBuffer struct {
@@ -161,11 +162,13 @@ func (r *rig) elect(epoch int64) {
 	ahead := 37 * time.Second * time.Duration(epoch-1)
 	begin := r.fleet.begin.Add(-ahead)
 	clock := func() int64 { return int64(time.Since(begin)) }
+	behind := r.behind
+	wall := func() time.Time { return time.Now().Add(-behind) }
 	r.term = &term{records: r.records, epoch: epoch}
 	r.manager = New(Options{
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: r.log, DisableTime: true}),
 		Heads:  r.term, Blobs: r.disk, Repository: result.NewRepository(r.term, r.disk),
-		Clock: clock, Wall: time.Now, Secret: func(name string) (string, bool) { return "s", name == "known" },
+		Clock: clock, Wall: wall, Secret: func(name string) (string, bool) { return "s", name == "known" },
 		CommitEvery: time.Second, Leader: wire.Leader{Name: fmt.Sprintf("c%d", epoch), Epoch: epoch}, Version: "test", Process: r.process,
 		Callbacks: []Callback{func(ctx context.Context, n Notification) error {
 			r.mu.Lock()

@@ -28,8 +28,11 @@ type leased struct {
 	past      []*robot
 	sealed    []tally // every batch
 	crashed   bool
-	absent    bool  // it stood still or was cut off for long
-	opened    int64 // arrivals that it had sent in the second that was open when it ended
+	absent    bool           // it stood still or was cut off for long
+	opened    tally          // what it had sent in the second that was open when it ended
+	stopped   *int64         // when it was told to start nothing more, by the robots' clock
+	heeded    *time.Duration // run time at which it took in a stop that nobody had recorded, in mid-load
+	shaken    bool           // something has happened to it since
 }
 
 // letter is a message on its way to a robot.
@@ -40,8 +43,18 @@ type letter struct {
 
 // tally is a batch, and how many arrivals that were sent it tells of.
 type tally struct {
-	seq  uint64
-	sent int64
+	seq         uint64
+	sent        int64
+	first, last time.Duration // run times at which they were due
+}
+
+// sends notes an arrival of the second that is open.
+func (t *tally) sends(due time.Duration) {
+	if t.sent == 0 {
+		t.first = due
+	}
+	t.sent++
+	t.last = due
 }
 
 const (
@@ -67,14 +80,6 @@ func (x *executed) giveUp(p *scenario.Phase) {
 	}
 	row.Merge(metric.Arrivals{Planned: 1, NotSent: map[metric.Cause]int64{metric.CauseLate: 1}})
 	x.totals.Planned++
-}
-
-func sent(s metric.Second) int64 {
-	var n int64
-	for _, a := range s.Arrivals {
-		n += a.Sent
-	}
-	return n
 }
 
 // pulse waits while the robot is frozen, and sends a heartbeat when one is due. It is false when the robot
@@ -107,7 +112,7 @@ func (x *executed) pulse() bool {
 func (x *executed) leave() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.opened += sent(x.open)
+	x.opened = x.tally
 }
 
 // beat sends a heartbeat, whose answer brings a lease that counts from now.
@@ -220,13 +225,25 @@ func (w *robot) obey(a wire.Assignment) {
 	if halted := w.wanted; halted.Stop.Order != (wire.Order{}) && halted.Run == a.Run {
 		a.Goal, a.Stop = wire.GoalStop, halted.Stop // nothing takes it back
 	}
+	if w.wanted.Run != a.Run {
+		w.stopped = nil
+	}
 	w.wanted = a
+	w.haltLocked()
 	if a.T0 != nil && w.lead == nil {
 		lead := time.Duration(w.fleet.own(*a.T0) - w.fleet.clock())
 		w.lead = &lead
 	}
 	w.mu.Unlock()
 	w.poke()
+}
+
+// haltLocked notes when it was told to stop first. The lock is held.
+func (w *robot) haltLocked() {
+	if w.wanted.Goal == wire.GoalStop && w.stopped == nil {
+		now := w.fleet.clock()
+		w.stopped = &now
+	}
 }
 
 // halt tells a robot to stop, although nobody has recorded that.
@@ -236,11 +253,12 @@ func (w *robot) halt(h wire.Halt) {
 		w.mu.Unlock()
 		return
 	}
-	stop := h.Stop()
-	if w.t0 != nil {
-		stop.At = time.Duration(w.fleet.clock() - *w.t0)
+	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, h.Stop()
+	w.haltLocked()
+	if w.t0 != nil && w.final == nil {
+		at := time.Duration(*w.stopped - *w.t0)
+		w.heeded = &at
 	}
-	w.wanted.Goal, w.wanted.Stop = wire.GoalStop, stop
 	w.mu.Unlock()
 	w.poke()
 }
@@ -289,17 +307,21 @@ func (w *robot) held() []wire.Sealed {
 // member names the life of a robot.
 func (w *robot) member() run.Member { return run.Member{Worker: w.name, Incarnation: w.incarnation} }
 
-// lost returns how many arrivals it has sent of which nothing is committed.
-func (w *robot) lost(mark uint64) int64 {
+// lost returns what it has sent of which nothing is committed: how much, and when that was due.
+func (w *robot) lost(mark uint64) tally {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := w.opened
-	for _, b := range w.sealed {
-		if b.seq > mark {
-			n += b.sent
+	var all tally
+	for _, b := range append(slices.Clone(w.sealed), w.opened) {
+		if b.sent == 0 || b.seq > 0 && b.seq <= mark {
+			continue
 		}
+		if all.sent == 0 {
+			all.first = b.first
+		}
+		all.sent, all.last = all.sent+b.sent, b.last
 	}
-	return n
+	return all
 }
 
 // thaw has a robot go on that stood still. It reads what it was told meanwhile, and then finds that its session is

@@ -30,6 +30,7 @@ type executed struct {
 	idle                       bool          // its lease is over, or it was frozen
 	ended                      bool          // it has closed its books
 	open                       metric.Second
+	tally                      tally // of the second that is open
 }
 
 // order identifies an assignment: each leader counts anew.
@@ -45,6 +46,9 @@ func (x *executed) status(s wire.WorkerState, ended bool) {
 		st.Phases = append(st.Phases, wire.PhaseStatus{Phase: p.Name, Started: s >= wire.WorkerRunning, Ended: ended || x.phaseEnded(p)})
 	}
 	x.mu.Lock()
+	if x.stopped != nil && x.tied != nil {
+		st.Stop.At = max(0, time.Duration(*x.stopped-*x.tied))
+	}
 	x.robot.status = &st
 	x.mu.Unlock()
 	if x.fleet.broken.stopForgotten {
@@ -140,7 +144,10 @@ func (x *executed) run() bool {
 			x.begin()
 			x.fire(a)
 			ended := !x.idle && !slices.ContainsFunc(x.plan.Phases, func(p scenario.Phase) bool { return !x.phaseEnded(p) })
-			if a.Goal == wire.GoalStop || ended {
+			if a.Goal == wire.GoalStop && !x.firesOn() || ended {
+				if a.Goal == wire.GoalStop {
+					x.status(wire.WorkerStopping, false)
+				}
 				time.Sleep(x.drain())
 				x.seal()
 				x.finish(ended)
@@ -154,19 +161,32 @@ func (x *executed) run() bool {
 	}
 }
 
+// firesOn is a rule to break: it does as if it had not been told to stop, until its lease is over.
+func (x *executed) firesOn() bool { return x.fleet.broken.stopIgnored && x.mayFire(0) }
+
 func (x *executed) drain() time.Duration {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.slow
 }
 
+// until is how far it may go: when it was told to stop, no further than it had come by then.
+func (x *executed) until(now time.Duration) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.stopped != nil && x.tied != nil && !x.fleet.broken.stopIgnored {
+		return min(now, time.Duration(*x.stopped-*x.tied))
+	}
+	return now
+}
+
 // fire counts every arrival that is due by now, in the second in which it is.
 func (x *executed) fire(a wire.Assignment) {
 	timeline := run.NewTimeline(a.History)
 	starts := schedule.Starts(x.plan.Phases, timeline)
-	now := x.now()
+	now := x.until(x.now())
 	x.hear(a)
-	if !x.mayFire(now) {
+	if !x.mayFire(now) || x.idle && a.Goal == wire.GoalStop { // what it was told while it could not fire comes first
 		x.idle = true
 		x.advance(now)
 		return
@@ -210,6 +230,7 @@ func (x *executed) fire(a wire.Assignment) {
 			}
 			x.advance(due)
 			x.arrival(p, x.knee.answers(timeline, p, due))
+			x.tally.sends(due)
 			x.fleet.fired(x, p.Name, arrival.Index())
 		}
 	}
@@ -285,7 +306,8 @@ func (x *executed) seal() {
 		b := x.batch(x.seq, x.open)
 		x.mu.Lock()
 		x.unacked = append(x.unacked, b)
-		x.sealed = append(x.sealed, tally{b.Seq, sent(x.open)})
+		x.tally.seq = b.Seq
+		x.sealed = append(x.sealed, x.tally)
 		if x.fleet.broken.ackEarly && !x.cut {
 			x.unacked = nil
 		}
@@ -293,7 +315,7 @@ func (x *executed) seal() {
 		x.tell(b)
 	}
 	x.second++
-	x.open = metric.NewSecond(x.second)
+	x.open, x.tally = metric.NewSecond(x.second), tally{}
 }
 
 func planned1(s metric.Second) int64 {

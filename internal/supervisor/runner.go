@@ -69,22 +69,23 @@ type runner struct {
 	rebuilding *rebuilding                     // nil: everything committed is judged as it becomes whole
 
 	// The workers.
-	crew      map[string]*hand     // by name: the present life of each
-	names     []string             // of the crew, in order, as crewNames returns them
-	former    []*hand              // earlier lives, which are over
-	owned     ownership            // the record's shard map by owner
-	recorded  ownership            // the committed record's
-	handings  []*handing           // shards that are being handed over
-	unfit     map[run.Member]unfit // lives that could not join
-	sought    int64                // when it was last looked for workers that could join
-	takeOver  *inheritance         // nil: the run is in hand
-	lean      bool                 // the record was too large: what the end does not need is left out of it
-	orphaned  bool                 // the workers lived in the process of an earlier leader, and have ended with it
-	errand    *errand              // setup or teardown, while a worker runs it
-	t0        *int64               // start of run time on the manager's clock
-	told0     *int64               // T0 as the workers may be told it; nil: it is not recorded yet
-	redivided int64                // when the in-flight caps were last divided
-	losses    []loss               // shards whose owner was lost, in order
+	crew      map[string]*hand            // by name: the present life of each
+	names     []string                    // of the crew, in order, as crewNames returns them
+	former    []*hand                     // earlier lives, which are over
+	owned     ownership                   // the record's shard map by owner
+	recorded  ownership                   // the committed record's
+	handings  []*handing                  // shards that are being handed over
+	unfit     map[run.Member]unfit        // lives that could not join
+	sought    int64                       // when it was last looked for workers that could join
+	takeOver  *inheritance                // nil: the run is in hand
+	lean      bool                        // the record was too large: what the end does not need is left out of it
+	orphaned  bool                        // the workers lived in the process of an earlier leader, and have ended with it
+	errand    *errand                     // setup or teardown, while a worker runs it
+	t0        *int64                      // start of run time on the manager's clock
+	clocks    map[run.Member]run.Interval // where T0 is on the manager's clock, as workers of a run that was taken over say
+	told0     *int64                      // T0 as the workers may be told it; nil: it is not recorded yet
+	redivided int64                       // when the in-flight caps were last divided
+	losses    []loss                      // shards whose owner was lost, in order
 	debts     map[metric.Source]debt
 	heard     map[metric.Source]int64 // when each last delivered something of what it owes
 	launched  int64                   // when this term began to conduct the run
@@ -112,7 +113,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
-		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
+		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, clocks: map[run.Member]run.Interval{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
 		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
 	}
 	if plan.Search != nil {
@@ -311,6 +312,7 @@ func (r *runner) tick() {
 		r.checkAborts()
 		r.checkSearch()
 	case run.Stopping:
+		r.learnClock()
 		r.checkCrew()
 		r.checkDrained()
 		r.checkTeardown()

@@ -24,13 +24,14 @@ func (w walk) stream(ranges []schedule.Range) *schedule.Stream {
 	return s
 }
 
-// due counts the arrivals of some ranges, which are in run time, by second.
+// due counts the arrivals of some ranges, which are in run time, by second. What was due after the load had ended,
+// of a worker that had not heard of that, counts in the last second that there was of it.
 func (w walk) due(ranges []schedule.Range) dues {
 	out, s := dues{}, w.stream(ranges)
 	for next, ok := s.Next(); ok; next, ok = s.Next() {
 		at, ok := w.timeline.RunTime(w.start + next.At)
-		if !ok {
-			at = w.end // it was put off for ever
+		if last := max(0, w.end-1); !ok || at > last { // or it was put off for ever
+			at = last
 		}
 		out[int64(at/time.Second)]++
 	}
