@@ -73,6 +73,9 @@ func NewClient(opts Options) (*Client, error) {
 	return c, nil
 }
 
+// Datagrams reports whether connections have bounds between messages: those of UDP.
+func (c *Client) Datagrams() bool { return c.network == "udp" }
+
 // Opened is what is known of an opening, also when it failed.
 type Opened struct {
 	Ready   time.Time     // when the connection was open
@@ -105,7 +108,7 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	}
 	got.Ready = time.Now()
 	got.Connect = got.Ready.Sub(start)
-	conn := &Conn{net: nc, raw: raw, datagrams: c.network == "udp", secure: c.tls != nil, max: c.opts.MaxBytes}
+	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes}
 	conn.watch(ctx)
 	return conn, nil
 }
