@@ -19,12 +19,31 @@ const (
 	// no worker is left, leadership would go round and round, and none of the leaders would stay for long enough to
 	// give the workers up.
 	deafRest = time.Hour
+	// hearsFor is how long another coordinator must have led to be taken for one that hears workers: had it heard
+	// none, it would have resigned long before. A transition takes up to the election's lease.
+	hearsFor = 4 * deafFromStart
 )
 
-// deafness is what a coordinator remembers of its terms for the next one.
+// deafness is what a coordinator remembers of its terms, and of those of others, for its next one.
 type deafness struct {
-	mu   sync.Mutex
-	last time.Time // when it resigned without having heard a worker; zero: it has not, or has heard one since
+	mu     sync.Mutex
+	last   time.Time // when it resigned without having heard a worker; zero: it has not, or somebody has heard one since
+	leader int64     // epoch of the leader that it follows; zero: there is none, or it is itself
+	since  time.Time // when it began to follow that one
+}
+
+// follows notes who leads; epoch is zero when it is nobody or this coordinator itself. Where another has led for
+// long there are workers to be heard: to resign again is then no round of leaders, but what the run needs.
+func (d *deafness) follows(epoch int64, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if epoch == d.leader {
+		return
+	}
+	if d.leader != 0 && now.Sub(d.since) >= hearsFor {
+		d.last = time.Time{}
+	}
+	d.leader, d.since = epoch, now
 }
 
 // resigns reports whether a coordinator that has heard nobody in this term may resign for that, and notes it.

@@ -58,3 +58,34 @@ func TestResignsOnceUnheard(t *testing.T) {
 		}
 	}
 }
+
+// TestResignsAgainAfterAnotherHeard proves that a coordinator which cannot hear the workers gives leadership up each
+// time, when between its terms another one led for so long that it must have heard them.
+func TestResignsAgainAfterAnotherHeard(t *testing.T) {
+	begin := time.Now()
+	for name, row := range map[string]struct {
+		led  []time.Duration // how long the others led, one after the other
+		want bool
+	}{
+		"nobody":                  {nil, false},
+		"another for long":        {[]time.Duration{hearsFor}, true},
+		"another for a moment":    {[]time.Duration{hearsFor - 1}, false},
+		"two, each for a moment":  {[]time.Duration{hearsFor / 2, hearsFor / 2}, false},
+		"two, the first for long": {[]time.Duration{hearsFor, time.Second}, true},
+	} {
+		var d deafness
+		now := begin
+		if !d.resigns(now) {
+			t.Fatalf("%s: it does not resign at first", name)
+		}
+		for i, led := range row.led {
+			d.follows(int64(i+2), now)
+			d.follows(int64(i+2), now.Add(led/2)) // another candidate came or went
+			now = now.Add(led)
+		}
+		d.follows(0, now)
+		if got := d.resigns(now.Add(deafFromStart)); got != row.want {
+			t.Errorf("%s: it resigns again: %v, want %v", name, got, row.want)
+		}
+	}
+}

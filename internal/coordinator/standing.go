@@ -102,6 +102,11 @@ func (c *Coordinator) follow(l wire.Leader) {
 		return
 	}
 	c.standing.leader, c.standing.newest = l, max(c.standing.newest, l.Epoch)
+	other := l.Epoch
+	if l.Address == c.opts.Advertise {
+		other = 0
+	}
+	c.deafness.follows(other, time.Now())
 	c.workers.Follow(l)
 	c.api.Follow(l)
 	c.relay.Follow(l)

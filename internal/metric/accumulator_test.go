@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -140,5 +141,36 @@ func TestAccumulatorSealedLate(t *testing.T) {
 		if len(r.slots) != 0 || len(r.spare) > maxSpare {
 			t.Errorf("%d slots are open and %d spare", len(r.slots), len(r.spare))
 		}
+	}
+}
+
+// TestSeriesAtRestGivesBackMemory: a series that nothing is recorded in any more holds no page of counters after two
+// further seconds, while its neighbour, which is in use, keeps its own.
+func TestSeriesAtRestGivesBackMemory(t *testing.T) {
+	a := NewAccumulator(1, 0)
+	resting, used := a.Hist(Key{ResponseTime, NewLabels("step", "resting")}), a.Hist(Key{ResponseTime, NewLabels("step", "used")})
+	r := a.Recorder(0)
+	observe := func(second int64, h Handle) { r.Lock(); r.Observe(second, h, time.Millisecond); r.Unlock() }
+	pages := func(h Handle) (n int) {
+		for _, s := range r.spare {
+			counters := reflect.ValueOf(s.hists[h]).Elem().FieldByName("positive")
+			for i := range counters.Len() {
+				if !counters.Index(i).IsNil() {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	observe(0, resting)
+	for second := range int64(3) {
+		observe(second, used)
+		a.Seal(second)
+		if second == 0 && pages(resting) != 1 {
+			t.Fatalf("%d pages for the value just sealed, want 1", pages(resting))
+		}
+	}
+	if rest, busy := pages(resting), pages(used); rest != 0 || busy != 1 {
+		t.Errorf("%d pages of the series at rest and %d of the one in use, want 0 and 1", rest, busy)
 	}
 }

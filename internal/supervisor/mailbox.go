@@ -5,10 +5,11 @@ import "sync"
 // mailbox is a queue of closures with one taker. Posting never blocks, because nobody who posts may be held up: the
 // session of a worker answers its heartbeats.
 //
-// It is bounded all the same. Samples, which are most of what comes, are refused when the bytes that wait reach the
-// limit: a worker keeps them until they are committed, and sends them again. Of what is only worth its newest
-// content one waits at a time. Everything else is small, and every sender has a bound of its own: one closure for
-// each session, task or caller that waits.
+// Samples, which are most of what comes, are refused when the bytes that wait reach the limit: a worker keeps them
+// until they are committed, and sends them again. Of what is only worth its newest content one waits at a time.
+// Everything else is small and has no limit of its own: a call or a task adds one closure, and so does each session
+// and each final report of a worker. Their number grows only while the taker stands still, as during a write, and by
+// no more than its workers can reconnect in that time.
 type mailbox struct {
 	wake  chan struct{} // capacity 1
 	limit int           // bytes

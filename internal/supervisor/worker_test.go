@@ -253,7 +253,7 @@ func (f *robots) stop() {
 func (w *robot) info() fleet.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: !w.away && !w.cut, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
+	i := fleet.Worker{Name: w.name, Incarnation: w.incarnation, Labels: w.labels, Capacity: w.capacity, Connected: w.session && !w.away && !w.cut, Run: w.run, Draining: w.draining, Loopback: !w.remote, Bound: w.bound}
 	if w.heard != 0 {
 		i.Silent = time.Duration(w.fleet.clock() - w.heard)
 	} else if w.cut || w.frozen || !w.session {
