@@ -149,7 +149,7 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
 	case "tcp", "tls", "udp":
-		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: dialer.Valid})
 		return err
 	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{

@@ -32,6 +32,8 @@ type Options struct {
 	TLS *tls.Config
 	// Dial opens connections; by default a net.Dialer, which resolves the name for each of them.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Valid reports whether a connection that was kept may still be used; nil: all may.
+	Valid func(net.Conn) bool
 	// MaxBytes is how many bytes may come before one expectation is met.
 	MaxBytes int
 }
@@ -108,7 +110,7 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	}
 	got.Ready = time.Now()
 	got.Connect = got.Ready.Sub(start)
-	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes}
+	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes, valid: c.opts.Valid}
 	conn.watch(ctx)
 	return conn, nil
 }

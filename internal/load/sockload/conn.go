@@ -28,6 +28,7 @@ type Conn struct {
 	datagrams bool
 	secure    bool
 	max       int
+	valid     func(net.Conn) bool // nil: it always is
 	in, out   int64
 	rest      []byte    // of TCP: came behind what was expected, or while the connection was held
 	came      time.Time // when the last of it did
@@ -41,10 +42,10 @@ type Conn struct {
 func (c *Conn) Bytes() (in, out int64) { return c.in, c.out }
 
 // Resume puts the connection under the watch of another context and counts from 0. It reports whether the
-// connection is still usable: nothing came that nobody asked for, and its end did not.
+// connection is still usable: it leads where the target is, nothing came that nobody asked for, and its end did not.
 func (c *Conn) Resume(ctx context.Context) bool {
 	c.in, c.out = 0, 0
-	if !c.unwatch() || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
+	if !c.unwatch() || c.valid != nil && !c.valid(c.raw) || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
 		return false
 	}
 	c.watch(ctx)

@@ -298,6 +298,32 @@ func TestResume(t *testing.T) {
 	t.Error("a connection with bytes that nobody asked for was used again")
 }
 
+// TestResumeElsewhere: a connection to an address that is the target's no more is not used again.
+func TestResumeElsewhere(t *testing.T) {
+	for _, target := range []string{serve(t, func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 1)) }), serveUDP(t, func([]byte) [][]byte { return nil })} {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		present := true
+		client, err := NewClient(Options{Target: u, Valid: func(c net.Conn) bool { return present && c.RemoteAddr().String() == u.Host }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Open(t.Context(), 0, &Opened{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		if !c.Resume(t.Context()) {
+			t.Errorf("%s: a connection to the present address was given up", u.Scheme)
+		}
+		if present = false; c.Resume(t.Context()) {
+			t.Errorf("%s: a connection to an address that is gone was used again", u.Scheme)
+		}
+	}
+}
+
 func TestTargets(t *testing.T) {
 	for _, bad := range []string{"http://a:1", "tcp://a", "tcp://:1", "tcp://a:1/b", "udp://a:0", "tls://u@a:1"} {
 		u, err := url.Parse(bad)
