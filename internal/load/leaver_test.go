@@ -201,6 +201,7 @@ func newTally(t *testing.T) *tally {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = l.Close() })
 	return &tally{Listener: l}
 }
 
