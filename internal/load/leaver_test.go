@@ -257,6 +257,7 @@ var kept = []keeping{
 
 // TestConnectionsOfUsers: a server sees the connections of users closed when these leave, while the run goes on.
 func TestConnectionsOfUsers(t *testing.T) {
+	t.Parallel()
 	const users = 4
 	for _, protocol := range kept {
 		t.Run(protocol.name, func(t *testing.T) {
