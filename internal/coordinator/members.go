@@ -28,5 +28,6 @@ func (c *Coordinator) troubles(ctx context.Context) (all []wire.Leader, problems
 		}
 		problems = append(problems, fmt.Sprintf("etcd member %s does not answer coordinator %s: %s", name, c.opts.Name, strings.TrimSpace(m.Why)))
 	}
+	problems = append(problems, c.home.problems(c.opts.Name)...)
 	return all, append(problems, c.unsettled()...)
 }

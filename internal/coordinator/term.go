@@ -54,6 +54,9 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
 	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
+	if !c.claimStore(ctx, repository, heads) {
+		return lease.ErrResign
+	}
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
