@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -103,14 +102,14 @@ func (c *client) call(fn func(runs pb.RunServiceClient, fleet pb.FleetServiceCli
 // would be tried in vain.
 func checkAddresses(flag string, addresses []string) error {
 	if len(addresses) == 0 || slices.Contains(addresses, "") {
-		return usage(flag + ": an address is missing: give ADDR[,ADDR]")
+		return usage("%s: an address is missing: give ADDR[,ADDR]", flag)
 	}
 	for _, a := range addresses {
 		if strings.Contains(a, "://") || strings.HasPrefix(a, "unix:") {
 			continue // a target of gRPC's own kinds
 		}
 		if _, port, err := net.SplitHostPort(a); err != nil || port == "" {
-			return usage(fmt.Sprintf("%s %s: give HOST:PORT; a coordinator listens on port 7470 unless told otherwise", flag, a))
+			return usage("%s %s: give HOST:PORT; a coordinator listens on port 7470 unless told otherwise", flag, a)
 		}
 	}
 	return nil

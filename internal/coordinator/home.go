@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// claimWithin bounds how long a new leader sees whether its store is the right one: one that does not answer is no
+	// checkWithin bounds how long a new leader sees whether its store is the right one: one that does not answer is no
 	// other one, and the runs have to be taken over.
-	claimWithin = time.Second
+	checkWithin = time.Second
+	claimAgain  = 5 * time.Second
 	// movedWithin is how long a coordinator that starts waits for a leader that has moved to its store.
 	movedWithin = 5 * time.Second
 	movedEvery  = 250 * time.Millisecond
@@ -76,22 +77,40 @@ func (c *Coordinator) openHome(ctx context.Context) error {
 	}
 }
 
-// claimStore makes the store of this coordinator the one that the records refer to. It returns false when runs are
-// open in another one, which somebody else may have.
-func (c *Coordinator) claimStore(ctx context.Context, repository *result.Repository, term result.Heads) bool {
-	ctx, cancel := context.WithTimeout(ctx, claimWithin)
+// hasStore reports whether the store of this coordinator is the one that the records refer to, or no run is open. In
+// another one nothing of the runs would be found, and somebody else may have the right one.
+func (c *Coordinator) hasStore(ctx context.Context, repository *result.Repository) bool {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	moved, err := repository.ClaimStore(ctx, term)
-	switch other := (*result.OtherStoreError)(nil); {
-	case errors.As(err, &other):
+	err := repository.CheckStore(ctx)
+	if errors.Is(err, result.ErrOtherStore) {
 		c.home.set(err.Error())
 		c.log.Error("resigning", "error", err)
 		return false
-	case err != nil:
+	}
+	if err != nil && ctx.Err() == nil {
 		c.log.Warn("not known whether the store is the one of the cluster's runs", "error", err)
-	case moved:
-		c.log.Warn("the results of earlier runs are in another store than that of this coordinator")
 	}
 	c.home.set("")
 	return true
+}
+
+// claimStore has the records refer to the store of this coordinator, if they do not yet; until ctx ends it tries
+// again.
+func (c *Coordinator) claimStore(ctx context.Context, repository *result.Repository, term result.Heads) {
+	for {
+		moved, err := repository.ClaimStore(ctx, term)
+		if moved {
+			c.log.Warn("the results of earlier runs are in another store than that of this coordinator")
+		}
+		if err == nil || errors.Is(err, result.ErrFenced) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(claimAgain):
+		}
+		c.log.Warn("it is not recorded which store the runs are in", "error", err)
+	}
 }

@@ -21,16 +21,12 @@ func TestCoordinatorWithAnotherStore(t *testing.T) {
 	etcd, _ := listenEtcd(t)
 	first := startWith(t, together(t, "c1", etcd, t.TempDir()))
 	first.awaitLeader(t)
+	client := claimed(t, etcd)
 	other := together(t, "c2", etcd, t.TempDir())
 	if _, err := New(t.Context(), other); !errors.Is(err, result.ErrOtherStore) || !strings.Contains(err.Error(), "coordinator c1 at ") {
 		t.Errorf("beside the first: %v", err)
 	}
 	first.stop(t)
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
 	if _, err := client.Put(t.Context(), "/proofload/v1/open/r1", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +47,8 @@ func TestStoreThatIsNotMounted(t *testing.T) {
 	store := filepath.Join(t.TempDir(), "store")
 	first := startWith(t, together(t, "c1", etcd, store))
 	first.awaitLeader(t)
+	client := claimed(t, etcd)
 	second := startWith(t, together(t, "c2", etcd, store))
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
 	if _, err := client.Put(t.Context(), "/proofload/v1/open/r1", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -78,4 +70,19 @@ func TestStoreThatIsNotMounted(t *testing.T) {
 		st, err := ask(own, t, second.Address(), insecure.NewCredentials())
 		return err == nil && len(st.GetProblems()) == 0
 	})
+}
+
+// claimed waits until it is recorded which store the runs are in, and returns a client of the etcd.
+func claimed(t *testing.T, etcd string) *clientv3.Client {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{etcd}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	until(t, "the store is recorded", func() bool {
+		home, err := client.Get(t.Context(), "/proofload/v1/home")
+		return err == nil && len(home.Kvs) == 1
+	})
+	return client
 }
