@@ -99,7 +99,7 @@ func (s *server) serve() error {
 func (s *server) accept() error {
 	for {
 		fd, _, err := syscall.Accept4(s.listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-		switch err { //nolint:errorlint // a number of the kernel
+		switch err {
 		case nil:
 		case syscall.EAGAIN:
 			return nil
@@ -121,7 +121,7 @@ func (s *server) accept() error {
 // talk answers what has come on a connection. One whose client does not read is ended.
 func (s *server) talk(fd int32) {
 	n, err := syscall.Read(int(fd), s.buf[:])
-	if err == syscall.EAGAIN || err == syscall.EINTR { //nolint:errorlint // a number of the kernel
+	if err == syscall.EAGAIN || err == syscall.EINTR {
 		return
 	}
 	requests := 0
@@ -145,10 +145,10 @@ func (s *server) heads(fd int32, p []byte) int {
 	found, seen := 0, s.seen[fd]
 	was := seen
 	for _, b := range p {
-		switch {
-		case b == end[seen]:
+		switch b {
+		case end[seen]:
 			seen++
-		case b == end[0]:
+		case end[0]:
 			seen = 1
 		default:
 			seen = 0
