@@ -110,15 +110,16 @@ func unsigned(r *http.Request) string {
 		sum := sha256.Sum256(b)
 		return hex.EncodeToString(sum[:])
 	}
-	canonical := r.Method + "\n" + r.URL.Path + "\n" + r.URL.RawQuery + "\n"
+	var canonical strings.Builder
+	canonical.WriteString(r.Method + "\n" + r.URL.Path + "\n" + r.URL.RawQuery + "\n")
 	for name := range strings.SplitSeq(fields, ";") {
 		value := strings.Join(r.Header.Values(name), ",")
 		if name == "host" {
 			value = r.Host
 		}
-		canonical += name + ":" + value + "\n"
+		canonical.WriteString(name + ":" + value + "\n")
 	}
-	canonical += "\n" + fields + "\n" + digest(body)
+	canonical.WriteString("\n" + fields + "\n" + digest(body))
 	key := []byte("AWS4hunter2")
 	sign := func(text string) []byte {
 		mac := hmac.New(sha256.New, key)
@@ -128,9 +129,9 @@ func unsigned(r *http.Request) string {
 	for _, part := range of[1:] {
 		key = sign(part)
 	}
-	text := "AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "\n" + strings.Join(of[1:], "/") + "\n" + digest([]byte(canonical))
+	text := "AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "\n" + strings.Join(of[1:], "/") + "\n" + digest([]byte(canonical.String()))
 	if want := hex.EncodeToString(sign(text)); signature != want {
-		return fmt.Sprintf("signature %s, want %s of\n%s", signature, want, canonical)
+		return fmt.Sprintf("signature %s, want %s of\n%s", signature, want, canonical.String())
 	}
 	return ""
 }
