@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
@@ -54,18 +55,23 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
 	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
+	var halted *halting // set before the manager runs
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
+		Lift:    func() wire.Lift { return halted.lift() },
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
+	if halted, err = c.takeOverHalt(ctx, heads, manager); err != nil {
+		return err
+	}
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: c.cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
 		Incarnation: func(ctx context.Context) (int64, error) { return term.Incarnation(ctx, "") },
 		Leading:     func() bool { return term.Check() == nil },
 		File:        files{c.blobs}.GetFile, Handler: manager,
 	})
-	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c}
+	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c, halting: halted}
 	ctx, resign := context.WithCancelCause(ctx)
 	var listening sync.WaitGroup
 	listening.Go(func() {
@@ -73,6 +79,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 			resign(lease.ErrResign)
 		}
 	})
+	listening.Go(func() { halted.enforce(ctx) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
 		end = c.serveTerm(back)
@@ -92,6 +99,18 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		return nil
 	}
 	return err
+}
+
+// takeOverHalt reads whether the cluster is halted. A run on this machine is one by itself: what was halted is over.
+func (c *Coordinator) takeOverHalt(ctx context.Context, h heads, runs conductor) (*halting, error) {
+	x, err := openHalting(ctx, halting{heads: h, runs: runs, kept: c.halts, learnt: c.book.learn, log: c.log, wall: c.opts.Wall})
+	if err != nil || !c.opts.OwnWorkers {
+		return x, err
+	}
+	if _, ok := x.halted(); ok {
+		_, _, err = x.unhalt(ctx, ulid.Make().String())
+	}
+	return x, err
 }
 
 // serveTerm answers workers and clients from a term until the returned function is called; lost says that
