@@ -161,6 +161,44 @@ func TestHaltReachesWorkers(t *testing.T) {
 	}
 }
 
+// TestHaltOfEveryRun proves that a halt of every run reaches every worker that executes one, and says which runs those
+// are; that a worker which comes meanwhile and executes any is told as well; and that one without a run is not.
+func TestHaltOfEveryRun(t *testing.T) {
+	s := newTapped(t)
+	s.AttachFn = welcoming(nil)
+	a, b, idle := s.attach(t, "a", "r1"), s.attach(t, "b", "r2"), s.attach(t, "idle", "")
+	for _, c := range []*client{a, b, idle} {
+		c.until("the welcome", func(m *pb.AttachResponse) bool { return m.GetWelcome() != nil })
+	}
+	all := order("", "q1")
+	var confirming sync.WaitGroup
+	for c, id := range map[*client]string{a: "r1", b: "r2"} {
+		confirming.Go(func() {
+			m := c.until("the halt", isHalt).GetHalt()
+			c.send(&pb.AttachRequest{Payload: &pb.AttachRequest_Status{Status: &pb.AssignmentStatus{RunId: id, StopKind: m.GetKind(), Halt: m}}})
+		})
+	}
+	passed, err := s.halts.Halt(t.Context(), all)
+	confirming.Wait()
+	if err != nil || !slices.Equal(passed.Told, []string{"a", "b"}) || !slices.Equal(passed.Stopped, []string{"a", "b"}) || !slices.Equal(passed.Runs, []string{"r1", "r2"}) {
+		t.Errorf("passed %+v, %v", passed, err)
+	}
+	if got := s.halts.Confirmed(t.Context()); !slices.Equal(got.Told, []string{"a", "b"}) || !slices.Equal(got.Stopped, []string{"a", "b"}) || !slices.Equal(got.Runs, []string{"r1", "r2"}) {
+		t.Errorf("confirmed %+v", got)
+	}
+	late := s.attach(t, "late", "r3")
+	if m := late.until("the halt after the welcome", isHalt).GetHalt(); wire.HaltFromProto(m) != all {
+		t.Errorf("the worker was told %v", m)
+	}
+	eventually(t, "the late one is known to have been told", func() bool {
+		return slices.Equal(s.halts.Reached("q1").Runs, []string{"r1", "r2", "r3"})
+	})
+	s.halts.Forget("q1")
+	if got := s.halts.Confirmed(t.Context()); !slices.Equal(got.Told, []string{"a", "b", "late"}) || !slices.Equal(got.Stopped, []string{"a", "b"}) {
+		t.Errorf("confirmed %+v", got)
+	}
+}
+
 // TestRefusalCarriesStops proves that a worker which nobody serves is told with the refusal.
 func TestRefusalCarriesStops(t *testing.T) {
 	s := newTapped(t)

@@ -1018,7 +1018,8 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\vDrainWorker\x12 .proofload.v1.DrainWorkerRequest\x1a!.proofload.v1.DrainWorkerResponse\x12=\n" +
 	"\x04Halt\x12\x19.proofload.v1.HaltRequest\x1a\x1a.proofload.v1.HaltResponse\x12C\n" +
 	"\x06Unhalt\x12\x1b.proofload.v1.UnhaltRequest\x1a\x1c.proofload.v1.UnhaltResponse\x12L\n" +
-	"\tGetStatus\x12\x1e.proofload.v1.GetStatusRequest\x1a\x1f.proofload.v1.GetStatusResponseB*Z(proofload/proto/proofload/v1;proofloadv1b\x06proto3"
+	"\tGetStatus\x12\x1e.proofload.v1.GetStatusRequest\x1a\x1f.proofload.v1.GetStatusResponseB\xa0\x01\n" +
+	"\x10com.proofload.v1B\x11FleetServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
 	file_proofload_v1_fleet_service_proto_rawDescOnce sync.Once

@@ -1086,7 +1086,8 @@ const file_proofload_v1_run_proto_rawDesc = "" +
 	"\fVERDICT_PASS\x10\x01\x12\x10\n" +
 	"\fVERDICT_FAIL\x10\x02\x12\x13\n" +
 	"\x0fVERDICT_INVALID\x10\x03\x12\x13\n" +
-	"\x0fVERDICT_ABORTED\x10\x04B*Z(proofload/proto/proofload/v1;proofloadv1b\x06proto3"
+	"\x0fVERDICT_ABORTED\x10\x04B\x97\x01\n" +
+	"\x10com.proofload.v1B\bRunProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
 	file_proofload_v1_run_proto_rawDescOnce sync.Once

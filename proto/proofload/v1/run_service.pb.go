@@ -2386,7 +2386,8 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"\bScaleRun\x12\x1d.proofload.v1.ScaleRunRequest\x1a\x1e.proofload.v1.ScaleRunResponse\x12F\n" +
 	"\aStopRun\x12\x1c.proofload.v1.StopRunRequest\x1a\x1d.proofload.v1.StopRunResponse\x12L\n" +
 	"\tDeleteRun\x12\x1e.proofload.v1.DeleteRunRequest\x1a\x1f.proofload.v1.DeleteRunResponse\x12N\n" +
-	"\tGetReport\x12\x1e.proofload.v1.GetReportRequest\x1a\x1f.proofload.v1.GetReportResponse0\x01B*Z(proofload/proto/proofload/v1;proofloadv1b\x06proto3"
+	"\tGetReport\x12\x1e.proofload.v1.GetReportRequest\x1a\x1f.proofload.v1.GetReportResponse0\x01B\x9e\x01\n" +
+	"\x10com.proofload.v1B\x0fRunServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
 	file_proofload_v1_run_service_proto_rawDescOnce sync.Once

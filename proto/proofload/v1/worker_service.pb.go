@@ -3388,7 +3388,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x06Attach\x12\x1b.proofload.v1.AttachRequest\x1a\x1c.proofload.v1.AttachResponse(\x010\x01\x12R\n" +
 	"\vReportDeath\x12 .proofload.v1.ReportDeathRequest\x1a!.proofload.v1.ReportDeathResponse\x12O\n" +
 	"\n" +
-	"FindLeader\x12\x1f.proofload.v1.FindLeaderRequest\x1a .proofload.v1.FindLeaderResponseB*Z(proofload/proto/proofload/v1;proofloadv1b\x06proto3"
+	"FindLeader\x12\x1f.proofload.v1.FindLeaderRequest\x1a .proofload.v1.FindLeaderResponseB\xa1\x01\n" +
+	"\x10com.proofload.v1B\x12WorkerServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
 var (
 	file_proofload_v1_worker_service_proto_rawDescOnce sync.Once
