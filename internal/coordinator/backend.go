@@ -68,6 +68,7 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 	if err != nil {
 		return wire.RunView{}, err
 	}
+	b.halting.enforceNow() // the halt may have come meanwhile
 	if v, err := b.manager.Live(rec.ID); err == nil {
 		return v, nil // also of a repeated request, whose plan may be another one
 	}
