@@ -49,14 +49,13 @@ type halting struct {
 	pending *wire.Halt // the first that was asked for and is not recorded yet
 }
 
-// openHalting reads the record.
-func openHalting(ctx context.Context, h halting) (*halting, error) {
-	h.writing, h.nudge = make(chan struct{}, 1), make(chan struct{}, 1)
-	x := &h
+// open reads the record. It is called once, before everything else.
+func (x *halting) open(ctx context.Context) error {
+	x.writing, x.nudge = make(chan struct{}, 1), make(chan struct{}, 1)
 	if err := x.read(ctx); err != nil {
-		return nil, fmt.Errorf("take over the halt of the cluster: %w", err)
+		return fmt.Errorf("take over the halt of the cluster: %w", err)
 	}
-	return x, nil
+	return nil
 }
 
 // read takes the record as it is stored. Who calls it holds writing, or is alone.

@@ -120,7 +120,7 @@ func (r *runsOf) end(id string) (run.Event, int) {
 	return r.ended[id], r.times[id]
 }
 
-// term is a halting with its etcd and its runs.
+// termOf is a halting with its etcd and its runs.
 type termOf struct {
 	*halting
 	etcd *etcdOf
@@ -128,15 +128,14 @@ type termOf struct {
 	book haltBook
 }
 
-// open makes one that is enforced until the test ends, in a bubble.
-func open(t *testing.T, etcd *etcdOf, live ...string) *termOf {
+// termWith makes one that is enforced until the test ends, in a bubble.
+func termWith(t *testing.T, etcd *etcdOf, live ...string) *termOf {
 	t.Helper()
 	o := &termOf{etcd: etcd, runs: &runsOf{live: live, ended: map[string]run.Event{}, times: map[string]int{}}}
-	var err error
-	o.halting, err = openHalting(t.Context(), halting{
+	o.halting = &halting{
 		heads: etcd, runs: o.runs, kept: fleet.NewHalts(), learnt: o.book.learn, log: hclog.NewNullLogger(), wall: time.Now,
-	})
-	if err != nil {
+	}
+	if err := o.halting.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -162,7 +161,7 @@ func soon(t *testing.T, d time.Duration) context.Context {
 func TestHaltEndsEveryRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &etcdOf{}
-		o := open(t, etcd, "r1", "r2")
+		o := termWith(t, etcd, "r1", "r2")
 		first := asked("q1")
 		in, lifted, err := o.halt(t.Context(), first)
 		if err != nil || lifted || in != first.Halted(true) {
@@ -184,7 +183,7 @@ func TestHaltEndsEveryRun(t *testing.T) {
 		if _, _, err = o.halt(t.Context(), first); err != nil || etcd.writes != writes {
 			t.Errorf("the first again was written again, or %v", err)
 		}
-		next := open(t, etcd, "r4")
+		next := termWith(t, etcd, "r4")
 		synctest.Wait()
 		if _, times := next.runs.end("r4"); times != 1 {
 			t.Errorf("the next term ended its run %d times", times)
@@ -200,7 +199,7 @@ func TestHaltEndsEveryRun(t *testing.T) {
 func TestHaltThatCannotBeRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &etcdOf{}
-		o := open(t, etcd, "r1")
+		o := termWith(t, etcd, "r1")
 		etcd.set(func() { etcd.away = true })
 		first := asked("q1")
 		if _, _, err := o.halt(soon(t, recordHaltWithin), first); !errors.Is(err, context.DeadlineExceeded) {
@@ -234,7 +233,7 @@ func TestHaltThatCannotBeRecorded(t *testing.T) {
 func TestUnhalt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &etcdOf{}
-		o := open(t, etcd)
+		o := termWith(t, etcd)
 		first := asked("q1")
 		ahead := asked("q2") // kept by this coordinator, and by others
 		ahead.Asked = ahead.Asked.Add(time.Hour)
@@ -284,7 +283,7 @@ func TestUnhalt(t *testing.T) {
 func TestLiftedInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &etcdOf{}
-		o := open(t, etcd)
+		o := termWith(t, etcd)
 		if _, _, err := o.halt(t.Context(), asked("q1")); err != nil {
 			t.Fatal(err)
 		}
@@ -330,5 +329,35 @@ func TestHaltBook(t *testing.T) {
 	c.book.learn(result.HaltRecord{Revision: 10, Halt: &result.RecordedHalt{Request: "q3"}})
 	if in, _ := c.inForce(); in.Request != "q3" || !in.Recorded {
 		t.Errorf("halted %+v", in)
+	}
+}
+
+// TestHaltOutlivesTheCoordinator proves that a halt lasts when a coordinator is started again, and not beyond a run on
+// one machine, after which nobody is there to lift it.
+func TestHaltOutlivesTheCoordinator(t *testing.T) {
+	for name, own := range map[string]bool{"a daemon": false, "a run on this machine": true} {
+		t.Run(name, func(t *testing.T) {
+			o := options(t.TempDir())
+			o.OwnWorkers = own
+			first := startWith(t, o)
+			first.awaitLeader(t)
+			out, err := first.HaltAll(t.Context(), wire.Halt{Kind: run.StopHalt, Reason: "enough", Order: wire.Order{Request: "q1"}})
+			if err != nil || !out.Halted.Recorded || out.Halted.AskedOf != "c1" || out.Halted.Since.IsZero() {
+				t.Fatalf("halted %+v, %v", out, err)
+			}
+			first.stop(t)
+			first.ended <- nil // the end of the test stops it once more
+			second := startWith(t, o)
+			second.awaitLeader(t)
+			if in, ok := second.inOffice().halting.halted(); ok == own {
+				t.Errorf("started again, it is halted: %v, %+v", ok, in)
+			}
+			if _, _, err := second.Unhalt(t.Context(), "u1"); err != nil {
+				t.Error(err)
+			}
+			if in, ok := second.inForce(); ok {
+				t.Errorf("halted still: %+v", in)
+			}
+		})
 	}
 }

@@ -103,11 +103,9 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 
 // takeOverHalt reads whether the cluster is halted. A run on this machine is one by itself: what was halted is over.
 func (c *Coordinator) takeOverHalt(ctx context.Context, h heads, runs conductor) (*halting, error) {
-	x, err := openHalting(ctx, halting{heads: h, runs: runs, kept: c.halts, learnt: c.book.learn, log: c.log, wall: c.opts.Wall})
-	if err != nil || !c.opts.OwnWorkers {
-		return x, err
-	}
-	if _, ok := x.halted(); ok {
+	x := &halting{heads: h, runs: runs, kept: c.halts, learnt: c.book.learn, log: c.log, wall: c.opts.Wall}
+	err := x.open(ctx)
+	if _, ok := x.halted(); ok && err == nil && c.opts.OwnWorkers {
 		_, _, err = x.unhalt(ctx, ulid.Make().String())
 	}
 	return x, err
