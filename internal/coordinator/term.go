@@ -55,6 +55,9 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
 	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
+	if !c.hasStore(ctx, repository) {
+		return lease.ErrResign
+	}
 	var halted *halting // set before the manager runs
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
@@ -79,6 +82,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 			resign(lease.ErrResign)
 		}
 	})
+	listening.Go(func() { c.claimStore(ctx, repository, heads) })
 	listening.Go(func() { halted.enforce(ctx) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
