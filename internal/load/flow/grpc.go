@@ -147,6 +147,7 @@ func (c *compiler) metadata(r *rpc, g *scenario.GRPC) error {
 		md.Set(r.metadata[i].name, r.metadata[i].value.constant)
 	}
 	r.constant = md
+	r.call.Head = r.client.NewHead(r.call.Method, md)
 	return nil
 }
 
@@ -154,10 +155,7 @@ func (r *rpc) build(it *Iteration) error {
 	x := &it.rpc
 	x.call, x.wire = r.call, x.wire[:0]
 	if r.own {
-		var err error
-		if x.call.Session, err = it.session().grpc(r.client); err != nil {
-			return err
-		}
+		x.call.Session = it.session().grpc(r.client)
 	}
 	if x.call.Metadata = r.constant; r.constant == nil {
 		x.call.Metadata = make(metadata.MD, len(r.metadata))
@@ -193,6 +191,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 	s.size = 0
 	s.messages = inbox{method: &r.method, every: r.every, all: s.messages.all[:0]}
 	var err error
+	s.call.Began = x.began
 	if r.call.FromClient || r.call.FromServer {
 		err = r.stream(ctx, it, x)
 	} else if err = r.client.Unary(ctx, &s.call, s.wire[0], &s.response); err == nil && s.response.Code == codeOK {
@@ -200,7 +199,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 		s.messages.add(s.response.Message)
 	}
 	in := &s.response
-	x.sent, x.connect, x.in, x.out = in.Sent, in.Connect, in.BytesIn, in.BytesOut
+	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
 	if err != nil {
 		return err
 	}

@@ -483,11 +483,7 @@ func TestConnections(t *testing.T) {
 		cl := client(t, "grpc", addr, count, c.change)
 		in := &Call{Method: "/a.B/C", Timeout: 10 * time.Second}
 		if c.own {
-			s, err := cl.NewSession()
-			if err != nil {
-				t.Fatal(err)
-			}
-			in.Session = s
+			in.Session = cl.NewSession()
 		}
 		connects := 0
 		for i := range 6 {

@@ -1,0 +1,330 @@
+package http2load
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"proofload/internal/load/httpload"
+	"proofload/internal/load/transport"
+)
+
+// openLimit is how long the connection of a link may take to open. It is nobody's in particular: a call that has no
+// more time leaves the opening to those who come after it.
+const openLimit = 20 * time.Second
+
+// Receiver takes what comes as the answer to a Call. It is called with the connection's lock held, by one goroutine
+// at a time and not after the call has returned, and must not block. What it is given is valid during the call.
+// A failure ends the stream.
+type Receiver interface {
+	// Header takes a header, be it one of an interim response, the final one or a trailer; end says that nothing
+	// follows.
+	Header(fields []hpack.HeaderField, end bool) *transport.Error
+	// Data takes a part of the body.
+	Data(p []byte, end bool) *transport.Error
+}
+
+// Call is a request over a link.
+type Call struct {
+	// Request is what is sent: its method, path, headers and body. It is sent as it is, without a look at whether
+	// it is one. Began is when the caller began.
+	Request httpload.Request
+	// Limit is when the call has failed by timeout; zero: never, unless the context has a deadline.
+	Limit time.Time
+	// Late appends fields with AppendLiteral that are known only when the call begins, such as what is left of
+	// the time until Limit. nil: there are none.
+	Late func(b []byte, left time.Duration) []byte
+	To   Receiver
+
+	// What came of it.
+	Sent     time.Time // just before its header was written; zero: it was not
+	End      time.Time
+	Connect  time.Duration // 0: the connection was open already, or others have opened it
+	BytesIn  int64         // of the call's own frames
+	BytesOut int64
+
+	late []byte
+}
+
+// Link is one connection to the target, which is opened when it is needed, and again after it was lost. Its calls
+// share it: those beyond what the server allows at once wait for their turn. It may be used by any number of
+// goroutines, and must be closed unless its client is.
+type Link struct {
+	client *Client
+
+	mu      sync.Mutex
+	conn    *conn // nil: none is open
+	opening *opening
+	closed  bool
+}
+
+// opening is a connection that is being opened, with those who wait for it.
+type opening struct {
+	cancel    context.CancelFunc
+	resolving atomic.Bool
+	told      atomic.Bool // somebody knows how long it took
+
+	done chan struct{} // closed when what follows is set
+	took time.Duration
+	conn *conn
+	err  error
+}
+
+// NewLink returns a link, which connects to nothing before it is used.
+func (c *Client) NewLink() *Link { return &Link{client: c} }
+
+// Close closes the connection; calls in flight fail with transport.KindCancelled, as those that come later do.
+func (l *Link) Close() {
+	l.mu.Lock()
+	l.closed = true
+	cn, o := l.conn, l.opening
+	l.conn = nil
+	l.mu.Unlock()
+	if o != nil {
+		o.cancel()
+	}
+	if cn != nil {
+		cn.Leave()
+	}
+}
+
+// Do makes a call. A nil error means that the stream has ended properly and the receiver has found nothing wrong;
+// otherwise the error is a *transport.Error. A call of which the server says that it did not begin with it, with a
+// GOAWAY or by refusing the stream, is sent a second time, once. Do returns when the answer is complete, at the
+// limit, or soon after ctx has ended.
+func (l *Link) Do(ctx context.Context, k *Call) error {
+	k.Sent, k.End, k.Connect, k.BytesIn, k.BytesOut = time.Time{}, time.Time{}, 0, 0, 0
+	if d, ok := ctx.Deadline(); ok && (k.Limit.IsZero() || d.Before(k.Limit)) {
+		k.Limit = d
+	}
+	for so := (attempts{limit: k.Limit}); ; k.Sent = (time.Time{}) {
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		err := l.once(ctx, k)
+		if err == nil {
+			return nil
+		}
+		if err = so.final(err); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Link) once(ctx context.Context, k *Call) error {
+	cn, left, err := l.acquire(ctx, k)
+	if err != nil {
+		return err
+	}
+	err = cn.call(ctx, k, left)
+	if cn.Gone() {
+		cn.retire()
+	}
+	return err
+}
+
+// ended is the failure of a call whose context has.
+func ended(ctx context.Context) *transport.Error {
+	kind := transport.KindCancelled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		kind = transport.KindTimeout
+	}
+	return transport.NewError(opRequest, ctx.Err(), kind)
+}
+
+// acquire returns the connection, and what is left of the call's time, once there is one.
+func (l *Link) acquire(ctx context.Context, k *Call) (cn *conn, left time.Duration, err error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, 0, errEnded
+	}
+	cn = l.conn
+	if cn != nil && !cn.Gone() && cn.Valid() {
+		l.mu.Unlock()
+		return cn, k.Limit.Sub(k.Request.Began), nil
+	}
+	l.conn = nil
+	o := l.opening
+	if o == nil {
+		o = l.open()
+	}
+	l.mu.Unlock()
+	if cn != nil {
+		cn.retire()
+	}
+	if err := o.wait(ctx, k.Limit); err != nil {
+		return nil, 0, err
+	}
+	if !o.told.Swap(true) {
+		k.Connect = o.took
+	}
+	return o.conn, time.Until(k.Limit), nil
+}
+
+// open begins to open a connection. The lock must be held.
+func (l *Link) open() *opening {
+	base, cancel := context.WithCancel(context.Background())
+	o := &opening{cancel: cancel, done: make(chan struct{})}
+	if !l.client.opens(o, func() {
+		defer cancel()
+		dialCtx, stop := context.WithTimeout(o.traced(base), openLimit)
+		defer stop()
+		start := time.Now()
+		o.conn, o.err = l.client.dial(base, dialCtx)
+		o.took = time.Since(start)
+		l.opened(o)
+	}) {
+		cancel()
+		o.err = errEnded
+		close(o.done)
+		return o
+	}
+	l.opening = o
+	return o
+}
+
+// opened takes over what came of the opening of a connection.
+func (l *Link) opened(o *opening) {
+	l.mu.Lock()
+	l.opening = nil
+	closed := l.closed
+	if o.err == nil && !closed {
+		l.conn = o.conn
+	}
+	l.mu.Unlock()
+	if closed && o.err == nil {
+		o.conn.Leave()
+		o.err = errEnded
+	}
+	close(o.done)
+}
+
+var errEnded = &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
+
+// opens runs f, which opens a connection; false says that the client is closed.
+func (c *Client) opens(o *opening, f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.openings[o] = struct{}{}
+	c.loops.Go(func() {
+		f()
+		c.mu.Lock()
+		delete(c.openings, o)
+		c.mu.Unlock()
+	})
+	return true
+}
+
+// traced notes when the name is being looked up: time that went to the resolver says nothing of the target.
+func (o *opening) traced(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { o.resolving.Store(true) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { o.resolving.Store(false) },
+	})
+}
+
+var errResolver = errors.New("the name was not resolved before the deadline")
+
+// wait waits until the connection is open.
+func (o *opening) wait(ctx context.Context, limit time.Time) error {
+	var late <-chan time.Time
+	if !limit.IsZero() {
+		timer := time.NewTimer(time.Until(limit))
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		if e := ended(ctx); e.Kind == transport.KindCancelled {
+			return e
+		}
+	case <-late:
+	}
+	if o.resolving.Load() {
+		return &transport.Error{Kind: transport.KindResolver, Op: opDial, Err: errResolver}
+	}
+	return transport.NewError(opDial, context.DeadlineExceeded, transport.KindTimeout)
+}
+
+// retire closes a connection that takes no new stream, unless it still carries some.
+func (c *conn) retire() {
+	c.mu.Lock()
+	c.gone.Store(true)
+	idle := len(c.streams)+c.admitted+len(c.waiting) == 0
+	c.unlock()
+	if idle {
+		c.Leave()
+	}
+}
+
+// carried is one call and its stream.
+type carried struct {
+	stream
+	to Receiver
+}
+
+var freeCalls = sync.Pool{New: func() any {
+	return &carried{stream: stream{done: make(chan struct{}, 1), stirs: make(chan struct{}, 1)}}
+}}
+
+// header implements receiver.
+func (x *carried) header(b *block, end bool) *transport.Error { return x.to.Header(b.fields, end) }
+
+// data implements receiver.
+func (x *carried) data(p []byte, end bool) *transport.Error { return x.to.Data(p, end) }
+
+// call sends a call over one stream and waits for its end.
+func (c *conn) call(ctx context.Context, k *Call, left time.Duration) error {
+	x := freeCalls.Get().(*carried)
+	x.stream = stream{to: x, done: x.done, stirs: x.stirs, limit: k.Limit, patient: true}
+	x.to = k.To
+	defer x.free()
+	h := header{client: c.client, Request: &k.Request, length: -1}
+	for {
+		if k.Late != nil && !k.Limit.IsZero() {
+			k.late = k.Late(k.late[:0], left)
+			h.late = k.late
+		}
+		err := c.begin(ctx, &x.stream, &h, k.Request.Body)
+		if err == nil {
+			break
+		}
+		if err != errFull { //nolint:errorlint // it is returned as it is
+			return err
+		}
+		if err = c.await(ctx, &x.stream); err != nil {
+			return err
+		}
+		left = time.Until(k.Limit)
+	}
+	rest := c.upload(&x.stream, k.Request.Body[x.sent:])
+	<-x.done
+	if len(rest) > 0 && x.ended { // the server has answered before it had heard all
+		c.reset(x.id, http2.ErrCodeNo)
+	}
+	k.Sent, k.End, k.BytesIn, k.BytesOut = x.sentAt, x.endedAt, x.bytesIn, x.bytesOut
+	return x.result()
+}
+
+// free gives the stream back, which must have finished or never have begun.
+func (x *carried) free() {
+	select {
+	case <-x.stirs:
+	default:
+	}
+	x.to, x.failure, x.conn = nil, nil, nil
+	freeCalls.Put(x)
+}
