@@ -93,7 +93,10 @@ func (a *answer) Header(fields []hpack.HeaderField, end bool) *transport.Error {
 		}
 	}
 	switch {
-	case !spoken && len(a.status) == 3 && a.status[0] == '1' && !end:
+	case !spoken && len(a.status) == 3 && a.status[0] == '1':
+		if end {
+			return protocolError("status %s ends the answer", a.status)
+		}
 		return nil // an interim response
 	case !spoken:
 		return notSpoken(a.status, kind)

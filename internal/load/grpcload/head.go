@@ -34,8 +34,10 @@ const (
 // wrong with it the calls tell. Names that the protocol has for itself are left out.
 func (c *Client) NewHead(method string, md metadata.MD) *Head {
 	h := &Head{path: method, headers: []httpload.Header{
-		{Name: "host", Value: c.authority}, {Name: "content-type", Value: contentType},
-		{Name: "user-agent", Value: c.opts.UserAgent}, {Name: "te", Value: "trailers"},
+		{Name: "host", Value: c.authority},
+		{Name: "content-type", Value: contentType},
+		{Name: "user-agent", Value: c.opts.UserAgent},
+		{Name: "te", Value: "trailers"},
 	}}
 	for _, name := range slices.Sorted(maps.Keys(md)) {
 		for _, value := range md[name] {

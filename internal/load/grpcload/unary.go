@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/httpload/http2load"
 )
@@ -51,7 +53,9 @@ func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Respons
 		r.Code, r.Text = "", ""
 		return err
 	}
-	if in.KeepMessage {
+	if r.Code != codeNames[codes.OK] {
+		r.received.size = 0
+	} else if in.KeepMessage {
 		r.Message = r.received.data
 	}
 	return nil

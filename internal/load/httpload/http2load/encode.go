@@ -14,7 +14,7 @@ import (
 type header struct {
 	client *Client
 	*httpload.Request
-	length int // to be announced; -1: none is
+	length int    // to be announced; -1: none is
 	late   []byte // fields in the form of AppendLiteral, which stand behind the others
 }
 
@@ -129,24 +129,4 @@ func (e *encoder) write(h *header) {
 	if h.length >= 0 {
 		field("content-length", strconv.Itoa(h.length))
 	}
-}
-
-// referencesOnly reports whether a header block consists of references to whole fields and of nothing else, which
-// leaves the table as it is (RFC 7541, section 6.1: a set bit and an integer of 7 bits or more).
-func referencesOnly(b []byte) bool {
-	const prefix = 0x7f
-	for i := 0; i < len(b); i++ {
-		if b[i] <= 0x80 {
-			return false
-		}
-		if b[i]&prefix != prefix {
-			continue
-		}
-		for more := true; more; more = b[i]&0x80 != 0 {
-			if i++; i == len(b) {
-				return false
-			}
-		}
-	}
-	return true
 }
