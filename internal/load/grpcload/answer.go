@@ -35,13 +35,15 @@ type answer struct {
 	messages int
 }
 
-// ending is what a header says of how a call went.
+// ending is what a header says, in the last one of how the call went.
 type ending struct {
-	code    codes.Code
-	said    bool
-	text    string
-	details string
-	several bool // details
+	kind     string // content type
+	metadata metadata.MD
+	code     codes.Code
+	said     bool
+	text     string
+	details  string
+	several  bool // details
 }
 
 // Header implements http2load.Receiver.
@@ -49,49 +51,13 @@ func (a *answer) Header(fields []hpack.HeaderField, end bool) *transport.Error {
 	if a.began && !end {
 		return protocolError("a header comes in the middle of the answer")
 	}
-	var md metadata.MD
 	e := ending{code: codes.Unknown}
-	kind, spoken := "", a.began
 	for i := range fields {
-		f := &fields[i]
-		value := f.Value
-		switch f.Name {
-		case ":status":
-			a.status = value
-			continue
-		case "content-type":
-			kind = value
-			spoken = spoken || isGRPC(value)
-		case "grpc-encoding":
-			a.encoding = value
-		case "grpc-status":
-			n, err := strconv.ParseInt(value, 10, 32)
-			if err != nil {
-				return protocolError("grpc-status is no number")
-			}
-			e.code, e.said = codes.Code(uint32(n)), true //nolint:gosec // a code that is negative is shown as the large number that it is in the protocol
-		case "grpc-message":
-			e.text = unescape(value)
-		default:
-			if strings.HasSuffix(f.Name, binarySuffix) {
-				decoded, err := decodeBinary(value)
-				if err != nil {
-					return protocolError("metadata %s is not in base64", f.Name)
-				}
-				value = decoded
-			}
-			if f.Name == "grpc-status-details-bin" {
-				e.several = e.details != ""
-				e.details = value
-			}
-		}
-		if a.keepMetadata && (f.Name == "content-type" || !reserved(f.Name)) {
-			if md == nil {
-				md = metadata.MD{}
-			}
-			md[f.Name] = append(md[f.Name], value)
+		if failure := a.field(&fields[i], &e); failure != nil {
+			return failure
 		}
 	}
+	spoken := a.began || isGRPC(e.kind)
 	switch {
 	case !spoken && len(a.status) == 3 && a.status[0] == '1':
 		if end {
@@ -99,15 +65,56 @@ func (a *answer) Header(fields []hpack.HeaderField, end bool) *transport.Error {
 		}
 		return nil // an interim response
 	case !spoken:
-		return notSpoken(a.status, kind)
+		return notSpoken(a.status, e.kind)
 	case !end:
-		a.began, a.response.Header = true, md
+		a.began, a.response.Header = true, e.metadata
 		return nil
 	case !e.said && a.status != "200":
-		return notSpoken(a.status, kind)
+		return notSpoken(a.status, e.kind)
 	}
-	a.response.Trailer = md
+	a.response.Trailer = e.metadata
 	a.end(&e)
+	return nil
+}
+
+// field takes one field of a header.
+func (a *answer) field(f *hpack.HeaderField, e *ending) *transport.Error {
+	value := f.Value
+	switch f.Name {
+	case ":status":
+		a.status = value
+		return nil
+	case "content-type":
+		e.kind = value
+	case "grpc-encoding":
+		a.encoding = value
+	case "grpc-status":
+		n, err := strconv.ParseInt(value, 10, 32)
+		if err != nil {
+			return protocolError("grpc-status is no number")
+		}
+		e.code, e.said = codes.Code(uint32(n)), true //nolint:gosec // a code that is negative is shown as the large number that it is in the protocol
+	case "grpc-message":
+		e.text = unescape(value)
+	default:
+		if strings.HasSuffix(f.Name, binarySuffix) {
+			decoded, err := decodeBinary(value)
+			if err != nil {
+				return protocolError("metadata %s is not in base64", f.Name)
+			}
+			value = decoded
+		}
+		if f.Name == "grpc-status-details-bin" {
+			e.several = e.details != ""
+			e.details = value
+		}
+	}
+	if a.keepMetadata && (f.Name == "content-type" || !reserved(f.Name)) {
+		if e.metadata == nil {
+			e.metadata = metadata.MD{}
+		}
+		e.metadata[f.Name] = append(e.metadata[f.Name], value)
+	}
 	return nil
 }
 

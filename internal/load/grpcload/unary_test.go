@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -279,32 +278,33 @@ func TestUnaryRequest(t *testing.T) {
 // TestUnaryEndsItsStream: the server hears of a call that has ended here.
 func TestUnaryEndsItsStream(t *testing.T) {
 	t.Parallel()
-	resets := make(chan http2.ErrCode, 2)
-	var open sync.Map
-	addr := serveFrames(t, func(w *wire, frame http2.Frame) {
+	begun, resets := make(chan uint32, 100), make(chan http2.ErrCode, 100)
+	addr := serveFrames(t, func(_ *wire, frame http2.Frame) {
 		switch x := frame.(type) {
 		case *http2.HeadersFrame:
-			open.Store(x.StreamID, true)
+			begun <- x.StreamID
 		case *http2.RSTStreamFrame:
-			if _, ok := open.LoadAndDelete(x.StreamID); ok {
-				resets <- x.ErrCode
-			}
+			resets <- x.ErrCode
 		}
 	})
 	cl := client(t, "grpc", addr)
-	var r Response
-	if err := cl.Unary(t.Context(), &Call{Method: "/a.B/C", Timeout: 50 * time.Millisecond}, nil, &r); kind(err) != transport.KindTimeout {
-		t.Errorf("deadline: %v", err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	if err := cl.Unary(ctx, &Call{Method: "/a.B/C", Timeout: time.Minute}, nil, &r); kind(err) != transport.KindCancelled {
+	ended := make(chan error, 1)
+	var r Response
+	go func() { ended <- cl.Unary(ctx, &Call{Method: "/a.B/C", Timeout: time.Minute}, nil, &r) }()
+	<-begun
+	cancel()
+	if err := <-ended; kind(err) != transport.KindCancelled {
 		t.Errorf("cancelled: %v", err)
 	}
-	for range 2 {
-		if code := <-resets; code != http2.ErrCodeCancel {
-			t.Errorf("the server hears %s", code)
-		}
+	if code := <-resets; code != http2.ErrCodeCancel {
+		t.Errorf("cancelled: the server hears %s", code)
+	}
+	if err := cl.Unary(t.Context(), &Call{Method: "/a.B/C", Timeout: 50 * time.Millisecond}, nil, &r); kind(err) != transport.KindTimeout || r.Sent.IsZero() {
+		t.Errorf("deadline: %v, sent %v", err, r.Sent)
+	}
+	if code := <-resets; code != http2.ErrCodeCancel {
+		t.Errorf("deadline: the server hears %s", code)
 	}
 }
 
