@@ -33,13 +33,15 @@ type closedLoad struct {
 
 	mu   sync.Mutex
 	back []finish // users whose iteration has ended
+	over bool     // the schedule has ended: nobody is taken back any more
 }
 
 // slot is one user.
 type slot struct {
-	busy bool  // at work or waiting
-	done bool  // its data has run out
-	n    int64 // number of its next iteration
+	busy    bool  // at work or waiting
+	working bool  // at work
+	done    bool  // its data has run out
+	n       int64 // number of its next iteration
 }
 
 // finish is the end of a user's iteration.
@@ -88,7 +90,7 @@ func (c *closedLoad) pass(e *Engine, now time.Duration) time.Duration {
 		return never
 	}
 	before := c.owned
-	edge := c.advance(plan)
+	edge := c.advance(e, plan)
 	if c.owned != before {
 		c.since = now
 	}
@@ -111,10 +113,14 @@ func (c *closedLoad) takeBack(e *Engine) {
 	c.mu.Unlock()
 	for _, f := range back {
 		u := &c.slots[f.job.user]
-		u.n = max(u.n, f.job.n+1)
+		u.n, u.working = max(u.n, f.job.n+1), false
 		if f.job.exhausted {
 			u.busy, u.done, c.dry = false, true, true
+			e.leave(c.phase, f.job.user)
 			continue
+		}
+		if !c.present(f.job.user) {
+			e.leave(c.phase, f.job.user)
 		}
 		due := e.timeline.PlanTime(f.end)
 		if pace := c.phase.plan.Pace; pace > 0 {
@@ -135,15 +141,17 @@ func (c *closedLoad) spent(now time.Duration) bool {
 	return true
 }
 
-// advance brings the number of active users up to phase time now and queues those who have become
-// active, each at its own instant. It returns the phase time of the next edge of a range.
-func (c *closedLoad) advance(now time.Duration) time.Duration {
+// advance brings the number of active users up to phase time now, queues those who have become
+// active, each at its own instant, and lets go of those who are not any more. It returns the phase time of
+// the next edge of a range.
+func (c *closedLoad) advance(e *Engine, now time.Duration) time.Duration {
 	for next, ok := c.users.Next(c.at); ok && next <= now; next, ok = c.users.Next(c.at) {
 		old := c.active
 		c.at, c.active = next, c.users.Active(next)
 		for u := old; u < c.active; u++ {
 			c.enqueue(u, next)
 		}
+		c.dismiss(e, c.active, old)
 	}
 	edge := never
 	for _, r := range c.ranges {
@@ -164,6 +172,7 @@ func (c *closedLoad) advance(now time.Duration) time.Duration {
 		for u := range c.active {
 			c.enqueue(u, now)
 		}
+		c.dismiss(e, 0, int64(len(c.slots)))
 	}
 	return edge
 }
@@ -188,11 +197,8 @@ func (c *closedLoad) startDue(e *Engine, now time.Duration) {
 		}
 		c.queue.pop()
 		s := &c.slots[w.user]
-		if w.user >= c.active || !c.owned.has(schedule.UserShard(w.user)) {
+		if !c.present(w.user) {
 			s.busy = false
-			if l, ok := e.program.(leaver); ok {
-				l.leave(c.phase, w.user)
-			}
 			continue
 		}
 		// What the engine was kept from starting was not due before it could.
@@ -201,6 +207,7 @@ func (c *closedLoad) startDue(e *Engine, now time.Duration) {
 		if w.ready != never {
 			ready = max(due, w.ready)
 		}
+		s.working = true
 		e.dispatch(c.job(w.user, s.n, due, ready))
 		now = e.clock.Now()
 	}
@@ -308,11 +315,15 @@ func (c *closedLoad) settle(*Engine, time.Duration) { c.shut() }
 // shut makes every user ask the pacer before going on.
 func (c *closedLoad) shut() { c.gate.Store(nil) }
 
-// returned takes back a user whose iteration has ended at run time end. Any goroutine may call it.
-func (c *closedLoad) returned(j job, end time.Duration) {
+// returned takes back a user whose iteration has ended at run time end; false says that the phase is over,
+// and that the user is to leave. Any goroutine may call it.
+func (c *closedLoad) returned(j job, end time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.back = append(c.back, finish{j, end})
+	if !c.over {
+		c.back = append(c.back, finish{j, end})
+	}
+	return !c.over
 }
 
 // again returns the next iteration of a user that may go on at once, without the pacer. Any goroutine

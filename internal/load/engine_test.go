@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 	"testing"
@@ -40,6 +41,19 @@ type fakeProgram struct {
 	AdmitFn func(j *job) bool
 	RunFn   func(ctx context.Context, j *job) bool
 	TrimFn  func(r *runner)
+	LeaveFn func(user int64)
+}
+
+func (f *fakeProgram) leave(_ *phase, user int64) {
+	if f.LeaveFn != nil {
+		f.LeaveFn(user)
+	}
+}
+
+func (f *fakeProgram) leaveAll(p *phase, users iter.Seq[int64]) {
+	for user := range users {
+		f.leave(p, user)
+	}
 }
 
 func (f *fakeProgram) trim(r *runner) {

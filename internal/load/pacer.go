@@ -116,7 +116,7 @@ func (e *Engine) endPhases(now time.Duration) {
 		if e.behind {
 			return
 		}
-		p.ended = true
+		p.end(e)
 		e.log.Debug("phase schedule ended", "phase", p.plan.Name)
 	}
 }
@@ -136,7 +136,7 @@ func (e *Engine) stop(now time.Duration) {
 		if p.known && !p.ended && now < e.lease {
 			p.load.settle(e, now)
 		}
-		p.ended = true
+		p.end(e)
 	}
 	if now < e.lease && len(e.ranges) > 0 { // what has been taken away meanwhile is not covered up to now
 		e.covered = max(e.covered, now)

@@ -133,6 +133,17 @@ func (p *phase) admits(e *Engine, now time.Duration) bool {
 	return false
 }
 
+// end ends the schedule for good. The engine's lock must be held.
+func (p *phase) end(e *Engine) {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	if p.users != nil {
+		p.users.end(e)
+	}
+}
+
 // over reports whether the schedule has ended at plan time now.
 func (p *phase) over(plan time.Duration) bool {
 	return p.known && (plan >= p.start+p.load.length() || p.stopped.Load())

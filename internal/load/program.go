@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"proofload/internal/load/feed"
@@ -41,15 +40,7 @@ type flows struct {
 	dialers    []*transport.Dialer
 	endpoints  map[string]httpload.Endpoint
 	mocks      map[string]*mock.Server
-
-	mu       sync.Mutex
-	sessions map[sessionKey]*flow.Session
-}
-
-// sessionKey is a user of a closed phase.
-type sessionKey struct {
-	phase *phase
-	user  int64
+	users      sessions
 }
 
 // Prepare compiles the flows, reads the data and starts the mocks. It must be called once, before
@@ -58,7 +49,7 @@ func (e *Engine) Prepare(ctx context.Context) error {
 	p := &flows{
 		engine: e, clients: map[string]httpClient{}, grpc: map[string]*grpcload.Client{}, webSockets: map[string]*wsload.Client{}, sockets: map[string]*sockload.Client{},
 		endpoints: map[string]httpload.Endpoint{},
-		mocks:     map[string]*mock.Server{}, sessions: map[sessionKey]*flow.Session{},
+		mocks:     map[string]*mock.Server{},
 	}
 	if err := p.open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("prepare: %w", err), p.Close())
@@ -158,7 +149,7 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		p.webSockets[name], err = wsload.NewClient(wsload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
 		return err
 	case "tcp", "tls", "udp":
-		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext})
+		p.sockets[name], err = sockload.NewClient(sockload.Options{Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: dialer.Valid})
 		return err
 	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{
@@ -217,12 +208,7 @@ func maxIdle(plan *scenario.Plan) int {
 
 // Close ends the mocks and closes the connections.
 func (p *flows) Close() error {
-	var errs []error
-	p.mu.Lock()
-	for _, s := range p.sessions {
-		errs = append(errs, s.Close())
-	}
-	p.mu.Unlock()
+	errs := []error{p.users.close()}
 	for _, c := range p.clients {
 		errs = append(errs, c.Close())
 	}
@@ -308,40 +294,10 @@ func (p *flows) admit(r *runner) bool {
 	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
 }
 
-// session returns what the job's user keeps between iterations; nil when there is no such thing.
-func (p *flows) session(j *job) *flow.Session {
-	if j.user == noUser || !p.program.Sessions() {
-		return nil
-	}
-	key := sessionKey{j.phase, j.user}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.sessions[key]
-	if s == nil {
-		s = &flow.Session{}
-		p.sessions[key] = s
-	}
-	return s
-}
-
-// leave implements leaver.
-func (p *flows) leave(ph *phase, user int64) {
-	if p.program == nil || !p.program.Sessions() {
-		return
-	}
-	key := sessionKey{ph, user}
-	p.mu.Lock()
-	s := p.sessions[key]
-	delete(p.sessions, key)
-	p.mu.Unlock()
-	if s != nil {
-		_ = s.Close() // idle connections: there is nobody to tell
-	}
-}
-
 // run implements program.
 func (p *flows) run(ctx context.Context, r *runner) bool {
 	ok, _ := r.execution.it.Run(ctx, p.program.Flow(r.job.flow.key.Flow))
+	r.execution.it.Session = nil // it is the user's, who may leave
 	return ok
 }
 

@@ -38,12 +38,6 @@ type program interface {
 	trim(r *runner)
 }
 
-// leaver is a program that keeps something for each user of a closed phase.
-type leaver interface {
-	// leave says that a user is not active any more, or not this worker's; it may come back.
-	leave(p *phase, user int64)
-}
-
 // runner is a goroutine that executes one iteration after the other, and the place where they
 // report what happened.
 type runner struct {
@@ -194,7 +188,9 @@ func (r *runner) finish() (again bool) {
 			r.job = next
 			return true
 		}
-		j.phase.users.returned(*j, r.ended)
+		if !j.phase.users.returned(*j, r.ended) {
+			r.engine.leave(j.phase, j.user)
+		}
 	}
 	r.lane.rec.Lock()
 	r.lane.finished[j.phase.index]++

@@ -16,6 +16,7 @@ const (
 var origins = map[string]Origin{
 	"too_many_files": OriginGenerator,
 	"no_ports":       OriginGenerator,
+	"no_source":      OriginGenerator,
 	"no_buffers":     OriginGenerator,
 	"resolver":       OriginGenerator,
 	"cancelled":      OriginGenerator,

@@ -20,6 +20,8 @@ type action struct {
 	wait   *scenario.Distribution
 }
 
+func (a action) expects() bool { return a.expect != nil }
+
 // literal is bytes that a script sends or expects: constant, or made for each iteration.
 type literal struct {
 	binary   bool

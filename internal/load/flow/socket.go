@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -86,7 +87,7 @@ func (s *socket) speak(it *Iteration, conn *sockload.Conn) error {
 		case a.expect != nil:
 			err = s.await(it, conn, a.expect)
 		default:
-			err = s.hold(it, conn, it.span(s.step, i, a.wait))
+			err = s.hold(it, conn, it.span(s.step, i, a.wait), slices.ContainsFunc(s.script[i:], action.expects))
 		}
 		if err != nil {
 			return err
@@ -123,15 +124,19 @@ func (s *socket) await(it *Iteration, conn *sockload.Conn, e *expectation) error
 	}
 }
 
-// hold keeps the connection open for a time, and takes what comes.
-func (s *socket) hold(it *Iteration, conn *sockload.Conn, d time.Duration) error {
+// hold keeps the connection open for a time. What comes over TCP is for the expectation that follows; where
+// none does, and over UDP, each read of it is a message.
+func (s *socket) hold(it *Iteration, conn *sockload.Conn, d time.Duration, followed bool) error {
 	it.resting(d)
-	err := conn.Hold(time.Now().Add(d), func(data []byte, at time.Time) {
+	defer it.awaiting(s.step)
+	until := time.Now().Add(d)
+	if followed && !s.client.Datagrams() {
+		return conn.Keep(until)
+	}
+	return conn.Hold(until, func(data []byte, at time.Time) {
 		it.arrived(s.step, at)
 		it.talk.came(append(it.talk.buffer(), data...), !utf8.Valid(data))
 	})
-	it.awaiting(s.step)
-	return err
 }
 
 // errOther says that what came cannot become what is expected.

@@ -290,6 +290,9 @@ func (c *Client) rescue(cn *conn, k *call, unsent *transport.Error) *transport.E
 		return unsent
 	}
 	if _, failure := c.readResponse(cn, k); failure != nil {
+		if failure.Kind == transport.KindNotSpoken { // and does not want to hear anything else
+			return failure
+		}
 		return unsent
 	}
 	k.resp.End = time.Now()

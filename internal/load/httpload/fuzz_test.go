@@ -116,7 +116,7 @@ func FuzzResponse(f *testing.F) {
 				t.Fatalf("error %v has no kind", err)
 			}
 			switch e.Kind {
-			case transport.KindProtocol, transport.KindClosed, transport.KindBody, transport.KindLength:
+			case transport.KindProtocol, transport.KindNotSpoken, transport.KindClosed, transport.KindBody, transport.KindLength:
 			default:
 				t.Fatalf("kind %s for what a server said", e.Kind)
 			}

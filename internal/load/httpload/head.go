@@ -36,6 +36,7 @@ type message struct {
 // headParser reads one head. It keeps what the framing depends on.
 type headParser struct {
 	resp     *Response
+	spoken   bool // the server has said something in HTTP on this connection before
 	status   int
 	minor    byte // of HTTP/1.x
 	length   int64
@@ -58,13 +59,14 @@ var (
 	errInform      = fmt.Errorf("more than %d informational responses", maxInformational)
 	errUpgrade     = errors.New("server switched protocols without being asked")
 	errStatusLine  = errors.New("status line is not HTTP/1.x with a code of three digits")
+	errNotHTTP     = errors.New("what came is not HTTP/1.x")
 	errHeadTooLong = errors.New("response head is too large")
 )
 
 // readHead reads heads until the final one, which is left in resp.
 func (c *conn) readHead(resp *Response, limit int) (message, *transport.Error) {
-	for range maxInformational + 1 {
-		p := headParser{resp: resp, length: -1}
+	for i := range maxInformational + 1 {
+		p := headParser{resp: resp, spoken: c.used || i > 0, length: -1}
 		if failure := c.parseHead(&p, limit); failure != nil {
 			return message{}, failure
 		}
@@ -85,7 +87,7 @@ func (c *conn) parseHead(p *headParser, limit int) *transport.Error {
 	p.resp.fields = p.resp.fields[:0]
 	at, first := 0, true
 	for {
-		end, failure := c.findLine(at, limit, first)
+		end, failure := c.findLine(p, at, limit, first)
 		if failure != nil {
 			return failure
 		}
@@ -104,16 +106,24 @@ func (c *conn) parseHead(p *headParser, limit int) *transport.Error {
 			err = p.field(line, start)
 		}
 		if err != nil {
-			return protocolError(opHead, err)
+			return p.wrong(err)
 		}
 		first = false
 	}
 }
 
+// wrong is the error of a head that cannot be read: a server that does not speak HTTP at all has its own kind.
+func (p *headParser) wrong(err error) *transport.Error {
+	if errors.Is(err, errNotHTTP) && !p.spoken {
+		return &transport.Error{Kind: transport.KindNotSpoken, Op: opHead, Err: err}
+	}
+	return protocolError(opHead, err)
+}
+
 // findLine returns the offset from c.r of the line feed that ends the line beginning at offset at,
 // reading on until it is there. With first set it looks at what comes before the line is complete,
 // so that a server that speaks something else, and then waits, is recognised at once.
-func (c *conn) findLine(at, limit int, first bool) (int, *transport.Error) {
+func (c *conn) findLine(p *headParser, at, limit int, first bool) (int, *transport.Error) {
 	from := at
 	for {
 		if c.w-c.r > from {
@@ -124,8 +134,8 @@ func (c *conn) findLine(at, limit int, first bool) (int, *transport.Error) {
 			if from >= limit {
 				return 0, protocolError(opHead, errHeadTooLong)
 			}
-			if first && !startsLikeHTTP(c.buf[c.r:c.w]) {
-				return 0, protocolError(opHead, errStatusLine)
+			if start := c.buf[c.r:c.w]; first && !transport.BeginsHTTP(start) {
+				return 0, p.wrong(fmt.Errorf("%w: %w", errNotHTTP, transport.QuoteStart(start, 40)))
 			}
 		}
 		if err := c.fill(limit); err != nil {
@@ -138,13 +148,6 @@ func (c *conn) findLine(at, limit int, first bool) (int, *transport.Error) {
 	}
 }
 
-const protocolPrefix = "HTTP/1."
-
-func startsLikeHTTP(p []byte) bool {
-	n := min(len(p), len(protocolPrefix))
-	return string(p[:n]) == protocolPrefix[:n]
-}
-
 func trimCR(line []byte) []byte {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		return line[:n-1]
@@ -154,8 +157,11 @@ func trimCR(line []byte) []byte {
 
 // statusLine reads HTTP/1.x SP 3DIGIT [SP reason].
 func (p *headParser) statusLine(line []byte) error {
-	const code = len(protocolPrefix) + 2 // behind the minor version and a space
-	if len(line) < code+3 || !startsLikeHTTP(line) || line[code-1] != ' ' || (len(line) > code+3 && line[code+3] != ' ') {
+	const code = len(transport.HTTP1) + 2 // behind the minor version and a space
+	if !transport.BeginsHTTP(line) {
+		return fmt.Errorf("%w: %w", errNotHTTP, transport.QuoteStart(line, 40))
+	}
+	if len(line) < code+3 || line[code-1] != ' ' || (len(line) > code+3 && line[code+3] != ' ') {
 		return fmt.Errorf("%w: %w", errStatusLine, transport.QuoteStart(line, 40))
 	}
 	p.minor = line[code-2]

@@ -124,9 +124,13 @@ func TestMisbehavingServer(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}, transport.KindTimeout, "read body", 200},
-		{"banner of another protocol, then silence", func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x"); hang(c) }, transport.KindProtocol, "read response", 0},
-		{"garbage line", answer("garbage\r\n\r\n", false), transport.KindProtocol, "read response", 0},
-		{"http 2", answer("HTTP/2.0 200 OK\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"banner of another protocol, then silence", func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x"); hang(c) }, transport.KindNotSpoken, "read response", 0},
+		{"banner of SSH, and then closed", func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.9\r\n") }, transport.KindNotSpoken, "read response", 0},
+		{"alert of TLS", func(c *net.TCPConn) { _, _ = c.Write([]byte{0x15, 3, 1, 0, 2, 2, 0x46}); hang(c) }, transport.KindNotSpoken, "read response", 0},
+		{"settings of HTTP/2", func(c *net.TCPConn) { _, _ = c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}); hang(c) }, transport.KindNotSpoken, "read response", 0},
+		{"garbage line", answer("garbage\r\n\r\n", false), transport.KindNotSpoken, "read response", 0},
+		{"garbage behind an informational answer", answer("HTTP/1.1 100 Continue\r\n\r\ngarbage\r\n\r\n", false), transport.KindProtocol, "read response", 0},
+		{"http 2", answer("HTTP/2.0 200 OK\r\n\r\n", false), transport.KindNotSpoken, "read response", 0},
 		{"status of two digits", answer("HTTP/1.1 20 OK\r\n\r\n", false), transport.KindProtocol, "read response", 0},
 		{"status of four digits", answer("HTTP/1.1 2000\r\n\r\n", false), transport.KindProtocol, "read response", 0},
 		{"empty line first", answer("\r\n"+ok200+"\r\n", false), transport.KindProtocol, "read response", 0},

@@ -36,7 +36,7 @@ type Command struct {
 	Argv      []string // the first is the absolute path
 	Env       []string // NAME=VALUE
 	Stdin     []byte
-	Limit     time.Duration // then it is ended and has failed with transport.KindTimeout
+	Limit     time.Duration // then it is ended and has failed with transport.KindNoExit
 	KillAfter time.Duration // from being asked to end to being killed; 0: DefaultKillAfter
 	// Line is told of each line of standard output, without its end, by the goroutine that called Execute. cut
 	// says that the line was longer than MaxLine. The line is valid until Line returns.
@@ -52,8 +52,8 @@ type Result struct {
 }
 
 // Execute runs a program to its end. An error is a *transport.Error: transport.KindNotStarted if there was no
-// program to run, transport.KindTimeout and transport.KindCancelled if it was ended, and transport.KindExit if
-// it ended with another code than 0. When ctx ends, the program is ended.
+// program to run, transport.KindNoExit and transport.KindCancelled if it was ended, and transport.KindExit if it
+// ended with another code than 0. When ctx ends, the program is ended.
 func Execute(ctx context.Context, c *Command, got *Result) error {
 	*got = Result{}
 	out, in, err := os.Pipe()
@@ -145,7 +145,7 @@ func (p *process) oversee(ctx context.Context, c *Command) {
 	case <-p.exited:
 		return
 	case <-timer.C:
-		p.ended = transport.KindTimeout
+		p.ended = transport.KindNoExit
 	case <-ctx.Done():
 		p.ended = transport.KindCancelled
 	}

@@ -128,7 +128,7 @@ func TestNeverEnds(t *testing.T) {
 					}
 				}
 			})
-			wants(t, err, transport.KindTimeout)
+			wants(t, err, transport.KindNoExit)
 			if len(pids) == 0 || got.Code == "" || got.Code == "0" {
 				t.Errorf("pids %v, result %+v", pids, got)
 			}

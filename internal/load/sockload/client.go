@@ -32,6 +32,8 @@ type Options struct {
 	TLS *tls.Config
 	// Dial opens connections; by default a net.Dialer, which resolves the name for each of them.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Valid reports whether a connection that was kept may still be used; nil: all may.
+	Valid func(net.Conn) bool
 	// MaxBytes is how many bytes may come before one expectation is met.
 	MaxBytes int
 }
@@ -73,6 +75,9 @@ func NewClient(opts Options) (*Client, error) {
 	return c, nil
 }
 
+// Datagrams reports whether connections have bounds between messages: those of UDP.
+func (c *Client) Datagrams() bool { return c.network == "udp" }
+
 // Opened is what is known of an opening, also when it failed.
 type Opened struct {
 	Ready   time.Time     // when the connection was open
@@ -105,7 +110,7 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	}
 	got.Ready = time.Now()
 	got.Connect = got.Ready.Sub(start)
-	conn := &Conn{net: nc, raw: raw, datagrams: c.network == "udp", secure: c.tls != nil, max: c.opts.MaxBytes}
+	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes, valid: c.opts.Valid}
 	conn.watch(ctx)
 	return conn, nil
 }

@@ -12,6 +12,9 @@ import (
 	"proofload/internal/load/transport"
 )
 
+// keptSize is how large a buffer a connection keeps that it does not need.
+const keptSize = 16 << 10
+
 // longAgo is a deadline that makes every read and write return at once.
 var longAgo = time.Unix(1, 0)
 
@@ -25,8 +28,10 @@ type Conn struct {
 	datagrams bool
 	secure    bool
 	max       int
+	valid     func(net.Conn) bool // nil: it always is
 	in, out   int64
-	rest      []byte // of TCP: came behind what was expected
+	rest      []byte    // of TCP: came behind what was expected, or while the connection was held
+	came      time.Time // when the last of it did
 	limit     time.Time
 
 	done <-chan struct{} // of the context under watch
@@ -37,10 +42,10 @@ type Conn struct {
 func (c *Conn) Bytes() (in, out int64) { return c.in, c.out }
 
 // Resume puts the connection under the watch of another context and counts from 0. It reports whether the
-// connection is still usable: nothing came that nobody asked for, and its end did not.
+// connection is still usable: it leads where the target is, nothing came that nobody asked for, and its end did not.
 func (c *Conn) Resume(ctx context.Context) bool {
 	c.in, c.out = 0, 0
-	if !c.unwatch() || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
+	if !c.unwatch() || c.valid != nil && !c.valid(c.raw) || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
 		return false
 	}
 	c.watch(ctx)
@@ -101,24 +106,28 @@ func (c *Conn) Send(data []byte, limit time.Time) error {
 type Enough func(came []byte) (int, error)
 
 // Receive awaits bytes until enough says that they are there, or limit, and puts what is awaited into buf, which
-// grows if need be. Of UDP it is one datagram, and enough is not asked. ErrQuiet says that nothing at all
-// came; the error of enough is returned as it is, with what came; any other error is a *transport.Error.
+// grows if need be, and says when the last of it came. Of UDP it is one datagram, and enough is not asked.
+// ErrQuiet says that nothing at all came; the error of enough is returned as it is, with what came; any other
+// error is a *transport.Error.
 func (c *Conn) Receive(buf []byte, limit time.Time, enough Enough) ([]byte, time.Time, error) {
 	c.arm(limit)
 	if c.datagrams {
 		return c.datagram(buf)
 	}
 	buf = append(buf[:0], c.rest...)
-	c.rest = c.rest[:0]
+	at := c.came
+	if c.rest = c.rest[:0]; cap(c.rest) > keptSize {
+		c.rest = nil
+	}
 	for {
 		if len(buf) > 0 {
 			n, err := enough(buf)
 			if err != nil {
-				return buf, time.Now(), err
+				return buf, at, err
 			}
 			if n >= 0 {
-				c.rest = append(c.rest, buf[n:]...)
-				return buf[:n], time.Now(), nil
+				c.rest, c.came = append(c.rest, buf[n:]...), at
+				return buf[:n], at, nil
 			}
 			if len(buf) >= c.max {
 				return buf, time.Now(), &transport.Error{Kind: transport.KindBody, Op: opReceive, Err: fmt.Errorf("%d bytes came and what is expected is not among them", len(buf))}
@@ -131,6 +140,7 @@ func (c *Conn) Receive(buf []byte, limit time.Time, enough Enough) ([]byte, time
 		c.in += int64(n)
 		buf = buf[:len(buf)+n]
 		if n > 0 {
+			at = time.Now()
 			continue // an error comes again with the next read
 		}
 		if err != nil {
@@ -169,8 +179,34 @@ func (c *Conn) datagram(buf []byte) ([]byte, time.Time, error) {
 	return append(buf[:0], large[:n]...), at, nil
 }
 
-// Hold keeps the connection open until a time and drops what comes, or keeps it for the next expectation of
-// TCP if keep is set. came is told of each read that brought something.
+// Keep keeps a connection of TCP open until a time, and what comes for the next Receive. More than
+// Options.MaxBytes together are transport.KindBody. The error is a *transport.Error.
+func (c *Conn) Keep(until time.Time) error {
+	c.arm(until)
+	for {
+		if len(c.rest) >= c.max {
+			return &transport.Error{Kind: transport.KindBody, Op: opReceive, Err: fmt.Errorf("%d bytes came that nothing has expected yet, and no more are kept", len(c.rest))}
+		}
+		if len(c.rest) == cap(c.rest) {
+			c.rest = append(c.rest, 0)[:len(c.rest)]
+		}
+		n, err := c.net.Read(c.rest[len(c.rest):min(cap(c.rest), c.max)])
+		c.in += int64(n)
+		c.rest = c.rest[:len(c.rest)+n]
+		switch {
+		case n > 0:
+			c.came = time.Now() // an error comes again with the next read
+		case err != nil:
+			if err = c.silence(nil, err); errors.Is(err, ErrQuiet) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// Hold keeps the connection open until a time and drops what comes. came is told of each read that brought
+// something. The error is a *transport.Error.
 func (c *Conn) Hold(until time.Time, came func(data []byte, at time.Time)) error {
 	for {
 		data, at, err := c.Receive(nil, until, func(b []byte) (int, error) { return len(b), nil })

@@ -298,6 +298,32 @@ func TestResume(t *testing.T) {
 	t.Error("a connection with bytes that nobody asked for was used again")
 }
 
+// TestResumeElsewhere: a connection to an address that is the target's no more is not used again.
+func TestResumeElsewhere(t *testing.T) {
+	for _, target := range []string{serve(t, func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 1)) }), serveUDP(t, func([]byte) [][]byte { return nil })} {
+		u, err := url.Parse(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		present := true
+		client, err := NewClient(Options{Target: u, Valid: func(c net.Conn) bool { return present && c.RemoteAddr().String() == u.Host }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Open(t.Context(), 0, &Opened{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		if !c.Resume(t.Context()) {
+			t.Errorf("%s: a connection to the present address was given up", u.Scheme)
+		}
+		if present = false; c.Resume(t.Context()) {
+			t.Errorf("%s: a connection to an address that is gone was used again", u.Scheme)
+		}
+	}
+}
+
 func TestTargets(t *testing.T) {
 	for _, bad := range []string{"http://a:1", "tcp://a", "tcp://:1", "tcp://a:1/b", "udp://a:0", "tls://u@a:1"} {
 		u, err := url.Parse(bad)
@@ -308,4 +334,71 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%s was taken", bad)
 		}
 	}
+}
+
+// TestKeep: what comes while a connection is kept is there for what is expected next, up to a bound.
+func TestKeep(t *testing.T) {
+	soon := func() time.Time { return time.Now().Add(20 * time.Millisecond) }
+	t.Run("is expected afterwards", func(t *testing.T) {
+		next, came := make(chan string), make(chan bool)
+		c := dial(t, serve(t, func(c *net.TCPConn) {
+			for b := range next {
+				_, _ = c.Write([]byte(b))
+				came <- true
+			}
+		}))
+		defer close(next)
+		for _, b := range []string{"ab", "cde"} {
+			next <- b
+			<-came
+			if err := c.Keep(soon()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if in, _ := c.Bytes(); in != 5 {
+			t.Errorf("%d bytes came in", in)
+		}
+		kept := time.Now()
+		for _, want := range []string{"a", "bcd", "e"} {
+			got, at, err := c.Receive(nil, patient(), size(len(want)))
+			if err != nil || string(got) != want {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+			if at.After(kept) {
+				t.Error("bytes are said to have come when they were asked for")
+			}
+		}
+		if err := c.Keep(soon()); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := c.Receive(nil, soon(), size(1)); !errors.Is(err, ErrQuiet) {
+			t.Errorf("bytes came twice: %v", err)
+		}
+	})
+	t.Run("more than is kept", func(t *testing.T) {
+		c := dial(t, serve(t, func(c *net.TCPConn) {
+			_, _ = c.Write(bytes.Repeat([]byte("x"), 5000))
+			_, _ = c.Read(make([]byte, 1))
+		}))
+		wants(t, c.Keep(patient()), transport.KindBody)
+		if in, _ := c.Bytes(); in != 4096 {
+			t.Errorf("%d bytes were taken, want 4096", in)
+		}
+	})
+	t.Run("just as many", func(t *testing.T) {
+		c := dial(t, serve(t, func(c *net.TCPConn) {
+			_, _ = c.Write(bytes.Repeat([]byte("x"), 4095))
+			_, _ = c.Read(make([]byte, 1))
+		}))
+		if err := c.Keep(soon()); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := c.Receive(nil, patient(), size(4095)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("closed meanwhile", func(t *testing.T) {
+		c := dial(t, serve(t, func(c *net.TCPConn) { _, _ = c.Write([]byte("x")) }))
+		wants(t, c.Keep(patient()), transport.KindClosed)
+	})
 }

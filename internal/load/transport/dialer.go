@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
 	"slices"
 	"sync"
@@ -110,9 +111,19 @@ func (d *Dialer) ValidAddr(remote net.Addr) bool {
 }
 
 // sourceError says that a target cannot be reached from any of the addresses that the scenario names.
-type sourceError struct{ addr string }
+type sourceError struct {
+	host string
+	addr netip.Addr // one of its addresses; the others are of the same family
+}
 
-func (e *sourceError) Error() string { return "no source address is of the family of " + e.addr }
+// Error says what to do.
+func (e *sourceError) Error() string {
+	family := "IPv6"
+	if e.addr.Is4() {
+		family = "IPv4"
+	}
+	return fmt.Sprintf("connections.source names no address of %s, and %s leads to nothing else (%s): name one that the worker has, or leave connections.source out", family, e.host, e.addr)
+}
 
 // DialContext opens a connection to host:port. Its errors are those of a net.Dialer.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -122,24 +133,37 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	}
 	switch {
 	case len(d.fixed) > 0:
-		next := d.fixed[(d.turn.Add(1)-1)%uint64(len(d.fixed))]
-		return d.dial(ctx, network, net.JoinHostPort(next.String(), port))
-	case d.refresh > 0:
+		next, err := d.reachable(host, []netip.Addr{d.nextFixed()})
+		if err != nil {
+			return nil, err
+		}
+		return d.dial(ctx, network, next[0], port)
+	case d.refresh > 0 || len(d.sources) > 0:
 		return d.dialResolved(ctx, network, host, port)
 	}
-	return d.dial(ctx, network, addr)
+	return d.plain.DialContext(ctx, network, addr)
 }
 
-// dialResolved tries the addresses that are known, beginning with the next in turn.
+func (d *Dialer) nextFixed() netip.Addr { return d.fixed[(d.turn.Add(1)-1)%uint64(len(d.fixed))] }
+
+// dialResolved tries the addresses that are known, beginning with the next in turn if they are asked for again.
 func (d *Dialer) dialResolved(ctx context.Context, network, host, port string) (net.Conn, error) {
 	known, err := d.resolve(ctx, host)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	turn := int((d.turn.Add(1) - 1) % uint64(len(known)))
+	if known, err = d.reachable(host, known); err != nil {
+		return nil, err
+	}
+	turn := 0
+	if d.Changing() {
+		turn = int((d.turn.Add(1) - 1) % uint64(len(known)))
+	}
 	var first error
 	for i := range known {
-		c, err := d.dial(ctx, network, net.JoinHostPort(known[(turn+i)%len(known)].String(), port))
+		part, cancel := portion(ctx, len(known)-i)
+		c, err := d.dial(part, network, known[(turn+i)%len(known)], port)
+		cancel()
 		if err == nil {
 			return c, nil
 		}
@@ -153,43 +177,70 @@ func (d *Dialer) dialResolved(ctx context.Context, network, host, port string) (
 	return nil, first
 }
 
+// portion limits the time for the first of so many addresses that are left to try, so that one that does not answer
+// leaves some to the others.
+func portion(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	const least = 2 * time.Second
+	deadline, ok := ctx.Deadline()
+	if !ok || left == 1 {
+		return ctx, func() {}
+	}
+	remaining := time.Until(deadline)
+	return context.WithTimeout(ctx, max(remaining/time.Duration(left), min(least, remaining)))
+}
+
+// reachable returns those addresses of host to whose family there is a source.
+func (d *Dialer) reachable(host string, all []netip.Addr) ([]netip.Addr, error) {
+	if len(d.sources) == 0 {
+		return all, nil
+	}
+	var out []netip.Addr
+	for _, a := range all {
+		if slices.ContainsFunc(d.sources, func(s netip.Addr) bool { return s.Is4() == a.Is4() }) {
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		return nil, &sourceError{host, all[0]}
+	}
+	return out, nil
+}
+
 // Addresses returns where a connection to host goes, in the order in which they are to be tried. It is for
 // protocols that open their sockets themselves.
 func (d *Dialer) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	if n := uint64(len(d.fixed)); n > 0 {
-		return []netip.Addr{d.fixed[(d.turn.Add(1)-1)%n]}, nil
+	if len(d.fixed) > 0 {
+		return d.reachable(host, []netip.Addr{d.nextFixed()})
 	}
 	all, err := d.resolve(ctx, host)
 	if err != nil {
+		return nil, err
+	}
+	if all, err = d.reachable(host, all); err != nil {
 		return nil, err
 	}
 	turn := int((d.turn.Add(1) - 1) % uint64(len(all)))
 	return append(slices.Clone(all[turn:]), all[:turn]...), nil
 }
 
-// Source returns the next local address for a connection to remote; invalid says that the system chooses.
+// Source returns the next local address for a connection to remote; invalid says that the system chooses, or that
+// remote is none of Addresses.
 func (d *Dialer) Source(remote netip.Addr) netip.Addr {
 	for range d.sources {
-		next := d.sources[(d.local.Add(1)-1)%uint64(len(d.sources))]
-		if !remote.IsValid() || next.Is4() == remote.Is4() {
+		if next := d.sources[(d.local.Add(1)-1)%uint64(len(d.sources))]; next.Is4() == remote.Is4() {
 			return next
 		}
 	}
 	return netip.Addr{}
 }
 
-func (d *Dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens a connection to an address that is reachable.
+func (d *Dialer) dial(ctx context.Context, network string, remote netip.Addr, port string) (net.Conn, error) {
+	addr := net.JoinHostPort(remote.String(), port)
 	if len(d.sources) == 0 {
 		return d.plain.DialContext(ctx, network, addr)
 	}
-	var remote netip.Addr
-	if ap, err := netip.ParseAddrPort(addr); err == nil {
-		remote = ap.Addr().Unmap()
-	}
 	from := d.Source(remote)
-	if !from.IsValid() {
-		return nil, &sourceError{addr}
-	}
 	bound := d.plain
 	bound.Control = lateBind
 	if network == "udp" {
@@ -212,12 +263,10 @@ func (d *Dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if known := d.known.Load(); known != nil {
 		return *known, nil
 	}
-	select {
-	case d.asking <- struct{}{}:
-		defer func() { <-d.asking }()
-	case <-ctx.Done():
-		return nil, &net.DNSError{Err: ctx.Err().Error(), Name: host, IsTimeout: true}
+	if err := d.take(ctx, host); err != nil {
+		return nil, err
 	}
+	defer func() { <-d.asking }()
 	if known := d.known.Load(); known != nil {
 		return *known, nil
 	}
@@ -225,9 +274,27 @@ func (d *Dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(found, netip.Addr.Compare)
 	d.known.Store(&found)
 	d.follow(host)
 	return found, nil
+}
+
+// take waits until nobody else asks for host. Who watches lookups over ctx hears of one meanwhile: to wait for
+// somebody else's is no different.
+func (d *Dialer) take(ctx context.Context, host string) error {
+	if watch := httptrace.ContextClientTrace(ctx); watch != nil && watch.DNSStart != nil {
+		watch.DNSStart(httptrace.DNSStartInfo{Host: host})
+	}
+	select {
+	case d.asking <- struct{}{}:
+	case <-ctx.Done():
+		return &net.DNSError{Err: ctx.Err().Error(), Name: host, IsTimeout: true}
+	}
+	if watch := httptrace.ContextClientTrace(ctx); watch != nil && watch.DNSDone != nil {
+		watch.DNSDone(httptrace.DNSDoneInfo{})
+	}
+	return nil
 }
 
 func (d *Dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -238,11 +305,15 @@ func (d *Dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	if len(found) == 0 {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
-	for i := range found {
-		found[i] = found[i].Unmap()
+	seen := map[netip.Addr]bool{}
+	out := found[:0]
+	for _, a := range found {
+		if a = a.Unmap(); !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
 	}
-	slices.SortFunc(found, netip.Addr.Compare)
-	return slices.Compact(found), nil
+	return out, nil
 }
 
 // follow starts asking for host every refresh, once.
@@ -273,6 +344,7 @@ func (d *Dialer) ask(ctx context.Context, host string) {
 		cancel()
 		switch {
 		case err == nil:
+			slices.SortFunc(found, netip.Addr.Compare)
 			d.known.Store(&found)
 		case ctx.Err() == nil:
 			d.known.Store(nil)

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"net/http/httptrace"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -88,7 +91,7 @@ func TestFixedAddresses(t *testing.T) {
 }
 
 // TestSourceAddresses: connections leave from each source in turn; an address that this machine does not have
-// is the generator's fault, and one of the wrong family the scenario's.
+// is the generator's fault, and so is none of the target's family.
 func TestSourceAddresses(t *testing.T) {
 	port := listen(t, "127.0.0.1", "127.0.0.2")
 	addr := net.JoinHostPort("127.0.0.1", port)
@@ -101,12 +104,93 @@ func TestSourceAddresses(t *testing.T) {
 	if got, want := strings.Join(seen, " "), "127.0.0.1 127.0.0.2 127.0.0.1 127.0.0.2"; got != want {
 		t.Errorf("connections from %s, want %s", got, want)
 	}
-	for source, want := range map[string]Kind{"192.0.2.1": KindNoPorts, "::1": KindRequest} {
+	for source, want := range map[string]Kind{"192.0.2.1": KindNoPorts, "::1": KindNoSource} {
 		d := newDialer(t, DialerOptions{Connections: &scenario.Connections{Source: []string{source}}})
 		_, err := d.DialContext(t.Context(), "tcp", addr)
 		if kind := Classify(err, "other"); kind != want {
 			t.Errorf("from %s: kind %s (%v), want %s", source, kind, err, want)
 		}
+	}
+}
+
+// TestSourceFamilies: a name is dialled at its addresses of those families that there is a source of, and from that;
+// where there is none, the error says what to do.
+func TestSourceFamilies(t *testing.T) {
+	port := listen(t, "127.0.0.1", "::1")
+	_, resolver := serveNames(t, map[string][]netip.Addr{
+		"both.test.": {netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")},
+		"four.test.": {netip.MustParseAddr("127.0.0.1")}, "six.test.": {netip.MustParseAddr("::1")},
+	})
+	for _, dns := range []*scenario.DNS{nil, {Refresh: time.Hour}} {
+		for _, tt := range []struct {
+			name    string
+			sources []string
+			to      []string // any of them; none: it cannot be reached
+		}{
+			{"four.test.", []string{"::1", "127.0.0.1"}, []string{"127.0.0.1"}},
+			{"six.test.", []string{"127.0.0.1", "127.0.0.2", "::1"}, []string{"::1"}},
+			{"both.test.", []string{"127.0.0.1", "::1"}, []string{"127.0.0.1", "::1"}},
+			{"both.test.", []string{"127.0.0.2"}, []string{"127.0.0.1"}},
+			{"both.test.", []string{"::1"}, []string{"::1"}},
+			{"four.test.", []string{"::1"}, nil},
+			{"six.test.", []string{"127.0.0.1", "127.0.0.2"}, nil},
+		} {
+			d := newDialer(t, DialerOptions{DNS: dns, Connections: &scenario.Connections{Source: tt.sources}, Resolver: resolver})
+			for range 4 {
+				if tt.to == nil {
+					_, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(tt.name, port))
+					_, listed := d.Addresses(t.Context(), tt.name)
+					if kind := Classify(err, "other"); kind != KindNoSource || Classify(listed, "other") != KindNoSource || !IsGenerator(kind) {
+						t.Errorf("%s from %s: %v, %v", tt.name, tt.sources, err, listed)
+					}
+					if err != nil && !strings.Contains(err.Error(), "name one that the worker has") {
+						t.Errorf("%v does not say what to do", err)
+					}
+					continue
+				}
+				from, to := dialed(t, d, net.JoinHostPort(tt.name, port))
+				if !slices.Contains(tt.sources, from) || !slices.Contains(tt.to, to) {
+					t.Errorf("%s from %s: connected from %s to %s", tt.name, tt.sources, from, to)
+				}
+			}
+		}
+	}
+	d := newDialer(t, DialerOptions{DNS: &scenario.DNS{Addresses: []string{"127.0.0.1"}}, Connections: &scenario.Connections{Source: []string{"::1"}}})
+	if _, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort("any.test.", port)); Classify(err, "other") != KindNoSource {
+		t.Errorf("a fixed address: %v", err)
+	}
+}
+
+// TestDeafAddress: an address that does not answer leaves time for the others.
+func TestDeafAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		for left, want := range map[int]time.Duration{3: 10 * time.Second, 2: 15 * time.Second, 1: 30 * time.Second, 100: 2 * time.Second} {
+			part, stop := portion(ctx, left)
+			deadline, _ := part.Deadline()
+			if got := time.Until(deadline); got != want {
+				t.Errorf("%v of 30s for the first of %d, want %v", got, left, want)
+			}
+			stop()
+		}
+	})
+}
+
+// TestWaitForALookup: who waits for somebody else's lookup watches it like one of its own.
+func TestWaitForALookup(t *testing.T) {
+	_, resolver := serveNames(t, map[string][]netip.Addr{})
+	d := newDialer(t, DialerOptions{DNS: &scenario.DNS{Refresh: time.Hour}, Resolver: resolver})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for range 3 {
+		started := make(chan bool)
+		start := sync.OnceFunc(func() { close(started) }) // to wait, and then to ask, are two
+		watch := &httptrace.ClientTrace{DNSStart: func(httptrace.DNSStartInfo) { start() }}
+		wg.Go(func() { _, _ = d.DialContext(httptrace.WithClientTrace(ctx, watch), "tcp", "silent.test.:80") })
+		<-started
 	}
 }
 

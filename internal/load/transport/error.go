@@ -38,12 +38,13 @@ const (
 	KindTLSExpired   Kind = "tls_expired"   // the certificate is not valid any more, or not yet
 	KindTLSAuthority Kind = "tls_authority" // nobody who is trusted has signed the certificate
 
-	// KindHandshake is a server that answered and did not agree to a WebSocket; the status says how.
+	// KindHandshake is a server that refused a WebSocket; the status says how.
 	KindHandshake Kind = "handshake"
 
-	KindExit Kind = "exit" // a program ended with another code than 0, or by a signal
+	KindExit   Kind = "exit"    // a program ended with another code than 0, or by a signal
+	KindNoExit Kind = "no_exit" // a program did not end within its time, and was ended
 
-	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version
+	KindNotSpoken   Kind = "not_spoken"   // the server does not speak the protocol: no TLS, another version, no HTTP, no WebSocket
 	KindStreamReset Kind = "stream_reset" // the server ended one stream of a connection that carries several
 	KindGoAway      Kind = "goaway"       // the server gave the connection up with what it carried
 )
@@ -57,6 +58,7 @@ const (
 	KindTooManyFiles Kind = "too_many_files" // this process or machine is out of file descriptors
 	KindNoPorts      Kind = "no_ports"       // no local port is left for this target
 	KindNotStarted   Kind = "not_started"    // there is no such program on this machine, or it may not be executed
+	KindNoSource     Kind = "no_source"      // no source address that the scenario names is of the target's family
 	KindNoBuffers    Kind = "no_buffers"     // the kernel is out of memory for sockets
 	KindResolver     Kind = "resolver"       // this machine's resolver could not be asked, or did not answer
 	KindCancelled    Kind = "cancelled"      // the caller's context ended, or the client was closed
@@ -142,7 +144,7 @@ func Classify(err error, fallback Kind) Kind {
 	case errors.Is(err, context.Canceled):
 		return KindCancelled
 	case errors.As(err, &source):
-		return KindRequest
+		return KindNoSource
 	case errors.As(err, &dns): // also one that took all the time: that is not the target's
 		return classifyDNS(dns)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

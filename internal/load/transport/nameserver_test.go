@@ -103,11 +103,16 @@ func (s *nameServer) answer(m dnsmessage.Message) ([]byte, error) {
 		out.RCode = dnsmessage.RCodeServerFailure
 	}
 	for _, a := range addrs {
-		if q.Type == dnsmessage.TypeA && a.Is4() {
-			out.Answers = append(out.Answers, dnsmessage.Resource{
-				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: a.As4()},
-			})
+		var body dnsmessage.ResourceBody
+		switch {
+		case q.Type == dnsmessage.TypeA && a.Is4():
+			body = &dnsmessage.AResource{A: a.As4()}
+		case q.Type == dnsmessage.TypeAAAA && a.Is6():
+			body = &dnsmessage.AAAAResource{AAAA: a.As16()}
+		default:
+			continue
 		}
+		out.Answers = append(out.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: body})
 	}
 	return out.Pack()
 }

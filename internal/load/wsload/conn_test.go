@@ -85,10 +85,10 @@ func TestOpeningFails(t *testing.T) {
 			p.request()
 			_, _ = p.Write([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
 		}, transport.KindHandshake, 403, "status 403"},
-		{"an answer of HTTP", func(p *peer) {
+		{"an answer of HTTP, as if nothing else was asked for", func(p *peer) {
 			p.request()
 			_, _ = p.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
-		}, transport.KindHandshake, 200, "status 200"},
+		}, transport.KindNotSpoken, 200, "status 200"},
 		{"a redirect", func(p *peer) {
 			p.request()
 			_, _ = p.Write([]byte("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
@@ -102,7 +102,16 @@ func TestOpeningFails(t *testing.T) {
 		{"no HTTP", func(p *peer) {
 			p.request()
 			_, _ = p.Write([]byte("SSH-2.0-OpenSSH_9.9\r\n"))
-		}, transport.KindProtocol, 0, ""},
+		}, transport.KindNotSpoken, 0, "SSH-2.0"},
+		{"an alert of TLS, and then silence", func(p *peer) {
+			p.request()
+			_, _ = p.Write([]byte{0x15, 3, 1, 0, 2, 2, 0x46})
+			_, _, _ = p.hear()
+		}, transport.KindNotSpoken, 0, "is not HTTP"},
+		{"a piece of HTTP", func(p *peer) {
+			p.request()
+			_, _ = p.Write([]byte("HTT"))
+		}, transport.KindClosed, 0, ""},
 		{"a head without end", func(p *peer) {
 			p.request()
 			_, _ = p.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n"))

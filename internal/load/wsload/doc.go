@@ -5,9 +5,10 @@
 //
 // It guarantees:
 //   - A conversation is on one connection, and an opening handshake is sent once.
-//   - Every failure is a *transport.Error. A server that does not switch protocols is
-//     transport.KindHandshake with the status that it answered; a connection that the server ended is
-//     transport.KindClosed, with its close code if it gave one.
+//   - Every failure is a *transport.Error. A server that refuses to switch protocols is
+//     transport.KindHandshake with the status that it answered, one that takes no notice or does not speak HTTP is
+//     transport.KindNotSpoken; a connection that the server ended is transport.KindClosed, with its close code if it
+//     gave one.
 //   - What a server can send is bounded: the head of its answer, each message, and by the caller's limits
 //     the time.
 //   - While nothing comes, a connection costs no goroutine of its own and no timer of the runtime's heap:

@@ -101,6 +101,9 @@ func (h *handshake) answer(req *http.Request) (*http.Response, *transport.Error)
 		br.Reset(nil)
 		readers.Put(br)
 	}()
+	if failure := h.listen(br); failure != nil {
+		return nil, failure
+	}
 	for range maxInformational {
 		resp, err := http.ReadResponse(br, req)
 		if err != nil {
@@ -121,6 +124,21 @@ func (h *handshake) answer(req *http.Request) (*http.Response, *transport.Error)
 	return nil, &transport.Error{Kind: transport.KindProtocol, Op: opOpen, Err: errors.New("more informational answers than allowed")}
 }
 
+// listen looks at how the answer begins as it comes: a server that speaks something else may wait after that.
+func (h *handshake) listen(br *bufio.Reader) *transport.Error {
+	for n := range len(transport.HTTP1) {
+		start, err := br.Peek(n + 1)
+		if !transport.BeginsHTTP(start) {
+			start, _ = br.Peek(br.Buffered())
+			return &transport.Error{Kind: transport.KindNotSpoken, Op: opOpen, Err: fmt.Errorf("what came is not HTTP/1.x: %w", transport.QuoteStart(start, 40))}
+		}
+		if err != nil {
+			return h.link.fail(opOpen, err)
+		}
+	}
+	return nil
+}
+
 // unread says why there is no answer that can be read.
 func (h *handshake) unread(err error, tooLong bool) *transport.Error {
 	failure := h.link.fail(opOpen, err)
@@ -135,6 +153,8 @@ func (h *handshake) fail(err error) *transport.Error {
 	switch {
 	case h.failure != nil:
 		return h.failure
+	case h.got.Status >= 200 && h.got.Status < 300: // it took the request for one of HTTP, as RFC 9110 (7.8) has it
+		return &transport.Error{Kind: transport.KindNotSpoken, Op: opOpen, Err: fmt.Errorf("the server answered with status %d and took no notice that WebSocket was asked for", h.got.Status)}
 	case h.got.Status != 0 && h.got.Status != http.StatusSwitchingProtocols:
 		return &transport.Error{Kind: transport.KindHandshake, Op: opOpen, Err: fmt.Errorf("the server answered with status %d and did not switch to WebSocket", h.got.Status)}
 	}
