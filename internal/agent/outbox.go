@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,6 +103,12 @@ func (o *Outbox) readRun(run string) error {
 		return err
 	}
 	for _, l := range lives {
+		if strings.HasSuffix(l.Name(), closedSuffix) {
+			if err := os.RemoveAll(filepath.Join(o.dir, run, l.Name())); err != nil {
+				return err
+			}
+			continue
+		}
 		incarnation, err := strconv.ParseInt(l.Name(), 10, 64)
 		if err != nil {
 			continue // not ours
@@ -282,7 +289,7 @@ func (o *Outbox) drop(key laneKey, l *lane) error {
 		_ = l.open.Close()
 	}
 	delete(o.lanes, key)
-	err := os.RemoveAll(o.laneDir(key))
+	err := removeLane(o.laneDir(key))
 	for other := range o.lanes {
 		if other.run == key.run {
 			return err
@@ -292,6 +299,21 @@ func (o *Outbox) drop(key laneKey, l *lane) error {
 	_ = os.Remove(o.clusterFile(key.run))
 	_ = os.Remove(filepath.Join(o.dir, key.run))
 	return err
+}
+
+// closedSuffix marks the directory of a sequence that is being removed: of one that a crash left half removed nothing
+// is missed.
+const closedSuffix = ".closed"
+
+// removeLane removes the directory of a sequence.
+func removeLane(dir string) error {
+	if err := os.Rename(dir, dir+closedSuffix); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // nothing was appended
+		}
+		return err
+	}
+	return os.RemoveAll(dir + closedSuffix)
 }
 
 // Unacked returns the batches of a sequence from seq on, in order, no more than most of them.

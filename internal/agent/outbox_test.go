@@ -277,3 +277,33 @@ func TestOutboxRefusesWhatNoMessageCarries(t *testing.T) {
 		t.Errorf("batch within the bound is number %d, want 1", b.Seq)
 	}
 }
+
+// TestCrashWhileASequenceIsRemoved: what is left of a sequence that is closed is removed at the next start, and keeps
+// the worker from nothing.
+func TestCrashWhileASequenceIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	o := openOutbox(t, dir, 0)
+	appendBatch(t, o, "r1", 7, "of another life")
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(dir, "r1", "6"+closedSuffix)
+	if err := os.Mkdir(left, outboxPermission); err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []int{1, 129} { // the file between is gone already
+		if err := os.WriteFile(filepath.Join(left, fmt.Sprintf("%020d.spool", first)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o = openOutbox(t, dir, 0)
+	if states := o.State(); len(states) != 1 || states[0].Incarnation != 7 {
+		t.Errorf("sequences %+v", states)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was left: %v", err)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -97,10 +98,19 @@ func (c *client) call(fn func(runs pb.RunServiceClient, fleet pb.FleetServiceCli
 	return last
 }
 
-// checkAddresses refuses an empty address: it would be taken for this machine.
-func checkAddresses(addresses []string) error {
+// checkAddresses refuses an empty address, which would be taken for this machine, and one without a port, which
+// would be tried in vain.
+func checkAddresses(flag string, addresses []string) error {
 	if len(addresses) == 0 || slices.Contains(addresses, "") {
-		return usage("--coordinator: an address is missing: give ADDR[,ADDR]")
+		return usage("%s: an address is missing: give ADDR[,ADDR]", flag)
+	}
+	for _, a := range addresses {
+		if strings.Contains(a, "://") || strings.HasPrefix(a, "unix:") {
+			continue // a target of gRPC's own kinds
+		}
+		if _, port, err := net.SplitHostPort(a); err != nil || port == "" {
+			return usage("%s %s: give HOST:PORT; a coordinator listens on port 7470 unless told otherwise", flag, a)
+		}
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (o runOptions) validate() error {
 	case o.remote() && (o.given("workers") || o.given("http")):
 		return usage("--workers and --http are for a run on this machine: leave them out with --coordinator")
 	case o.remote():
-		return checkAddresses(o.coordinator)
+		return checkAddresses("--coordinator", o.coordinator)
 	case o.detach:
 		return usage("--detach needs --coordinator: a run on this machine ends with this command")
 	}

@@ -41,7 +41,7 @@ func (r *remote) storeFlag(cmd *cobra.Command, what string) {
 }
 
 func (r *remote) client() (*client, error) {
-	if err := checkAddresses(r.addresses); err != nil {
+	if err := checkAddresses("--coordinator", r.addresses); err != nil {
 		return nil, err
 	}
 	creds, err := worker.Credentials(r.tls)

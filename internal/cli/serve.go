@@ -141,6 +141,9 @@ func (a *app) work(ctx context.Context, o worker.Options) error {
 	if len(o.Join) == 0 {
 		return usage("a worker needs a coordinator: give --join ADDR")
 	}
+	if err := checkAddresses("--join", o.Join); err != nil {
+		return err
+	}
 	if o.Capacity == 0 {
 		return usage("--capacity 0: it must be above 0") // as an option it would be the default
 	}

@@ -9,6 +9,7 @@ import (
 	"proofload/internal/agent"
 	"proofload/internal/lease"
 	"proofload/internal/lease/embedded"
+	"proofload/internal/result"
 	"proofload/internal/result/blob"
 	"proofload/internal/run"
 )
@@ -33,7 +34,7 @@ func startError(err error, dataFlag, storeFlag string) error {
 		return exit(run.ExitUnreachable, err)
 	case errors.Is(err, blob.ErrDenied):
 		return exit(run.ExitRefused, err)
-	case errors.Is(err, blob.ErrNoBucket), errors.Is(err, blob.ErrUnsuited), errors.Is(err, blob.ErrLocation):
+	case errors.Is(err, blob.ErrNoBucket), errors.Is(err, blob.ErrUnsuited), errors.Is(err, blob.ErrLocation), errors.Is(err, result.ErrOtherStore):
 		return exit(run.ExitUsage, err)
 	case errors.Is(err, blob.ErrNotWritable):
 		return exit(run.ExitUsage, fmt.Errorf("%w: make it writable for this user or choose another directory with %s", err, storeFlag))

@@ -51,6 +51,7 @@ type Coordinator struct {
 	halts    *fleet.Halts
 	standing standing
 	deafness deafness
+	home     home
 	cluster  uint64 // identity of the etcd cluster
 	gauges   *gauges
 	watch    *telemetry.Coordinator
@@ -73,7 +74,7 @@ func New(ctx context.Context, opts Options) (*Coordinator, error) {
 	if opts.OwnWorkers {
 		c.process = rand.Text()
 	}
-	for _, open := range []func(context.Context) error{c.openListeners, c.openStore, c.openEtcd, c.openTelemetry, c.openServers} {
+	for _, open := range []func(context.Context) error{c.openListeners, c.openStore, c.openEtcd, c.openHome, c.openTelemetry, c.openServers} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}

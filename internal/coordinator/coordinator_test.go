@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,8 +27,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // served is a coordinator that runs in this process.
 type served struct {
 	*Coordinator
-	cancel context.CancelFunc
-	ended  chan error
+	cancel  context.CancelFunc
+	ended   chan error
+	stopped sync.Once
 }
 
 func options(dir string) Options {
@@ -59,15 +61,18 @@ func (s *served) awaitLeader(t *testing.T) {
 	}
 }
 
+// stop ends the coordinator; a second time it does nothing.
 func (s *served) stop(t *testing.T) {
 	t.Helper()
-	s.cancel()
-	if err := <-s.ended; err != nil {
-		t.Errorf("run ended with %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
+	s.stopped.Do(func() {
+		s.cancel()
+		if err := <-s.ended; err != nil {
+			t.Errorf("run ended with %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
 }
 
 func (s *served) get(t *testing.T, path string) (int, string) {

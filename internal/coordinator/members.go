@@ -28,5 +28,23 @@ func (c *Coordinator) troubles(ctx context.Context) (all []wire.Leader, problems
 		}
 		problems = append(problems, fmt.Sprintf("etcd member %s does not answer coordinator %s: %s", name, c.opts.Name, strings.TrimSpace(m.Why)))
 	}
+	problems = append(problems, c.home.problems(c.opts.Name)...)
+	problems = append(problems, namesakes(all)...)
 	return all, append(problems, c.unsettled()...)
+}
+
+// namesakes says which coordinators cannot be told apart: what one was asked for is put down to the other, and who
+// calls the one reaches the other.
+func namesakes(all []wire.Leader) (problems []string) {
+	for i, a := range all {
+		for _, b := range all[:i] {
+			switch {
+			case a.Name == b.Name && a.Address != b.Address:
+				problems = append(problems, fmt.Sprintf("two coordinators have the name %s, at %s and at %s: give each its own --name", a.Name, b.Address, a.Address))
+			case a.Name != b.Name && a.Address == b.Address:
+				problems = append(problems, fmt.Sprintf("coordinators %s and %s give the same address %s: give each its own --advertise", b.Name, a.Name, a.Address))
+			}
+		}
+	}
+	return problems
 }

@@ -54,6 +54,9 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	leader := wire.Leader{Name: c.opts.Name, Address: c.opts.Advertise, Epoch: term.Epoch()}
 	heads := newHeads(term, c.watch)
 	repository := result.NewRepository(heads, c.blobs)
+	if !c.hasStore(ctx, repository) {
+		return lease.ErrResign
+	}
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
@@ -73,6 +76,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 			resign(lease.ErrResign)
 		}
 	})
+	listening.Go(func() { c.claimStore(ctx, repository, heads) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
 		end = c.serveTerm(back)

@@ -322,6 +322,7 @@ func (f *Fleet) attach(ctx context.Context, hello wire.Hello, s *session) (Worke
 	if f.caretaker || f.closed {
 		return Worker{}, ErrTermOver
 	}
+	f.forget()
 	m, err := f.admit(hello)
 	if err != nil {
 		return Worker{}, err

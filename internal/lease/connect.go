@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -67,7 +68,19 @@ var ErrNoAnswer = errors.New("no answer: check the endpoints and that a majority
 // Validate reads the files of TLS.
 func (o ConnectOptions) Validate() error {
 	_, err := o.tls()
-	return err
+	errs := []error{err}
+	for _, e := range o.Endpoints {
+		address := e
+		if scheme, rest, ok := strings.Cut(e, "://"); ok && (scheme == "http" || scheme == "https") {
+			address = strings.TrimSuffix(rest, "/")
+		} else if strings.HasPrefix(e, "unix") {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+			errs = append(errs, fmt.Errorf("endpoint %q: give HOST:PORT, http://HOST:PORT or https://HOST:PORT", e))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func connectError(where string, err error) error {

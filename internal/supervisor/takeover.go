@@ -115,6 +115,11 @@ func (m *Manager) open(ctx context.Context, id string) (*runner, error) {
 	data, err := blob.GetFile(ctx, m.opts.Blobs, head.Run.Plan)
 	if err != nil {
 		err = fmt.Errorf("plan of run %s: %w", id, err)
+		if errors.Is(err, blob.ErrNotFound) {
+			if elsewhere := m.opts.Repository.CheckStore(ctx); elsewhere != nil {
+				return nil, fmt.Errorf("%w: %w", err, elsewhere) // nothing is lost yet, and another leader may find it
+			}
+		}
 		if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrCorrupt) {
 			err = &damagedError{committer, err}
 		}

@@ -56,6 +56,47 @@ func TestLeftoversAreSwept(t *testing.T) {
 	})
 }
 
+// TestLeaderWithAnotherStore closes no run of which it finds nothing: a later leader with the right store goes on.
+func TestLeaderWithAnotherStore(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 3*time.Second)
+		if _, err := r.manager.opts.Repository.ClaimStore(r.t.Context(), r.term); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := r.disk.Get(r.t.Context(), "files/"+r.digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := r.disk.Get(r.t.Context(), "identity")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"files/" + r.digest, "identity"} {
+			if err := r.disk.Delete(r.t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.succeed(2, 500*time.Millisecond)
+		time.Sleep(2 * time.Second)
+		if rec := r.record("r1"); rec.State != run.Running {
+			t.Errorf("a leader with another store has made it %s: %s", rec.State, rec.Reason)
+		}
+		for key, data := range map[string][]byte{"files/" + r.digest: plan, "identity": identity} {
+			if err := r.disk.Put(r.t.Context(), key, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.succeed(3, 500*time.Millisecond)
+		rec, d := r.ended2("r1")
+		if rec.State != run.Completed {
+			t.Errorf("with the right store it is %s: %s", rec.State, rec.Reason)
+		}
+		whole(t, rec, d)
+	})
+}
+
 // TestDamagedRunIsClosed: a run that cannot be conducted ends as FAILED with the reason, and the next
 // one starts.
 func TestDamagedRunIsClosed(t *testing.T) {
