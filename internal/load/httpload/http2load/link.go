@@ -23,7 +23,8 @@ type Link struct {
 	client *Client
 
 	mu      sync.Mutex
-	conn    *conn // nil: none is open
+	conn    *conn         // nil: none is open
+	took    time.Duration // to open it; given to the first call over it
 	opening *opening
 	closed  bool
 }
@@ -32,10 +33,8 @@ type Link struct {
 type opening struct {
 	cancel    context.CancelFunc
 	resolving atomic.Bool
-	told      atomic.Bool // somebody knows how long it took
 
 	done chan struct{} // closed when what follows is set
-	took time.Duration
 	conn *conn
 	err  error
 }
@@ -111,6 +110,8 @@ func (l *Link) acquire(ctx context.Context, k *Call) (cn *conn, left time.Durati
 	}
 	cn = l.conn
 	if cn != nil && !cn.Gone() && cn.Valid() {
+		k.Connect += l.took
+		l.took = 0
 		l.mu.Unlock()
 		return cn, k.Limit.Sub(k.Request.Began), nil
 	}
@@ -126,9 +127,10 @@ func (l *Link) acquire(ctx context.Context, k *Call) (cn *conn, left time.Durati
 	if err := o.wait(ctx, k.Limit); err != nil {
 		return nil, 0, err
 	}
-	if !o.told.Swap(true) {
-		k.Connect = o.took
-	}
+	l.mu.Lock()
+	k.Connect += l.took
+	l.took = 0
+	l.mu.Unlock()
 	return o.conn, time.Until(k.Limit), nil
 }
 
@@ -142,8 +144,7 @@ func (l *Link) open() *opening {
 		defer stop()
 		start := time.Now()
 		o.conn, o.err = l.client.dial(base, dialCtx)
-		o.took = time.Since(start)
-		l.opened(o)
+		l.opened(o, time.Since(start))
 	}) {
 		cancel()
 		o.err = errEnded
@@ -155,12 +156,12 @@ func (l *Link) open() *opening {
 }
 
 // opened takes over what came of the opening of a connection.
-func (l *Link) opened(o *opening) {
+func (l *Link) opened(o *opening, took time.Duration) {
 	l.mu.Lock()
 	l.opening = nil
 	closed := l.closed
 	if o.err == nil && !closed {
-		l.conn = o.conn
+		l.conn, l.took = o.conn, took
 	}
 	l.mu.Unlock()
 	if closed && o.err == nil {
