@@ -153,7 +153,7 @@ PEERS := $(CACHE)/peers
 FORTIO := fortio.org/fortio@v1.68.0
 GHZ    := github.com/bojand/ghz/cmd/ghz@v0.121.0
 
-bench-peers: build bench-peers-deps ## processor time per request beside wrk, fortio, h2load, ab and ghz, and what a held WebSocket takes (PEER_ROUNDS=5 PEER_LENGTH=6s)
+bench-peers: build bench-peers-deps ## processor time per request beside wrk, fortio, h2load, ab and ghz, on two cores by one, and what a held WebSocket takes (PEER_ROUNDS=5 PEER_LENGTH=6s)
 	PATH="$(CURDIR)/$(PEERS):$$PATH" $(GO) -C test/e2e test -tags soak -run '^TestPeers$$' -count 1 -v -timeout 60m . \
 		-peer-rounds $(or $(PEER_ROUNDS),5) -peer-length $(or $(PEER_LENGTH),6s)
 	$(GO) -C test/e2e test -run '^$$' -bench '^BenchmarkHeldWebSockets$$' -benchtime 1x -timeout 10m .

@@ -32,7 +32,8 @@ var layers = [][]string{
 	{"internal/judge"},
 	{"internal/load/schedule"},  // arithmetic that every part of load and the report stand on
 	{"internal/load/transport"}, // what all protocols have in common
-	{"internal/load/httpload", "internal/load/grpcload", "internal/load/wsload", "internal/load/sockload", "internal/load/programload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each
+	{"internal/load/httpload"},  // gRPC calls go over it
+	{"internal/load/grpcload", "internal/load/wsload", "internal/load/sockload", "internal/load/programload", "internal/load/feed", "internal/load/mock"}, // one protocol or source each
 	{"internal/load/flow"}, // an iteration uses all of them
 	{"internal/load", "internal/fault"},
 	{"internal/wire"},

@@ -235,16 +235,17 @@ func (a *Agent) halted(h wire.Halt) {
 	a.mu.Lock()
 	stop := a.wanted.Stop
 	told := a.wanted.Goal == wire.GoalStop
+	lifted := h.Everything() && a.wanted.Lift.Covers(h.Order) // and kept by somebody who has not heard of that
 	// An assignment may have told the same before, and not who asked.
-	if a.wanted.Run == "" || a.wanted.Run != h.Run || told && (stop.Kind != h.Kind || stop.Alone || stop.Order != wire.Order{}) {
+	if !h.Means(a.wanted.Run) || lifted || told && (stop.Kind != h.Kind || stop.Alone || stop.Order != wire.Order{}) {
 		a.mu.Unlock()
 		return
 	}
 	a.wanted.Goal, a.wanted.Stop = wire.GoalStop, h.Stop()
 	wanted, current := a.wanted, a.current
 	a.mu.Unlock()
-	a.log.Warn("told to end the load, by a stop that is not recorded yet", "run_id", h.Run, "kind", h.Kind, "reason", h.Reason, "asked_of", h.AskedOf)
-	if current != nil && current.run == h.Run {
+	a.log.Warn("told to end the load, by a stop that is not recorded yet", "run_id", wanted.Run, "kind", h.Kind, "reason", h.Reason, "asked_of", h.AskedOf)
+	if current != nil && current.run == wanted.Run {
 		current.apply(wanted)
 	}
 	select {

@@ -91,6 +91,45 @@ func TestHaltEndsTheLoad(t *testing.T) {
 	}
 }
 
+// TestHaltOfEveryRun proves that a halt of every run ends whichever is executed here, unless it was lifted before that
+// run began, and that the next leader is told of it; and that one of which nobody knew of that lifting does not.
+func TestHaltOfEveryRun(t *testing.T) {
+	at := time.Unix(1000, 0).UTC()
+	order := func(asked time.Time, lifts int64) wire.Halt {
+		return wire.Halt{Kind: run.StopHalt, Reason: "enough", Order: wire.Order{Request: "q1", AskedOf: "c2", Asked: asked, Lifts: lifts}}
+	}
+	for name, row := range map[string]struct {
+		wanted wire.Assignment
+		h      wire.Halt
+		ended  bool
+	}{
+		"nothing is executed":   {wire.Assignment{}, order(at, 0), false},
+		"a run is":              {wire.Assignment{Run: "r", Revision: 1, Goal: wire.GoalRun}, order(at, 0), true},
+		"it was lifted":         {wire.Assignment{Run: "r", Revision: 1, Goal: wire.GoalRun, Lift: wire.Lift{Number: 1, At: at}}, order(at, 0), false},
+		"it was asked for anew": {wire.Assignment{Run: "r", Revision: 1, Goal: wire.GoalRun, Lift: wire.Lift{Number: 1, At: at}}, order(at.Add(-time.Hour), 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, err := New(Options{
+				Name: "w", Addresses: []string{"127.0.0.1:1"}, DataDir: t.TempDir(),
+				Clock: func() int64 { return 0 }, Logger: hclog.NewNullLogger(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := a.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			a.assigned(row.wanted)
+			a.halted(row.h)
+			if ended := a.wanted.Goal == wire.GoalStop; ended != row.ended || ended && a.wanted.Stop != row.h.Stop() {
+				t.Errorf("goal %v, stop %+v", a.wanted.Goal, a.wanted.Stop)
+			}
+		})
+	}
+}
+
 // TestHeartbeatTellsOfTheOutbox proves that a heartbeat says how many batches are not acked.
 func TestHeartbeatTellsOfTheOutbox(t *testing.T) {
 	onLine(t, func(l *line) {

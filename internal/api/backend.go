@@ -33,7 +33,7 @@ type NewRun struct {
 }
 
 // Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading, ErrNoAnswer,
-// *run.TransitionError, also for a run that has ended, and others, which are internal.
+// *HaltedError of Create, *run.TransitionError, also for a run that has ended, and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.
 	Create(ctx context.Context, n NewRun) (wire.RunView, error)
@@ -79,12 +79,18 @@ type Page struct {
 	Next string // empty: this was the last
 }
 
-// Halter passes on stops that nobody can record now.
+// Halter passes on stops that nobody can record now, and halts the cluster.
 type Halter interface {
 	// Halt passes a stop to every worker of the run that can be reached, and to the other coordinators for theirs,
 	// and keeps it until it is recorded. An empty AskedOf, and a zero Asked, mean this coordinator and now. An error
 	// says that nothing was done.
 	Halt(ctx context.Context, h wire.Halt) (wire.Passed, error)
+	// HaltAll ends every run and has new ones refused until Unhalt; it passes on like Halt what cannot be recorded
+	// soon. Fields of the Order that are empty are filled in as by Halt. An error says that nothing was done.
+	HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, error)
+	// Unhalt lets runs be created again, and returns what was in force; false: nothing was. It is ErrNotLeading where
+	// this coordinator does not lead.
+	Unhalt(ctx context.Context, request string) (wire.Halted, bool, error)
 }
 
 // Files is the store of scenario and data files by digest.
@@ -120,6 +126,7 @@ type Status struct {
 	Coordinators []wire.Leader // all members; Epoch is set for the leader only
 	Active       []wire.RunView
 	Problems     []string
+	Halted       *wire.Halted // nil: the cluster is not halted, as far as is known
 }
 
 // Backend is all that a leading coordinator offers to the service.
@@ -134,6 +141,17 @@ type Backend struct {
 type Caretaker struct {
 	Backend *Backend // only what reads is asked
 	Since   time.Time
+}
+
+// HaltedError refuses a run because the cluster is halted.
+type HaltedError struct{ wire.Halted }
+
+func (e *HaltedError) Error() string {
+	by := "asked of coordinator " + e.AskedOf
+	if e.By != "" {
+		by = "asked for by " + e.By + " of coordinator " + e.AskedOf
+	}
+	return fmt.Sprintf("the cluster is halted since %s, %s: %s; no run begins until `coordinator unhalt`", e.Since.UTC().Format("2006-01-02 15:04:05Z"), by, e.Reason)
 }
 
 // notLeadingError is the answer of a coordinator that does not lead.

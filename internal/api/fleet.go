@@ -84,6 +84,7 @@ func (s *fleetService) GetStatus(ctx context.Context, _ *pb.GetStatusRequest) (*
 	}
 	out := &pb.GetStatusResponse{
 		Leader: wire.LeaderToProto(st.Leader), Problems: st.Problems, Version: s.server.version, Workers: map[string]int32{},
+		Halt: wire.HaltedToProto(st.Halted),
 	}
 	if !since.IsZero() {
 		out.CaretakerSince = timestamppb.New(since)

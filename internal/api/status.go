@@ -26,6 +26,7 @@ func statusOf(err error) error {
 		return err
 	}
 	var notLeading *notLeadingError
+	var halted *HaltedError
 	var transition *run.TransitionError
 	var problems scenario.Problems
 	var limit *run.LimitError
@@ -33,6 +34,8 @@ func statusOf(err error) error {
 	switch {
 	case errors.As(err, &notLeading):
 		return detailed(codes.FailedPrecondition, err, wire.LeaderToProto(notLeading.leader))
+	case errors.As(err, &halted):
+		return detailed(codes.FailedPrecondition, err, wire.HaltedToProto(&halted.Halted))
 	case errors.As(err, &transition):
 		return detailed(codes.FailedPrecondition, err, &pb.IllegalTransition{
 			RunId: transition.Run, State: wire.StateToProto(transition.From), Command: string(transition.Event),

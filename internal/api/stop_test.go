@@ -20,6 +20,19 @@ import (
 type halter struct {
 	got    []wire.Halt
 	HaltFn func(wire.Halt) (wire.Passed, error)
+
+	HaltAllFn func(wire.Halt) (wire.Outcome, error)
+	UnhaltFn  func(request string) (wire.Halted, bool, error)
+}
+
+// HaltAll implements Halter.
+func (h *halter) HaltAll(_ context.Context, order wire.Halt) (wire.Outcome, error) {
+	return h.HaltAllFn(order)
+}
+
+// Unhalt implements Halter.
+func (h *halter) Unhalt(_ context.Context, request string) (wire.Halted, bool, error) {
+	return h.UnhaltFn(request)
 }
 
 // Halt implements Halter.

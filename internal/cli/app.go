@@ -43,7 +43,7 @@ func Coordinator(args []string, stdout, stderr io.Writer) int {
 	a.common(root)
 	root.AddCommand(a.runCommand(), a.serveCommand(), a.validateCommand(), a.planCommand(), a.versionCommand("coordinator"))
 	root.AddCommand(a.clientCommands()...)
-	root.AddCommand(later("halt"), later("unhalt"))
+	root.AddCommand(a.haltCommand(), a.unhaltCommand())
 	return a.execute(root, args)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -124,7 +125,15 @@ func exitCodeOf(err error) int {
 		if hasLeaderInfo(err) {
 			return run.ExitUnreachable
 		}
+		if halted(st) {
+			return run.ExitNotStarted
+		}
 		return run.ExitUsage
 	}
 	return run.ExitInternal
+}
+
+// halted reports whether a status refuses something because the cluster is halted.
+func halted(st *status.Status) bool {
+	return slices.ContainsFunc(st.Details(), func(d any) bool { _, ok := d.(*pb.HaltInfo); return ok })
 }

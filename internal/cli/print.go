@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v4"
@@ -53,6 +54,14 @@ func (a *app) print(output string, v any, table func(*tabwriter.Writer)) error {
 		}
 		_, err = a.stdout.Write(out)
 		return err
+	}
+	return validOutput(output)
+}
+
+// validOutput refuses a form of output that there is not.
+func validOutput(output string) error {
+	if slices.Contains([]string{"", "table", "json", "yaml"}, output) {
+		return nil
 	}
 	return usage("--output %q: it is table, json or yaml", output)
 }

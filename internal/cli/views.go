@@ -149,6 +149,8 @@ type statusView struct {
 	Problems []string         `json:"problems"`
 	// Caretaker is since when the coordinator that answers leads no more while nobody else does.
 	Caretaker *time.Time `json:"caretaker_since"`
+	// Halt is the halt in force; null: none is.
+	Halt *haltView `json:"halt"`
 }
 
 type memberView struct {
@@ -162,6 +164,7 @@ func statusViewOf(m *pb.GetStatusResponse) statusView {
 	v := statusView{
 		Version: m.GetVersion(), Leader: leaderView{l.GetName(), l.GetAddress(), l.GetEpoch()},
 		Workers: m.GetWorkers(), Problems: notNil(m.GetProblems()), Active: []runView{}, Members: []memberView{},
+		Halt: haltViewOf(m.GetHalt()),
 	}
 	if t := m.GetCaretakerSince(); t != nil {
 		at := t.AsTime()
@@ -181,6 +184,9 @@ func (v statusView) table(t *tabwriter.Writer) {
 		row(t, "leader", "none")
 	} else {
 		row(t, "leader", fmt.Sprintf("%s at %s, epoch %d", v.Leader.Name, v.Leader.Address, v.Leader.Epoch))
+	}
+	if v.Halt != nil {
+		row(t, "halted", v.Halt.text()+"; no run begins until `coordinator unhalt`")
 	}
 	for _, m := range v.Members {
 		if !m.Leader {

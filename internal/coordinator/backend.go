@@ -45,10 +45,14 @@ type backend struct {
 	heads       result.Heads
 	files       files
 	leader      wire.Leader
+	halting     *halting
 }
 
 // Create implements api.Conductor.
 func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error) {
+	if h, ok := b.halting.halted(); ok {
+		return b.created(ctx, n.RequestID, h)
+	}
 	data, err := n.Plan.Encode()
 	if err != nil {
 		return wire.RunView{}, err
@@ -64,10 +68,23 @@ func (b *backend) Create(ctx context.Context, n api.NewRun) (wire.RunView, error
 	if err != nil {
 		return wire.RunView{}, err
 	}
+	b.halting.enforceNow() // the halt may have come meanwhile
 	if v, err := b.manager.Live(rec.ID); err == nil {
 		return v, nil // also of a repeated request, whose plan may be another one
 	}
 	return view(rec), nil
+}
+
+// created answers a request for a run while the cluster is halted: only one that was carried out before it was.
+func (b *backend) created(ctx context.Context, request string, h wire.Halted) (wire.RunView, error) {
+	id, err := b.repository.Requested(ctx, request)
+	if errors.Is(err, result.ErrNotFound) {
+		return wire.RunView{}, &api.HaltedError{Halted: h}
+	}
+	if err != nil {
+		return wire.RunView{}, err
+	}
+	return b.Get(ctx, id)
 }
 
 // Command implements api.Conductor.
@@ -246,6 +263,9 @@ func workerState(w fleet.Worker) string {
 // Status implements api.Cluster.
 func (b *backend) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{Leader: b.leader, Active: b.manager.Active()}
+	if h, ok := b.halting.halted(); ok {
+		s.Halted = &h
+	}
 	s.Coordinators, s.Problems = b.coordinator.troubles(ctx)
 	if len(s.Coordinators) == 0 {
 		s.Coordinators = []wire.Leader{b.leader} // it has led since before it read who else is there

@@ -19,6 +19,9 @@ func (b bystander) Status(ctx context.Context) (api.Status, error) {
 	b.coordinator.standing.mu.Lock()
 	s := api.Status{Leader: b.coordinator.standing.leader, Coordinators: all, Problems: problems}
 	b.coordinator.standing.mu.Unlock()
+	if h, ok := b.coordinator.inForce(); ok {
+		s.Halted = &h
+	}
 	switch away := relay.Away(ctx); {
 	case away != "":
 		s.Problems = append(s.Problems, away)

@@ -68,6 +68,9 @@ func (k *caretaker) List(ctx context.Context, q api.Query) (api.Page, error) {
 // Status implements api.Cluster.
 func (k *caretaker) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{Active: k.runs.Active()}
+	if h, ok := k.coordinator.inForce(); ok {
+		s.Halted = &h
+	}
 	s.Coordinators, s.Problems = k.coordinator.troubles(ctx)
 	s.Problems = append(s.Problems, fmt.Sprintf("coordinator %s leads no more since %s, and no other leader is known: it keeps the workers and shows what they send; nothing is committed, and their leases run out",
 		k.coordinator.opts.Name, k.since.UTC().Format("15:04:05Z")))

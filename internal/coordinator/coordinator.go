@@ -49,6 +49,7 @@ type Coordinator struct {
 	api      *api.Server
 	relay    *relay.Relay
 	halts    *fleet.Halts
+	book     haltBook
 	standing standing
 	deafness deafness
 	home     home
@@ -225,6 +226,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	group.Go(func() error { return c.followLeader(groupCtx) })
 	group.Go(func() error { c.askAround(groupCtx); return nil })
 	group.Go(func() error { c.settleStops(groupCtx); return nil })
+	group.Go(func() error { c.followHalt(groupCtx); return nil })
 	if c.etcd != nil {
 		group.Go(func() error {
 			select {

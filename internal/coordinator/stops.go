@@ -30,18 +30,12 @@ const (
 // Halt implements api.Halter. A stop that another coordinator has passed on goes to the workers here alone.
 func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error) {
 	var err error
-	if h.Run, err = c.meant(h.Run); err != nil {
-		return wire.Passed{}, err
-	}
-	if h.AskedOf == "" {
-		h.AskedOf = c.opts.Name
-		if by := metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy); len(by) > 0 {
-			h.AskedOf = by[0]
+	if !h.Everything() {
+		if h.Run, err = c.meant(h.Run); err != nil {
+			return wire.Passed{}, err
 		}
 	}
-	if h.Asked.IsZero() {
-		h.Asked = c.opts.Wall().UTC().Round(0)
-	}
+	h = c.stamped(ctx, h)
 	passed := wire.Passed{Coordinators: []string{c.opts.Name}}
 	again := slices.ContainsFunc(c.halts.Kept(), func(k wire.Halt) bool { return k.Request == h.Request })
 	others := c.others(ctx)
@@ -51,7 +45,7 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, passWithin)
 			defer cancel()
-			answer, err := c.relay.Stop(ctx, other.Address, h)
+			answer, err := c.pass(ctx, other.Address, h)
 			if err != nil {
 				c.log.Warn("stop not passed on", "coordinator", other.Name, "address", other.Address, "run_id", h.Run, "error", err)
 				return
@@ -59,36 +53,66 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 			answers <- answer
 		})
 	}
-	passed.Told, passed.Stopped, err = c.halts.Halt(ctx, h)
+	here, err := c.halts.Halt(ctx, h)
 	asking.Wait()
 	close(answers)
 	if err != nil {
 		return wire.Passed{}, err
 	}
+	passed = joined(passed, here)
 	for answer := range answers {
 		passed = joined(passed, answer)
 	}
-	if passed.Recorded != nil {
+	recorded := passed.Recorded != nil || passed.Halted != nil
+	if recorded {
 		c.halts.Forget(h.Request)
 	}
 	log := c.log.Info
 	if again {
 		log = c.log.Debug // another coordinator looks for somebody who can record it
 	}
-	log("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", passed.Recorded != nil)
+	log("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", recorded)
 	return passed, nil
+}
+
+// stamped says of a stop whom it was asked of and when, unless it says that already.
+func (c *Coordinator) stamped(ctx context.Context, h wire.Halt) wire.Halt {
+	if h.AskedOf == "" {
+		h.AskedOf = c.opts.Name
+		if by := metadata.ValueFromIncomingContext(ctx, wire.MetaRelayedBy); len(by) > 0 {
+			h.AskedOf = by[0]
+		}
+	}
+	if h.Asked.IsZero() {
+		h.Asked = c.opts.Wall().UTC().Round(0)
+		if h.Everything() {
+			h.Lifts = c.book.known().Lifts
+		}
+	}
+	return h
+}
+
+// pass passes a stop to the coordinator at an address.
+func (c *Coordinator) pass(ctx context.Context, address string, h wire.Halt) (wire.Passed, error) {
+	if !h.Everything() {
+		return c.relay.Stop(ctx, address, h)
+	}
+	out, err := c.relay.Halt(ctx, address, h)
+	if err == nil && out.Halted.Recorded {
+		out.Passed.Halted = &out.Halted
+	}
+	return out.Passed, err
 }
 
 // joined is what two coordinators have passed on together: a worker that one relays to the other is one worker.
 func joined(a, b wire.Passed) wire.Passed {
-	both := func(a, b []string) []string {
-		out := slices.Concat(a, b)
-		slices.Sort(out)
-		return slices.Compact(out)
-	}
-	a.Told, a.Stopped, a.Coordinators = both(a.Told, b.Told), both(a.Stopped, b.Stopped), both(a.Coordinators, b.Coordinators)
+	a.Told, a.Stopped, a.Coordinators = names(a.Told, b.Told), names(a.Stopped, b.Stopped), names(a.Coordinators, b.Coordinators)
+	a.Runs = names(a.Runs, b.Runs)
 	if b.Recorded != nil {
 		a.Recorded = b.Recorded
+	}
+	if b.Halted != nil {
+		a.Halted = b.Halted
 	}
 	return a
 }
@@ -161,11 +185,14 @@ func (c *Coordinator) settleStop(ctx context.Context, h wire.Halt) bool {
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	var err error
-	if b := c.inOffice(); b != nil {
+	switch b := c.inOffice(); {
+	case h.Everything():
+		err = c.settleHalt(ctx, h)
+	case b != nil:
 		_, err = b.manager.Command(ctx, h.Run, run.Event{
 			Kind: run.StopRequested, ID: h.Request, Reason: h.Reason, Stop: h.Kind, Asked: h.Asked, AskedOf: h.AskedOf,
 		})
-	} else {
+	default:
 		err = c.giveStop(ctx, h)
 	}
 	var wrong *run.EventError
@@ -182,13 +209,22 @@ func (c *Coordinator) settleStop(ctx context.Context, h wire.Halt) bool {
 
 var errNobodyLeads = errors.New("nobody leads")
 
+// otherLeader returns the leader, if another coordinator leads.
+func (c *Coordinator) otherLeader() (wire.Leader, error) {
+	c.standing.mu.Lock()
+	defer c.standing.mu.Unlock()
+	leader := c.standing.leader
+	if leader.Epoch == 0 || leader.Address == c.opts.Advertise {
+		return wire.Leader{}, errNobodyLeads
+	}
+	return leader, nil
+}
+
 // giveStop gives a stop to the leader, if another coordinator leads.
 func (c *Coordinator) giveStop(ctx context.Context, h wire.Halt) error {
-	c.standing.mu.Lock()
-	leader := c.standing.leader
-	c.standing.mu.Unlock()
-	if leader.Epoch == 0 || leader.Address == c.opts.Advertise {
-		return errNobodyLeads
+	leader, err := c.otherLeader()
+	if err != nil {
+		return err
 	}
 	answer, err := c.relay.Stop(ctx, leader.Address, h)
 	if err == nil && answer.Recorded == nil {
@@ -200,12 +236,16 @@ func (c *Coordinator) giveStop(ctx context.Context, h wire.Halt) error {
 // unsettled says which stops are not recorded yet.
 func (c *Coordinator) unsettled() (problems []string) {
 	for _, h := range c.halts.Kept() {
-		told := "to none of its workers yet"
-		if names, _ := c.halts.Reached(h.Request); len(names) > 0 {
-			told = "to " + strings.Join(names, ", ")
+		to := "to none of its workers yet"
+		if told := c.halts.Reached(h.Request).Told; len(told) > 0 {
+			to = "to " + strings.Join(told, ", ")
 		}
-		problems = append(problems, fmt.Sprintf("run %s: the stop that coordinator %s was asked for at %s is not recorded yet; coordinator %s has passed it %s",
-			h.Run, h.AskedOf, h.Asked.UTC().Format("15:04:05Z"), c.opts.Name, told))
+		what := "run " + h.Run + ": the stop"
+		if h.Everything() {
+			what = "the halt of every run"
+		}
+		problems = append(problems, fmt.Sprintf("%s that coordinator %s was asked for at %s is not recorded yet; coordinator %s has passed it %s",
+			what, h.AskedOf, h.Asked.UTC().Format("15:04:05Z"), c.opts.Name, to))
 	}
 	return problems
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
@@ -57,18 +58,23 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	if !c.hasStore(ctx, repository) {
 		return lease.ErrResign
 	}
+	var halted *halting // set before the manager runs
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
+		Lift:    func() wire.Lift { return halted.lift() },
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
+	if halted, err = c.takeOverHalt(ctx, heads, manager); err != nil {
+		return err
+	}
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: c.cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
 		Incarnation: func(ctx context.Context) (int64, error) { return term.Incarnation(ctx, "") },
 		Leading:     func() bool { return term.Check() == nil },
 		File:        files{c.blobs}.GetFile, Handler: manager,
 	})
-	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c}
+	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c, halting: halted}
 	ctx, resign := context.WithCancelCause(ctx)
 	var listening sync.WaitGroup
 	listening.Go(func() {
@@ -77,6 +83,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		}
 	})
 	listening.Go(func() { c.claimStore(ctx, repository, heads) })
+	listening.Go(func() { halted.enforce(ctx) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
 		end = c.serveTerm(back)
@@ -96,6 +103,16 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		return nil
 	}
 	return err
+}
+
+// takeOverHalt reads whether the cluster is halted. A run on this machine is one by itself: what was halted is over.
+func (c *Coordinator) takeOverHalt(ctx context.Context, h heads, runs conductor) (*halting, error) {
+	x := &halting{heads: h, runs: runs, kept: c.halts, learnt: c.book.learn, log: c.log, wall: c.opts.Wall}
+	err := x.open(ctx)
+	if _, ok := x.halted(); ok && err == nil && c.opts.OwnWorkers {
+		_, _, err = x.unhalt(ctx, ulid.Make().String())
+	}
+	return x, err
 }
 
 // serveTerm answers workers and clients from a term until the returned function is called; lost says that

@@ -22,18 +22,15 @@ import (
 type Halts struct {
 	mu   sync.Mutex
 	taps map[*tap]bool
-	kept []wire.Halt        // oldest first
-	told map[string]reached // by the request
+	kept []wire.Halt            // oldest first
+	told map[string]wire.Passed // by the request: workers, and what they executed
 }
-
-// reached are the names of workers that a stop was passed to, and of those that have confirmed it; sorted.
-type reached struct{ told, stopped []string }
 
 // errTooManyStops refuses a stop because too many wait for being recorded.
 var errTooManyStops = status.Error(codes.ResourceExhausted, "too many stops wait for being recorded")
 
 const (
-	// mostHalts bounds what is kept.
+	// mostHalts bounds what is kept, of stops of one run and of every run each.
 	mostHalts = 100
 	// confirmWithin is how long the workers' word that they have stopped is waited for.
 	confirmWithin = time.Second
@@ -43,15 +40,15 @@ const (
 )
 
 // NewHalts returns one that keeps nothing.
-func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string]reached{}} }
+func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string]wire.Passed{}} }
 
-// Halt passes a stop to the workers that execute the run, and keeps it until Forget. It returns the names of
-// those that it was passed to, and of those among them that have confirmed it, after two seconds at most; with an
-// error nothing was done. A repeated one is passed on again and kept once.
-func (h *Halts) Halt(ctx context.Context, order wire.Halt) (told, stopped []string, err error) {
+// Halt passes a stop to the workers that execute the run, and keeps it until Forget. It returns whom it was passed
+// to, and who of those has confirmed it, after two seconds at most; with an error nothing was done. A repeated one
+// is passed on again and kept once.
+func (h *Halts) Halt(ctx context.Context, order wire.Halt) (wire.Passed, error) {
 	taps, err := h.keep(order)
 	if err != nil {
-		return nil, nil, err
+		return wire.Passed{}, err
 	}
 	within := confirmWithin
 	if len(taps) == 0 {
@@ -73,35 +70,73 @@ func (h *Halts) Halt(ctx context.Context, order wire.Halt) (told, stopped []stri
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			told, stopped = h.Reached(order.Request)
-			return told, stopped, nil
+			return h.Reached(order.Request), nil
 		}
 		for _, t := range taps {
 			h.confirm(order, t)
 		}
 		// Without any stream the workers are about to come, and to be told with the refusal.
-		if told, stopped = h.Reached(order.Request); len(taps) > 0 && len(stopped) >= len(taps) {
-			return told, stopped, nil
+		if passed := h.Reached(order.Request); len(taps) > 0 && len(passed.Stopped) >= len(taps) {
+			return passed, nil
 		}
 	}
 }
 
+// Confirmed returns who of the workers here executes a run, and who of those has confirmed that it was told to
+// stop, once all have, or after a second.
+func (h *Halts) Confirmed(ctx context.Context) wire.Passed {
+	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+	defer cancel()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	seen := wire.Passed{}
+	for { // one that is done with its run has been told
+		seen = h.confirmed(seen)
+		if len(seen.Stopped) == len(seen.Told) {
+			return seen
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return seen
+		}
+	}
+}
+
+// confirmed adds to what was seen before.
+func (h *Halts) confirmed(seen wire.Passed) wire.Passed {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range h.taps {
+		if run := t.executing(); run != "" && t.meant(wire.Halt{}) {
+			seen.Told, seen.Runs = union(seen.Told, []string{t.name()}), union(seen.Runs, []string{run})
+		}
+		if t.hasStopped(wire.Halt{}) {
+			seen.Stopped = union(seen.Stopped, []string{t.name()})
+		}
+	}
+	return seen
+}
+
 // reach notes that a stop was passed to a worker.
 func (h *Halts) reach(order wire.Halt, t *tap) {
-	name := t.name()
+	name, run := t.name(), t.executing()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.keeps(order.Request) {
 		return // it is settled, and nobody would ask, or forget, what is noted now
 	}
 	r := h.told[order.Request]
-	r.told = union(r.told, []string{name})
+	r.Told = union(r.Told, []string{name})
+	if order.Means(run) {
+		r.Runs = union(r.Runs, []string{run})
+	}
 	h.told[order.Request] = r
 }
 
 // confirm notes that a worker has said that it was told to stop, if it has.
 func (h *Halts) confirm(order wire.Halt, t *tap) {
-	if !t.hasStopped(order.Run) {
+	if !t.hasStopped(order) {
 		return
 	}
 	name := t.name()
@@ -111,7 +146,7 @@ func (h *Halts) confirm(order wire.Halt, t *tap) {
 		return
 	}
 	r := h.told[order.Request]
-	r.told, r.stopped = union(r.told, []string{name}), union(r.stopped, []string{name})
+	r.Told, r.Stopped = union(r.Told, []string{name}), union(r.Stopped, []string{name})
 	h.told[order.Request] = r
 }
 
@@ -132,18 +167,29 @@ func (h *Halts) keep(order wire.Halt) ([]*tap, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.keeps(order.Request) {
-		if len(h.kept) == mostHalts {
+		if h.count(order.Everything()) == mostHalts {
 			return nil, errTooManyStops
 		}
 		h.kept = append(h.kept, order)
 	}
 	var out []*tap
 	for t := range h.taps {
-		if t.executes(order.Run) {
+		if t.meant(order) {
 			out = append(out, t)
 		}
 	}
 	return out, nil
+}
+
+// count returns how many stops are kept of every run, or of one. Neither may keep the other from being asked for. The
+// lock is held.
+func (h *Halts) count(everything bool) (n int) {
+	for _, k := range h.kept {
+		if k.Everything() == everything {
+			n++
+		}
+	}
+	return n
 }
 
 // Kept returns the stops that nobody has recorded yet, oldest first.
@@ -153,12 +199,11 @@ func (h *Halts) Kept() []wire.Halt {
 	return slices.Clone(h.kept)
 }
 
-// Reached returns the names of the workers that a stop was passed to here, and of those that have confirmed it.
-func (h *Halts) Reached(request string) (told, stopped []string) {
+// Reached returns which workers a stop was passed to here, and who of those has confirmed it.
+func (h *Halts) Reached(request string) wire.Passed {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := h.told[request]
-	return r.told, r.stopped
+	return h.told[request]
 }
 
 // Forget drops a stop: it is recorded, or its run has ended.
@@ -184,7 +229,7 @@ func (h *Halts) Runs() []string {
 
 // of returns what is kept of a run; of every run when it is empty.
 func (h *Halts) of(run string) []wire.Halt {
-	return slices.DeleteFunc(h.Kept(), func(k wire.Halt) bool { return run != "" && k.Run != run })
+	return slices.DeleteFunc(h.Kept(), func(k wire.Halt) bool { return run != "" && !k.Means(run) })
 }
 
 // Stream is the interceptor of streams. It stands before the relay, so that it sees every worker.
@@ -217,7 +262,7 @@ func (h *Halts) refusal(t *tap, err error) error {
 	}
 	details := make([]protoadapt.MessageV1, 0, len(orders))
 	for _, order := range orders {
-		if t.executes(order.Run) {
+		if t.meant(order) {
 			h.reach(order, t)
 			h.confirm(order, t)
 		}
@@ -228,137 +273,4 @@ func (h *Halts) refusal(t *tap, err error) error {
 		return err
 	}
 	return with.Err()
-}
-
-// tap is a worker's stream, into which stops can be put between the messages of whoever serves it.
-type tap struct {
-	grpc.ServerStream
-	halts *Halts
-	turn  chan struct{} // capacity 1: who sends holds it
-
-	mu      sync.Mutex
-	worker  string
-	run     string // that it executes, by what it was told and has said
-	stopped string // the run of which it has said that it was told to stop
-	greeted bool   // Welcome has passed: before it nothing may
-	over    bool
-}
-
-// RecvMsg receives, and notes what the worker executes.
-func (t *tap) RecvMsg(m any) error {
-	if err := t.ServerStream.RecvMsg(m); err != nil {
-		return err
-	}
-	if r, ok := m.(*pb.AttachRequest); ok {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		switch p := r.GetPayload().(type) {
-		case *pb.AttachRequest_Hello:
-			t.worker = p.Hello.GetName()
-			t.says(p.Hello.GetStatus())
-		case *pb.AttachRequest_Status:
-			t.says(p.Status)
-		}
-	}
-	return nil
-}
-
-// says takes a worker's status. mu is held.
-func (t *tap) says(s *pb.AssignmentStatus) {
-	if s == nil {
-		return
-	}
-	t.run = s.GetRunId()
-	if s.GetStopKind() != "" {
-		t.stopped = t.run
-	}
-}
-
-// SendMsg sends, and then what is kept for a worker that has just come, or was just given a run.
-func (t *tap) SendMsg(m any) error {
-	select {
-	case t.turn <- struct{}{}:
-	case <-t.Context().Done():
-		return context.Cause(t.Context())
-	}
-	defer func() { <-t.turn }()
-	if err := t.ServerStream.SendMsg(m); err != nil {
-		return err
-	}
-	r, ok := m.(*pb.AttachResponse)
-	if !ok {
-		return nil
-	}
-	run := ""
-	t.mu.Lock()
-	switch p := r.GetPayload().(type) {
-	case *pb.AttachResponse_Welcome:
-		t.greeted = true
-		run = t.run
-	case *pb.AttachResponse_Assignment:
-		t.run = p.Assignment.GetRunId()
-		run = t.run
-	}
-	t.mu.Unlock()
-	if run == "" {
-		return nil
-	}
-	for _, order := range t.halts.of(run) {
-		if err := t.ServerStream.SendMsg(haltMessage(order)); err != nil {
-			return err
-		}
-		t.halts.reach(order, t)
-	}
-	return nil
-}
-
-// inject puts a stop between the messages of whoever serves the stream. An error says that it was not sent.
-func (t *tap) inject(ctx context.Context, order wire.Halt) error {
-	select {
-	case t.turn <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() { <-t.turn }()
-	t.mu.Lock()
-	ready := t.greeted && !t.over
-	t.mu.Unlock()
-	if !ready {
-		return ErrNotConnected // it is told with Welcome, or with the refusal
-	}
-	return t.ServerStream.SendMsg(haltMessage(order))
-}
-
-func (t *tap) close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.over = true
-}
-
-func (t *tap) name() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.worker
-}
-
-func (t *tap) executing() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.run
-}
-
-func (t *tap) executes(run string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.run == run && run != "" && !t.over
-}
-
-func (t *tap) hasStopped(run string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.stopped == run
-}
-
-func haltMessage(order wire.Halt) *pb.AttachResponse {
-	return &pb.AttachResponse{Payload: &pb.AttachResponse_Halt{Halt: wire.HaltToProto(order)}}
 }

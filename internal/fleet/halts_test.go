@@ -126,10 +126,10 @@ func TestHaltReachesWorkers(t *testing.T) {
 		m := a.until("the stop", isHalt).GetHalt()
 		a.send(&pb.AttachRequest{Payload: &pb.AttachRequest_Status{Status: &pb.AssignmentStatus{RunId: m.GetRunId(), StopKind: m.GetKind(), Halt: m}}})
 	})
-	told, stopped, err := s.halts.Halt(t.Context(), order("r1", "q1"))
+	passed, err := s.halts.Halt(t.Context(), order("r1", "q1"))
 	confirming.Wait()
-	if err != nil || !slices.Equal(told, []string{"a", "b"}) || !slices.Equal(stopped, []string{"a"}) {
-		t.Errorf("told %v, stopped %v, %v", told, stopped, err)
+	if err != nil || !slices.Equal(passed.Told, []string{"a", "b"}) || !slices.Equal(passed.Stopped, []string{"a"}) || !slices.Equal(passed.Runs, []string{"r1"}) {
+		t.Errorf("passed %+v, %v", passed, err)
 	}
 	m := b.until("the stop", isHalt).GetHalt()
 	if got := wire.HaltFromProto(m); got != order("r1", "q1") {
@@ -142,14 +142,14 @@ func TestHaltReachesWorkers(t *testing.T) {
 	fresh.until("the assignment", assignment)
 	fresh.until("the stop after the assignment", isHalt)
 	eventually(t, "all are known to have been told", func() bool {
-		told, stopped := s.halts.Reached("q1")
-		return slices.Equal(told, []string{"a", "b", "fresh", "late"}) && slices.Equal(stopped, []string{"a"})
+		passed := s.halts.Reached("q1")
+		return slices.Equal(passed.Told, []string{"a", "b", "fresh", "late"}) && slices.Equal(passed.Stopped, []string{"a"})
 	})
 	if got := s.halts.Runs(); !slices.Equal(got, []string{"r1", "r2"}) {
 		t.Errorf("runs %v", got)
 	}
 	// A repeated one is kept once, and one that is recorded is told to nobody any more.
-	if _, _, err := s.halts.Halt(t.Context(), order("r1", "q1")); err != nil || len(s.halts.Kept()) != 1 {
+	if _, err := s.halts.Halt(t.Context(), order("r1", "q1")); err != nil || len(s.halts.Kept()) != 1 {
 		t.Errorf("kept %+v, %v", s.halts.Kept(), err)
 	}
 	s.halts.Forget("q1")
@@ -158,6 +158,44 @@ func TestHaltReachesWorkers(t *testing.T) {
 	}
 	if err := s.attach(t, "last", "r1").end(); len(status.Convert(err).Details()) > 0 {
 		t.Errorf("refused with %v", err)
+	}
+}
+
+// TestHaltOfEveryRun proves that a halt of every run reaches every worker that executes one, and says which runs those
+// are; that a worker which comes meanwhile and executes any is told as well; and that one without a run is not.
+func TestHaltOfEveryRun(t *testing.T) {
+	s := newTapped(t)
+	s.AttachFn = welcoming(nil)
+	a, b, idle := s.attach(t, "a", "r1"), s.attach(t, "b", "r2"), s.attach(t, "idle", "")
+	for _, c := range []*client{a, b, idle} {
+		c.until("the welcome", func(m *pb.AttachResponse) bool { return m.GetWelcome() != nil })
+	}
+	all := order("", "q1")
+	var confirming sync.WaitGroup
+	for c, id := range map[*client]string{a: "r1", b: "r2"} {
+		confirming.Go(func() {
+			m := c.until("the halt", isHalt).GetHalt()
+			c.send(&pb.AttachRequest{Payload: &pb.AttachRequest_Status{Status: &pb.AssignmentStatus{RunId: id, StopKind: m.GetKind(), Halt: m}}})
+		})
+	}
+	passed, err := s.halts.Halt(t.Context(), all)
+	confirming.Wait()
+	if err != nil || !slices.Equal(passed.Told, []string{"a", "b"}) || !slices.Equal(passed.Stopped, []string{"a", "b"}) || !slices.Equal(passed.Runs, []string{"r1", "r2"}) {
+		t.Errorf("passed %+v, %v", passed, err)
+	}
+	if got := s.halts.Confirmed(t.Context()); !slices.Equal(got.Told, []string{"a", "b"}) || !slices.Equal(got.Stopped, []string{"a", "b"}) || !slices.Equal(got.Runs, []string{"r1", "r2"}) {
+		t.Errorf("confirmed %+v", got)
+	}
+	late := s.attach(t, "late", "r3")
+	if m := late.until("the halt after the welcome", isHalt).GetHalt(); wire.HaltFromProto(m) != all {
+		t.Errorf("the worker was told %v", m)
+	}
+	eventually(t, "the late one is known to have been told", func() bool {
+		return slices.Equal(s.halts.Reached("q1").Runs, []string{"r1", "r2", "r3"})
+	})
+	s.halts.Forget("q1")
+	if got := s.halts.Confirmed(t.Context()); !slices.Equal(got.Told, []string{"a", "b", "late"}) || !slices.Equal(got.Stopped, []string{"a", "b"}) {
+		t.Errorf("confirmed %+v", got)
 	}
 }
 
@@ -171,8 +209,8 @@ func TestRefusalCarriesStops(t *testing.T) {
 		return withDetail(codes.FailedPrecondition, "this coordinator does not lead", &pb.LeaderInfo{Name: "c9"})
 	}
 	for _, one := range []wire.Halt{order("r1", "q1"), order("r2", "q2")} {
-		if told, _, err := s.halts.Halt(t.Context(), one); len(told) > 0 || err != nil {
-			t.Fatalf("told %v, %v", told, err)
+		if passed, err := s.halts.Halt(t.Context(), one); len(passed.Told) > 0 || err != nil {
+			t.Fatalf("passed %+v, %v", passed, err)
 		}
 	}
 	err := s.attach(t, "a", "r1").end()
@@ -185,8 +223,8 @@ func TestRefusalCarriesStops(t *testing.T) {
 	if status.Code(err) != codes.FailedPrecondition || detail[*pb.LeaderInfo](t, err).GetName() != "c9" || len(halts) != 1 || halts[0].GetRequestId() != "q1" {
 		t.Errorf("refused with %v and %v", err, halts)
 	}
-	if told, stopped := s.halts.Reached("q1"); !slices.Equal(told, []string{"a"}) || len(stopped) > 0 {
-		t.Errorf("told %v, stopped %v", told, stopped)
+	if passed := s.halts.Reached("q1"); !slices.Equal(passed.Told, []string{"a"}) || len(passed.Stopped) > 0 {
+		t.Errorf("passed %+v", passed)
 	}
 	// One whose run is not known, because nothing was read of it, is told everything.
 	s.AttachFn = func(grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error {
@@ -205,8 +243,11 @@ func TestStopsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := h.Halt(t.Context(), order("r", "one too many")); status.Code(err) != codes.ResourceExhausted {
+	if _, err := h.Halt(t.Context(), order("r", "one too many")); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("one too many: %v", err)
+	}
+	if _, err := h.keep(order("", "everything")); err != nil {
+		t.Errorf("many stops of one run keep all from being stopped: %v", err)
 	}
 }
 

@@ -273,7 +273,8 @@ func TestConnectionsOfUsers(t *testing.T) {
 			plan.Flows["f"] = scenario.Flow{Steps: []scenario.Step{step}}
 			clock := simClock{time.Now()}
 			e := prepared(t, Options{Plan: plan, Clock: clock, Logger: hclog.NewNullLogger()})
-			before, shared := l.count() // what asked for the descriptors, and stays
+			before, _ := l.count()
+			l.await(t, before, 0) // what asked for the descriptors has gone
 			e.Apply(State{Revision: 1, Ranges: allRanges})
 			e.SetLease(never)
 			ctx, cancel := context.WithCancel(context.Background())
@@ -281,16 +282,16 @@ func TestConnectionsOfUsers(t *testing.T) {
 			wg.Go(func() { _ = e.Run(ctx) })
 			defer wg.Wait()
 			defer cancel()
-			l.await(t, before+1, shared) // the phase has ended; the next one has to be started
+			l.await(t, before+1, 0) // the phase has ended; the next one has to be started
 			before, _ = l.count()
 			history := run.History{{Kind: run.ChangePhaseStart, Phase: "paced", At: clock.Now()}}
 			e.Apply(State{Revision: 2, Ranges: allRanges, History: history})
-			l.await(t, before+users, shared+users)
+			l.await(t, before+users, users)
 			history = append(history, run.Change{Kind: run.ChangeScale, At: clock.Now(), Factor: 0.5})
 			e.Apply(State{Revision: 3, Ranges: allRanges, History: history})
-			l.await(t, before+users, shared+users/2)
+			l.await(t, before+users, users/2)
 			e.Apply(State{Revision: 4, History: history})
-			l.await(t, before+users, shared)
+			l.await(t, before+users, 0)
 			if errs := errorsOf(e.Seal(second(clock.Now()))); len(errs) > 0 {
 				t.Errorf("errors %v", errs)
 			}

@@ -46,6 +46,11 @@ type node struct {
 	GetStatusFn  func(context.Context) (*pb.GetStatusResponse, error)
 	FindLeaderFn func() *pb.FindLeaderResponse
 	StopRunFn    func(context.Context, *pb.StopRunRequest) (*pb.StopRunResponse, error)
+	HaltFn       func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error)
+}
+
+func (n *node) Halt(ctx context.Context, r *pb.HaltRequest) (*pb.HaltResponse, error) {
+	return n.HaltFn(ctx, r)
 }
 
 func (n *node) StopRun(ctx context.Context, r *pb.StopRunRequest) (*pb.StopRunResponse, error) {

@@ -246,6 +246,21 @@ func (r *Relay) Stop(ctx context.Context, address string, h wire.Halt) (wire.Pas
 	return passed, nil
 }
 
+// Halt passes a halt of every run to the coordinator at an address, for its own workers, and to be recorded if it
+// leads. It is passed on no further.
+func (r *Relay) Halt(ctx context.Context, address string, h wire.Halt) (wire.Outcome, error) {
+	conn, err := r.dial(address)
+	if err != nil {
+		return wire.Outcome{}, err
+	}
+	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
+	resp, err := pb.NewFleetServiceClient(conn).Halt(ctx, wire.HaltRequestToProto(h))
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return wire.Outcome{}, fmt.Errorf("pass a halt to coordinator %s: %w", address, err)
+	}
+	return wire.OutcomeFromProto(resp), nil
+}
+
 // ErrRefused says that a leader has refused a stop for good: the run has ended, or there is none.
 var ErrRefused = errors.New("the leader refuses it")
 

@@ -54,12 +54,16 @@ func New(opts Options) *Relay { return &Relay{opts: opts, log: opts.Logger.Named
 var answeredHere = map[string]bool{pb.WorkerService_FindLeader_FullMethodName: true}
 
 // answeredAlone are the methods that are passed on, but that a coordinator answers as well as it can when
-// the leader cannot be reached, or does not answer within that time: somebody has to tell that, and a stop waits
-// for nobody.
+// the leader cannot be reached, or does not answer within that time: somebody has to tell that, and a stop or a halt
+// waits for nobody.
 var answeredAlone = map[string]time.Duration{
 	pb.FleetService_GetStatus_FullMethodName: 8 * time.Second,
 	pb.RunService_StopRun_FullMethodName:     8 * time.Second,
+	pb.FleetService_Halt_FullMethodName:      8 * time.Second,
 }
+
+// stops are those of them that end load, and for which the word that somebody does not lead is no answer.
+var stops = map[string]bool{pb.RunService_StopRun_FullMethodName: true, pb.FleetService_Halt_FullMethodName: true}
 
 // errNoAnswer ends such a call to a leader that takes calls and says nothing.
 var errNoAnswer = errors.New("it does not answer")
@@ -178,7 +182,7 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		return next(context.WithValue(ctx, awayKey{}, away.Error()), req)
 	case unreachable:
 		return nil, away.status()
-	case err != nil && info.FullMethod == pb.RunService_StopRun_FullMethodName && unsettled(err):
+	case err != nil && stops[info.FullMethod] && unsettled(err):
 		return next(ctx, req) // whom this coordinator took for the leader does not lead, or has just ended
 	}
 	if s, ok := resp.(*pb.GetStatusResponse); ok && s != nil {

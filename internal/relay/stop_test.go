@@ -96,3 +96,57 @@ func TestStopIsPassedOnOnce(t *testing.T) {
 		t.Errorf("a coordinator that is gone: %v", err)
 	}
 }
+
+// TestHaltIsAnsweredAlone proves that a halt is the leader's to answer if it does, and this coordinator's own if the
+// leader is gone or leads no more.
+func TestHaltIsAnsweredAlone(t *testing.T) {
+	for name, row := range map[string]struct {
+		leader func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error)
+		by     string
+	}{
+		"the leader does it": {func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error) {
+			return &pb.HaltResponse{RunIds: []string{"leader"}}, nil
+		}, "leader"},
+		"the leader is gone": {nil, "follower"},
+		"it leads no more": {func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error) {
+			st, err := status.New(codes.FailedPrecondition, "this coordinator does not lead").WithDetails(&pb.LeaderInfo{})
+			return nil, errors.Join(err, st.Err())
+		}, "follower"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leader, follower := cluster(t)
+			leader.HaltFn = row.leader
+			follower.HaltFn = func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error) {
+				return &pb.HaltResponse{RunIds: []string{"follower"}}, nil
+			}
+			if row.leader == nil {
+				leader.stop()
+			}
+			got, err := follower.fleet.Halt(within(t), &pb.HaltRequest{Reason: "enough"})
+			if err != nil || len(got.GetRunIds()) != 1 || got.GetRunIds()[0] != row.by {
+				t.Errorf("answered %v, %v; want it by %q", got, err, row.by)
+			}
+		})
+	}
+}
+
+// TestHaltIsPassedOnOnce proves that a halt which one coordinator passes to another is answered there, as what it is,
+// and that it is told what became of it.
+func TestHaltIsPassedOnOnce(t *testing.T) {
+	_, follower := cluster(t)
+	order := wire.Halt{Kind: run.StopHalt, Reason: "enough", By: "me", Order: wire.Order{Request: "q", AskedOf: "c9", Asked: time.Unix(1000, 0).UTC(), Lifts: 4}}
+	follower.HaltFn = func(ctx context.Context, r *pb.HaltRequest) (*pb.HaltResponse, error) {
+		if got := wire.HaltRequestFromProto(r); len(metadata.ValueFromIncomingContext(ctx, wire.MetaPassedOn)) != 1 || got != order {
+			t.Errorf("passed on %+v", got)
+		}
+		return &pb.HaltResponse{Halt: &pb.HaltInfo{Reason: "enough", Recorded: true}, ToldWorkers: []string{"a"}}, nil
+	}
+	out, err := follower.relay.Halt(within(t), follower.leader.Address, order)
+	if err != nil || out.Lifted || !out.Halted.Recorded || len(out.Told) != 1 {
+		t.Errorf("passed %+v, %v", out, err)
+	}
+	follower.stop()
+	if _, err := follower.relay.Halt(within(t), follower.leader.Address, order); err == nil {
+		t.Error("a coordinator that is gone has taken it")
+	}
+}

@@ -99,6 +99,18 @@ func (r *Repository) created(ctx context.Context, term Reader, rec run.Run) (run
 	return head.Run, rec.RequestID != "" || head.Run.CreatedAt.Equal(rec.CreatedAt), nil
 }
 
+// Requested returns the id of the run that a request has created, or ErrNotFound.
+func (r *Repository) Requested(ctx context.Context, request string) (string, error) {
+	if r.heads == nil || request == "" {
+		return "", fmt.Errorf("request %q: %w", request, ErrNotFound)
+	}
+	record, err := r.heads.Get(ctx, requestKey(request))
+	if err != nil {
+		return "", fmt.Errorf("request %q: %w", request, err)
+	}
+	return string(record.Value), nil
+}
+
 // checkID makes sure that an id can be part of keys.
 func checkID(id string) error {
 	if strings.Contains(id, "/") || blob.CheckKey(id) != nil {

@@ -145,6 +145,9 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 	if r.run.Stop != nil {
 		a.Stop = wire.Stop{Kind: r.run.Stop.Kind, Reason: r.run.Stop.Reason}
 	}
+	if lift := r.m.opts.Lift; lift != nil {
+		a.Lift = lift()
+	}
 	if rec.Setup.State == run.TaskDone && rec.Setup.Saved != "" {
 		a.Setup = json.RawMessage(rec.Setup.Saved)
 	}

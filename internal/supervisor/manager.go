@@ -25,7 +25,7 @@ var ErrNotLive = errors.New("run is not live")
 // ErrElsewhere says that a run has not ended and is not conducted here any more: the term is over.
 var ErrElsewhere = errors.New("run is conducted elsewhere now")
 
-// Options are what a Manager needs; all fields but Callbacks are required.
+// Options are what a Manager needs; all fields but Lift and Callbacks are required.
 type Options struct {
 	Logger     hclog.Logger
 	Heads      result.Heads // of this term
@@ -42,6 +42,8 @@ type Options struct {
 	// Process identifies this process if the workers live in it, so that they end with it; empty: they
 	// are processes of their own.
 	Process string
+	// Lift returns the newest lifting of a halt, for the workers to know; nil: there is none.
+	Lift func() wire.Lift
 	// Version of the program and of etcd, for reports.
 	Version, EtcdVersion string
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one

@@ -22,6 +22,9 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	if a.Run == "" {
 		return a, nil
 	}
+	if l := m.GetHaltLift(); l != nil {
+		a.Lift = Lift{Number: l.GetNumber(), At: l.GetLiftTime().AsTime()}
+	}
 	for goal, p := range goals {
 		if p == m.GetGoal() {
 			a.Goal = goal
@@ -78,16 +81,6 @@ func StatusFromProto(m *pb.AssignmentStatus) *Status {
 		s.Phases = append(s.Phases, PhaseStatus{Phase: p.GetPhase(), Started: p.GetStarted(), Ended: p.GetEnded(), InFlight: p.GetInFlight()})
 	}
 	return s
-}
-
-// HaltFromProto translates a halt; that of nil is the zero Halt.
-func HaltFromProto(m *pb.Halt) Halt {
-	h := Halt{Run: m.GetRunId(), Kind: run.StopKind(m.GetKind()), Reason: m.GetReason()}
-	h.Request, h.AskedOf = m.GetRequestId(), m.GetAskedOf()
-	if at := m.GetAskedTime(); at != nil {
-		h.Asked = at.AsTime()
-	}
-	return h
 }
 
 // HelloFromProto translates a worker's introduction.

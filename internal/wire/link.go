@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"proofload/internal/run"
-	pb "proofload/proto/proofload/v1"
 )
 
 // Goal is what an assignment wants of a worker.
@@ -48,6 +47,7 @@ type Assignment struct {
 	Permits       map[string]int64 // in-flight permits of this worker by phase
 	Drain         time.Duration    // how long work in flight may take once Goal is GoalStop
 	Stop          Stop             // of the whole run, if it is stopped
+	Lift          Lift             // the newest that the leader knows of
 }
 
 // Stop says why a run is stopped; the zero value says that it is not. A worker hears it before it is recorded,
@@ -58,33 +58,6 @@ type Stop struct {
 	Alone  bool          // the worker has stopped by its own judgement, because nobody led
 	Order  Order         // that it was told by, if nobody could record it
 	At     time.Duration // run time at which the worker was told; 0: before T0, or it was not
-}
-
-// Order identifies a stop that was asked for while nobody could record it; the zero value: it is none.
-type Order struct {
-	Request string    // identity of the request, under which it is recorded once
-	AskedOf string    // name of the coordinator that was asked
-	Asked   time.Time // when, on that coordinator's wall clock; a label
-}
-
-// Halt ends the load of a run, whoever passes it on and at any epoch.
-type Halt struct {
-	Run    string
-	Kind   run.StopKind
-	Reason string
-	Order
-}
-
-// Stop is what a worker holds of a halt.
-func (h Halt) Stop() Stop { return Stop{Kind: h.Kind, Reason: h.Reason, Order: h.Order} }
-
-// Passed is how far a stop has come that nobody could record; the lists are names, sorted.
-type Passed struct {
-	Told         []string // workers that it was passed to
-	Stopped      []string // those of them that have confirmed it
-	Coordinators []string // that keep it until it is recorded
-	// Recorded is the run as a leader shows it that was among them and has recorded the stop; nil: none has.
-	Recorded *pb.Run
 }
 
 // HandOver is the run time up to which the assignment tells of hand-overs; 0: of none.

@@ -28,6 +28,9 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 		SetupJson: a.Setup, Goal: goals[a.Goal], T0Nanos: a.T0, ShardRevision: a.ShardRevision,
 		Permits: a.Permits, Drain: durationpb.New(a.Drain), StopKind: string(a.Stop.Kind), StopReason: a.Stop.Reason,
 	}
+	if a.Lift.Number > 0 {
+		m.HaltLift = &pb.HaltLift{Number: a.Lift.Number, LiftTime: timestamppb.New(a.Lift.At)}
+	}
 	for _, r := range a.Ranges {
 		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since), UntilNanos: int64(r.Until)})
 	}
@@ -62,25 +65,6 @@ func StatusToProto(s *Status) *pb.AssignmentStatus {
 		m.Phases = append(m.Phases, &pb.PhaseStatus{Phase: p.Phase, Started: p.Started, Ended: p.Ended, InFlight: p.InFlight})
 	}
 	return m
-}
-
-// HaltToProto translates a halt.
-func HaltToProto(h Halt) *pb.Halt {
-	m := &pb.Halt{RunId: h.Run, Kind: string(h.Kind), Reason: h.Reason, RequestId: h.Request, AskedOf: h.AskedOf}
-	if !h.Asked.IsZero() {
-		m.AskedTime = timestamppb.New(h.Asked)
-	}
-	return m
-}
-
-// PassedToProto translates how far a stop has come that is not recorded, and why it is not.
-func PassedToProto(p Passed, why string) *pb.StopPassedOn {
-	return &pb.StopPassedOn{ToldWorkers: p.Told, StoppedWorkers: p.Stopped, Coordinators: p.Coordinators, Reason: why}
-}
-
-// PassedFromProto translates how far a stop has come.
-func PassedFromProto(m *pb.StopPassedOn) Passed {
-	return Passed{Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()}
 }
 
 // HelloToProto translates a worker's introduction.

@@ -118,11 +118,12 @@ func TestPeers(t *testing.T) {
 	for _, c := range contests {
 		t.Run(c.name, func(t *testing.T) { c.hold(t) })
 	}
+	t.Run("HTTP/1.1, closed model, one core and two", holdScaling)
 }
 
 func (c *contest) hold(t *testing.T) {
 	addr := c.server(t)
-	ours := startOurs(t)
+	ours := startOurs(t, clientCore)
 	var present []peer
 	for _, p := range c.peers {
 		if _, err := exec.LookPath(p.args[0]); err != nil {
@@ -135,7 +136,7 @@ func (c *contest) hold(t *testing.T) {
 	for range *peerRounds {
 		turns[0] = append(turns[0], ours.turn(t, c.scenario(addr)))
 		for i, p := range present {
-			turns[i+1] = append(turns[i+1], p.turn(t, addr))
+			turns[i+1] = append(turns[i+1], p.turn(t, addr, clientCore))
 		}
 	}
 	t.Log("\n" + c.table(present, turns))
@@ -195,9 +196,9 @@ func medianOf(turns []turn, f func(turn) float64) float64 {
 }
 
 // turn runs the client of others and reads how many requests it made.
-func (p *peer) turn(t *testing.T, addr string) turn {
+func (p *peer) turn(t *testing.T, addr, cores string) turn {
 	t.Helper()
-	args := []string{"-c", clientCore}
+	args := []string{"-c", cores}
 	for _, a := range p.args {
 		a = strings.ReplaceAll(a, "%s", addr)
 		args = append(args, strings.ReplaceAll(a, "%d", strconv.Itoa(int(peerLength.Seconds()))))
@@ -225,11 +226,11 @@ type ours struct {
 	worker *exec.Cmd
 }
 
-func startOurs(t *testing.T) *ours {
+func startOurs(t *testing.T, cores string) *ours {
 	t.Helper()
 	o := &ours{}
 	_, o.addr = serve(t, "taskset", "-c", serverCore)
-	o.worker = startAs(t, []string{"taskset", "-c", clientCore}, "worker", "--join", o.addr, "--name", "w1", "--data-dir", t.TempDir())
+	o.worker = startAs(t, []string{"taskset", "-c", cores}, "worker", "--join", o.addr, "--name", "w1", "--data-dir", t.TempDir())
 	return o
 }
 

@@ -80,6 +80,7 @@ type Sink interface {
 type attempted struct {
 	step     *Step
 	intended time.Duration
+	began    time.Time
 	retried  bool
 	final    bool // set when trying again could not change anything
 	hops     int  // redirects that were followed
@@ -100,29 +101,40 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		it.report(a, now, now)
 		return now, err
 	}
-	began := time.Now()
-	ended, again, err := it.send(ctx, a, began)
+	a.began = time.Now()
+	ended, again, err := it.send(ctx, a)
 	for again {
 		// The request that a redirect leads to is due when the one before it has ended.
 		a.intended, a.hops = ended, a.hops+1
 		a.report = Report{Step: a.step, Retried: a.retried, Redirected: true}
 		it.exchange = exchange{}
-		ended, again, err = it.send(ctx, a, began)
+		ended, again, err = it.send(ctx, a)
 	}
 	return ended, err
 }
 
 // send sends the request that was built last, judges its response unless another request follows, reports it,
-// and returns when it ended.
-func (it *Iteration) send(ctx context.Context, a *attempted, began time.Time) (ended time.Duration, again bool, err error) {
-	s, x := a.step, &it.exchange
-	now, wall := it.Clock.Now(), began
+// and returns when it ended. Its frame is on the stack of everybody who waits for an answer, and is kept small.
+func (it *Iteration) send(ctx context.Context, a *attempted) (ended time.Duration, again bool, err error) {
+	now := it.begin(a)
+	return it.conclude(a, now, a.step.operation.do(ctx, it, &it.exchange))
+}
+
+// begin notes when the request begins, and returns the run time of that.
+func (it *Iteration) begin(a *attempted) time.Duration {
+	now := it.Clock.Now()
+	it.exchange.began = a.began
 	if a.hops > 0 {
-		wall = time.Now()
+		it.exchange.began = time.Now()
 	}
-	x.began = wall
-	it.Sink.Began(s.Name, now)
-	err = s.operation.do(ctx, it, x)
+	it.Sink.Began(a.step.Name, now)
+	return now
+}
+
+// conclude is the part of send that follows the answer to a request that began at now.
+func (it *Iteration) conclude(a *attempted, now time.Duration, err error) (ended time.Duration, again bool, _ error) {
+	s, x := a.step, &it.exchange
+	wall := x.began
 	sent := now
 	ended = now + x.ended.Sub(wall)
 	// The protocol's instants are nearer to the wire than ours.
@@ -133,7 +145,7 @@ func (it *Iteration) send(ctx context.Context, a *attempted, began time.Time) (e
 		ended = it.Clock.Now()
 	}
 	if err == nil && s.follower != nil {
-		again, err = s.follower.follow(it, a.hops, began)
+		again, err = s.follower.follow(it, a.hops, a.began)
 	}
 	if err != nil {
 		a.fail(err)

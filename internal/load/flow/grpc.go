@@ -51,6 +51,7 @@ type message struct {
 // rpcState is what an iteration keeps of a call.
 type rpcState struct {
 	wire     [][]byte
+	encoded  []byte // the message of a unary call with templates
 	call     grpcload.Call
 	response grpcload.Response
 	size     int64
@@ -59,8 +60,14 @@ type rpcState struct {
 
 // trim gives back what may be large.
 func (s *rpcState) trim() {
+	if s == nil {
+		return
+	}
 	s.response.Trim()
 	clear(s.wire)
+	if cap(s.encoded) > keptSize {
+		s.encoded = nil
+	}
 	s.messages = inbox{}
 }
 
@@ -147,17 +154,18 @@ func (c *compiler) metadata(r *rpc, g *scenario.GRPC) error {
 		md.Set(r.metadata[i].name, r.metadata[i].value.constant)
 	}
 	r.constant = md
+	r.call.Head = r.client.NewHead(r.call.Method, md)
 	return nil
 }
 
 func (r *rpc) build(it *Iteration) error {
-	x := &it.rpc
+	if it.rpc == nil {
+		it.rpc = &rpcState{}
+	}
+	x := it.rpc
 	x.call, x.wire = r.call, x.wire[:0]
 	if r.own {
-		var err error
-		if x.call.Session, err = it.session().grpc(r.client); err != nil {
-			return err
-		}
+		x.call.Session = it.session().grpc(r.client)
 	}
 	if x.call.Metadata = r.constant; r.constant == nil {
 		x.call.Metadata = make(metadata.MD, len(r.metadata))
@@ -178,9 +186,16 @@ func (r *rpc) build(it *Iteration) error {
 			if it.body, err = m.document.append(it, it.body[:0]); err != nil {
 				return fmt.Errorf("message %d: %w", i+1, err)
 			}
-			// It is not kept for the next one: the connection may hold it for longer than the call lasts.
-			if wire, err = r.method.Set.Encode(nil, r.method.Descriptor.Input(), it.body); err != nil {
+			// That of a stream is not kept for the next one: the connection may hold it for longer than the call lasts.
+			var kept []byte
+			if !r.call.FromClient && !r.call.FromServer {
+				kept = x.encoded[:0]
+			}
+			if wire, err = r.method.Set.Encode(kept, r.method.Descriptor.Input(), it.body); err != nil {
 				return fmt.Errorf("message %d: %w", i+1, err)
+			}
+			if kept != nil {
+				x.encoded = wire
 			}
 		}
 		x.wire = append(x.wire, wire)
@@ -189,10 +204,11 @@ func (r *rpc) build(it *Iteration) error {
 }
 
 func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
-	s := &it.rpc
+	s := it.rpc
 	s.size = 0
 	s.messages = inbox{method: &r.method, every: r.every, all: s.messages.all[:0]}
 	var err error
+	s.call.Began = x.began
 	if r.call.FromClient || r.call.FromServer {
 		err = r.stream(ctx, it, x)
 	} else if err = r.client.Unary(ctx, &s.call, s.wire[0], &s.response); err == nil && s.response.Code == codeOK {
@@ -200,7 +216,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 		s.messages.add(s.response.Message)
 	}
 	in := &s.response
-	x.sent, x.connect, x.in, x.out = in.Sent, in.Connect, in.BytesIn, in.BytesOut
+	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
 	if err != nil {
 		return err
 	}
@@ -211,7 +227,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 
 // stream makes a call with a stream one or both ways.
 func (r *rpc) stream(ctx context.Context, it *Iteration, x *exchange) error {
-	s := &it.rpc
+	s := it.rpc
 	stream, err := r.client.Open(ctx, &s.call, &s.response)
 	if err != nil {
 		return err

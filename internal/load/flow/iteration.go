@@ -43,7 +43,7 @@ type Iteration struct {
 	resp      httpload.Response
 	opening   wsload.Opening
 	talk      *conversation // nil: it has spoken no script yet
-	rpc       rpcState
+	rpc       *rpcState     // nil: it has made no call yet
 	timer     *time.Timer
 	saved     []any
 	measured  []float64

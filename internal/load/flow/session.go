@@ -32,20 +32,17 @@ func (s *Session) http(c HTTPClient) httpload.Session {
 	return own
 }
 
-// grpc returns the connection to a target.
-func (s *Session) grpc(c *grpcload.Client) (*grpcload.Session, error) {
+// grpc returns the connections to a target.
+func (s *Session) grpc(c *grpcload.Client) *grpcload.Session {
 	if own := s.calls[c]; own != nil {
-		return own, nil
+		return own
 	}
-	own, err := c.NewSession()
-	if err != nil {
-		return nil, err
-	}
+	own := c.NewSession()
 	if s.calls == nil {
 		s.calls = map[*grpcload.Client]*grpcload.Session{}
 	}
 	s.calls[c] = own
-	return own, nil
+	return own
 }
 
 // Close closes the connections and forgets the cookies. The session is as good as new afterwards.

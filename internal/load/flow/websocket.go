@@ -115,18 +115,18 @@ func closeCode(err error) int {
 	return 0
 }
 
-// speak executes the script.
+// speak executes the script. Its frame and those of await and hold are on the stack of everybody who holds a
+// connection open, which are many: what is not needed while they wait is in functions of its own.
 func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
 	for i := range w.script {
-		a := &w.script[i]
 		var err error
-		switch {
+		switch a := &w.script[i]; {
 		case a.send != nil:
-			err = conn.Send(a.send.binary, it.talk.bytes(a.send), time.Now().Add(w.timeout))
+			err = w.say(it, conn, a)
 		case a.expect != nil:
 			err = w.await(it, conn, a.expect)
 		default:
-			err = w.hold(it, conn, it.span(w.step, i, a.wait))
+			err = w.hold(it, conn, w.rest(it, i))
 		}
 		if err != nil {
 			return err
@@ -135,50 +135,88 @@ func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
 	return nil
 }
 
+func (w *webSocket) say(it *Iteration, conn *wsload.Conn, a *action) error {
+	return conn.Send(a.send.binary, it.talk.bytes(a.send), time.Now().Add(w.timeout))
+}
+
 // await receives until the message comes that is expected.
 func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
 	limit := time.Now().Add(e.timeout)
 	for {
 		it.awaiting(w.step)
-		m, err := conn.Receive(it.talk.buffer(), limit, limit)
-		if errors.Is(err, wsload.ErrQuiet) {
-			return e.late()
+		if err := conn.Await(limit, 0); err != nil {
+			return late(e, err)
 		}
-		if err != nil {
+		if done, err := w.came(it, conn, e); done || err != nil {
 			return err
-		}
-		it.arrived(w.step, m.At)
-		it.talk.came(m.Data, m.Binary)
-		ok, err := e.meets(it)
-		if err != nil && !e.skip || !ok && !e.skip {
-			return e.unmet(it, err)
-		}
-		if ok && err == nil {
-			return nil
 		}
 	}
 }
 
-// hold keeps the connection open for a time, and receives what comes.
-func (w *webSocket) hold(it *Iteration, conn *wsload.Conn, d time.Duration) error {
+// late is the error of a wait for a message that is expected.
+func late(e *expectation, err error) error {
+	if errors.Is(err, wsload.ErrQuiet) {
+		return e.late()
+	}
+	return err
+}
+
+// came reads a message, and reports whether it is the one that is expected.
+func (w *webSocket) came(it *Iteration, conn *wsload.Conn, e *expectation) (bool, error) {
+	m, err := conn.Take(it.talk.buffer())
+	if err != nil {
+		return false, err
+	}
+	it.arrived(w.step, m.At)
+	it.talk.came(m.Data, m.Binary)
+	ok, err := e.meets(it)
+	if err != nil && !e.skip || !ok && !e.skip {
+		return false, e.unmet(it, err)
+	}
+	return ok && err == nil, nil
+}
+
+// rest begins a wait of the script, and returns until when it lasts.
+func (w *webSocket) rest(it *Iteration, i int) time.Time {
+	d := it.span(w.step, i, w.script[i].wait)
 	it.resting(d)
-	until := time.Now().Add(d)
+	return time.Now().Add(d)
+}
+
+// hold keeps the connection open until an instant, and receives what comes.
+func (w *webSocket) hold(it *Iteration, conn *wsload.Conn, until time.Time) error {
 	for {
-		var buffer []byte
-		if w.keep {
-			buffer = it.talk.buffer()
+		if err := conn.Await(until, w.timeout); err != nil {
+			return w.held(it, err)
 		}
-		m, err := conn.Receive(buffer, until, until.Add(w.timeout))
-		if errors.Is(err, wsload.ErrQuiet) {
-			it.awaiting(w.step)
-			return nil
-		}
-		if err != nil {
+		if err := w.note(it, conn); err != nil {
 			return err
 		}
-		it.arrived(w.step, m.At)
-		if w.keep {
-			it.talk.came(m.Data, m.Binary)
-		}
 	}
+}
+
+// held is the end of a wait with the error of the connection, which is none when nothing came any more.
+func (w *webSocket) held(it *Iteration, err error) error {
+	if errors.Is(err, wsload.ErrQuiet) {
+		it.awaiting(w.step)
+		return nil
+	}
+	return err
+}
+
+// note reads a message that came while nothing was expected.
+func (w *webSocket) note(it *Iteration, conn *wsload.Conn) error {
+	var buffer []byte
+	if w.keep {
+		buffer = it.talk.buffer()
+	}
+	m, err := conn.Take(buffer)
+	if err != nil {
+		return err
+	}
+	it.arrived(w.step, m.At)
+	if w.keep {
+		it.talk.came(m.Data, m.Binary)
+	}
+	return nil
 }

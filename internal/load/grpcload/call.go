@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -19,6 +18,10 @@ type Call struct {
 	Method   string      // /package.Service/Method
 	Session  *Session    // nil: the connections that all share
 	Metadata metadata.MD // nil: none; it is not changed
+	// Head is that of a unary call, made beforehand; nil: it is made of Method and Metadata.
+	Head *Head
+	// Began is when the caller began, from which the timeout of a unary call counts; zero: now.
+	Began time.Time
 	// Timeout is the deadline, of which the server is told; 0: none. With CloseAfter it bounds the wait for the
 	// first message instead.
 	Timeout time.Duration
@@ -41,15 +44,19 @@ type Response struct {
 	Trailer metadata.MD
 
 	Sent     time.Time     // just before the call was given to a connection; zero: it was not
+	End      time.Time     // of a unary call: when the answer was complete, or failed; zero: nothing was sent, or it is a stream
 	Connect  time.Duration // 0: the connection was open already
-	BytesIn  int64         // messages with their frames, and heads as far as they are counted
+	BytesIn  int64         // of a unary call, all of its frames; of a stream, messages with their frames, and heads as far as they are counted
 	BytesOut int64
 
 	received received
+	unary    unary
 }
 
 func (r *Response) reset() {
-	*r = Response{received: received{data: r.received.data}}
+	r.Code, r.Text, r.Message, r.Header, r.Trailer = "", "", nil, nil, nil
+	r.Sent, r.End, r.Connect, r.BytesIn, r.BytesOut = time.Time{}, time.Time{}, 0, 0, 0
+	r.received = received{data: r.received.data}
 }
 
 // Size returns how large the message of a unary call is that was received, in bytes.
@@ -60,34 +67,13 @@ func (r *Response) Trim() {
 	if cap(r.received.data) > keptSize {
 		r.received.data = nil
 	}
+	if cap(r.unary.frame) > keptSize {
+		r.unary.frame = nil
+	}
 }
 
 // keptSize is how large a buffer may be that is kept while it is not needed.
 const keptSize = 16 << 10
-
-// Unary makes a call with one message each way. A nil error means that the server has answered: with a message
-// when Code is OK. Otherwise the error is a *transport.Error. It returns at the deadline, or soon after ctx has
-// ended. message must not be changed any more.
-func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Response) error {
-	r.reset()
-	r.received.keep = in.KeepMessage
-	l, after, err := c.link(in.Session)
-	if err != nil {
-		return err
-	}
-	defer after()
-	k, cancel := l.begin(ctx, in)
-	defer cancel()
-	if in.KeepMetadata {
-		err = l.conn.Invoke(k, in.Method, &message, &r.received, grpc.Header(&r.Header), grpc.Trailer(&r.Trailer))
-	} else {
-		err = l.conn.Invoke(k, in.Method, &message, &r.received)
-	}
-	if err == nil && in.KeepMessage {
-		r.Message = r.received.data
-	}
-	return l.finish(ctx, k, err, r)
-}
 
 // begin makes the context of a call.
 func (l *link) begin(ctx context.Context, in *Call) (*call, context.CancelFunc) {

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
+	"proofload/internal/load/httpload/http2load"
 	"proofload/internal/load/transport"
 )
 
@@ -53,8 +55,13 @@ type Options struct {
 type Client struct {
 	opts  Options
 	addr  string
-	links []*link // none when every call has its own
+	links []*link // of streams; none when every call has its own
 	next  atomic.Uint32
+
+	authority string
+	fast      *http2load.Client
+	unary     []*http2load.Link // of unary calls; none when every call has its own
+	turn      atomic.Uint32     // of these
 }
 
 // link is one connection to the target, which is opened when it is needed and again after it was lost.
@@ -73,11 +80,15 @@ func NewClient(opts Options) (*Client, error) {
 		return nil, fmt.Errorf("grpc client: target %s: %w", opts.Target.Redacted(), err)
 	}
 	setDefaults(&opts)
-	c := &Client{opts: opts, addr: addr}
+	c := &Client{opts: opts, addr: addr, authority: addr}
+	if err := c.speed(); err != nil {
+		return nil, fmt.Errorf("grpc client: %w", err)
+	}
 	if opts.Fresh {
 		opts.Connections = 0
 	}
 	for range opts.Connections {
+		c.unary = append(c.unary, c.fast.NewLink())
 		l, err := c.open()
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
@@ -85,6 +96,23 @@ func NewClient(opts Options) (*Client, error) {
 		c.links = append(c.links, l)
 	}
 	return c, nil
+}
+
+// speed makes the client of unary calls.
+func (c *Client) speed() error {
+	web := &url.URL{Scheme: "http", Host: c.addr}
+	var cfg *tls.Config
+	if c.opts.Target.Scheme == "grpcs" {
+		host, _, err := net.SplitHostPort(c.addr)
+		if err != nil {
+			return err
+		}
+		cfg = transport.ClientTLS(c.opts.TLS, host)
+		web.Scheme, c.authority = "https", cfg.ServerName
+	}
+	var err error
+	c.fast, err = http2load.NewClient(http2load.Options{Target: web, TLS: cfg, Dial: c.opts.Dial})
+	return err
 }
 
 // open makes a link, which connects to nothing before it is used.
@@ -142,27 +170,54 @@ func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
 	)
 }
 
-// Session is a connection apart from those that all share, such as that of one user. It must be closed. It may
-// be used like the client.
-type Session struct{ link *link }
+// Session is a connection apart from those that all share, such as that of one user, and one more if it makes
+// unary calls and streams. It must be closed. It may be used like the client.
+type Session struct {
+	client *Client
+	unary  *http2load.Link
 
-// NewSession returns a session, which connects to nothing before it is used.
-func (c *Client) NewSession() (*Session, error) {
-	l, err := c.open()
-	if err != nil {
-		return nil, err
-	}
-	return &Session{l}, nil
+	mu     sync.Mutex
+	stream *link // nil: there was no stream yet
+	closed bool
 }
 
-// Close closes the connection; calls in flight fail with transport.KindCancelled.
-func (s *Session) Close() error { return s.link.end() }
+// NewSession returns a session, which connects to nothing before it is used.
+func (c *Client) NewSession() *Session { return &Session{client: c, unary: c.fast.NewLink()} }
 
-// link returns the connection for a call, and what to do with it afterwards.
+// link returns the connection for streams.
+func (s *Session) link() (*link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opCall, Err: net.ErrClosed}
+	}
+	if s.stream != nil {
+		return s.stream, nil
+	}
+	var err error
+	s.stream, err = s.client.open()
+	return s.stream, err
+}
+
+// Close closes the connections; calls in flight fail with transport.KindCancelled.
+func (s *Session) Close() error {
+	s.unary.Close()
+	s.mu.Lock()
+	l := s.stream
+	s.stream, s.closed = nil, true
+	s.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	return l.end()
+}
+
+// link returns the connection for a stream, and what to do with it afterwards.
 func (c *Client) link(s *Session) (l *link, after func(), err error) {
 	switch {
 	case s != nil:
-		return s.link, nothing, nil
+		l, err := s.link()
+		return l, nothing, err
 	case c.opts.Fresh:
 		l, err := c.open()
 		if err != nil {
@@ -186,6 +241,10 @@ func (c *Client) Close() error {
 	for _, l := range c.links {
 		errs = append(errs, l.end())
 	}
+	for _, l := range c.unary {
+		l.Close()
+	}
+	errs = append(errs, c.fast.Close())
 	return errors.Join(errs...)
 }
 

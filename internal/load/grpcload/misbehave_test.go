@@ -88,6 +88,16 @@ type wire struct {
 // speak serves connections whose calls are given to f, by the ids of their streams.
 func speak(t *testing.T, f func(w *wire, stream uint32)) string {
 	t.Helper()
+	return serveFrames(t, func(w *wire, frame http2.Frame) {
+		if x, ok := frame.(*http2.HeadersFrame); ok {
+			f(w, x.StreamID)
+		}
+	})
+}
+
+// serveFrames serves connections whose frames, but the settings, are given to f.
+func serveFrames(t *testing.T, f func(w *wire, frame http2.Frame)) string {
+	t.Helper()
 	return serve(t, func(nc *net.TCPConn) {
 		preface := make([]byte, len(http2.ClientPreface))
 		if _, err := io.ReadFull(nc, preface); err != nil {
@@ -101,13 +111,10 @@ func speak(t *testing.T, f func(w *wire, stream uint32)) string {
 			if err != nil {
 				return
 			}
-			switch x := frame.(type) {
-			case *http2.SettingsFrame:
-				if !x.IsAck() {
-					_ = w.WriteSettingsAck()
-				}
-			case *http2.HeadersFrame:
-				f(w, x.StreamID)
+			if x, ok := frame.(*http2.SettingsFrame); !ok {
+				f(w, frame)
+			} else if !x.IsAck() {
+				_ = w.WriteSettingsAck()
 			}
 		}
 	})
@@ -457,7 +464,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// Calls share connections, or have one to themselves.
+// Calls share connections, or have one to themselves. Streams and unary calls do not share them with each other.
 func TestConnections(t *testing.T) {
 	var opened atomic.Int64
 	addr := speak(t, func(w *wire, id uint32) {
@@ -483,14 +490,10 @@ func TestConnections(t *testing.T) {
 		cl := client(t, "grpc", addr, count, c.change)
 		in := &Call{Method: "/a.B/C", Timeout: 10 * time.Second}
 		if c.own {
-			s, err := cl.NewSession()
-			if err != nil {
-				t.Fatal(err)
-			}
-			in.Session = s
+			in.Session = cl.NewSession()
 		}
 		connects := 0
-		for i := range 6 {
+		for i := range 12 {
 			var r Response
 			if err := attempt(t.Context(), cl, in, i%2 == 1, &r); err != nil || r.Code != "NOT_FOUND" {
 				t.Errorf("%s: %v, code %s", name, err, r.Code)
@@ -499,8 +502,8 @@ func TestConnections(t *testing.T) {
 				connects++
 			}
 		}
-		if got := opened.Load(); got != c.want || int64(connects) != c.want {
-			t.Errorf("%s: %d connections, of which %d calls tell, want %d", name, got, connects, c.want)
+		if got := opened.Load(); got != 2*c.want || int64(connects) != got {
+			t.Errorf("%s: %d connections, of which %d calls tell, want %d", name, got, connects, 2*c.want)
 		}
 		if in.Session != nil {
 			if err := in.Session.Close(); err != nil {

@@ -42,11 +42,11 @@ func (c *Client) Reflect(ctx context.Context, services []string) (map[string]*de
 func (c *Client) reflect(ctx context.Context, service string) (*descriptor.Set, error) {
 	ctx, cancel := context.WithTimeout(ctx, reflectTimeout)
 	defer cancel()
-	l, after, err := c.link(nil)
+	l, err := c.open() // its own, which is closed before there is load
 	if err != nil {
 		return nil, err
 	}
-	defer after()
+	defer func() { _ = l.end() }() // nobody else has it
 	k, done := l.begin(ctx, &Call{})
 	defer done()
 	set, err := reflectOver(k, l, "v1", service)

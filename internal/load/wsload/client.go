@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -97,6 +98,16 @@ type Opened struct {
 // beyond ctx: when that ends, whatever goes on fails with transport.KindCancelled. The error is a
 // *transport.Error; what is known is in got.
 func (c *Client) Open(ctx context.Context, o *Opening, got *Opened) (*Conn, error) {
+	// A stack does not shrink before the conversation is over, and an opening needs twice as much as all that follows.
+	var conn *Conn
+	var err error
+	var wg sync.WaitGroup
+	wg.Go(func() { conn, err = c.open(ctx, o, got) })
+	wg.Wait()
+	return conn, err
+}
+
+func (c *Client) open(ctx context.Context, o *Opening, got *Opened) (*Conn, error) {
 	*got = Opened{}
 	header, host, failure := c.header(o)
 	if failure != nil {

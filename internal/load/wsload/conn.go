@@ -16,9 +16,11 @@ import (
 
 // Conn is one open connection. It belongs to one goroutine.
 type Conn struct {
-	ws   *websocket.Conn
-	link *link
-	max  int64
+	ws     *websocket.Conn
+	link   *link
+	max    int64
+	kind   websocket.MessageType // of the message that Await has found
+	reader io.Reader             // of it
 }
 
 // Message is one message that came.
@@ -46,28 +48,37 @@ func (c *Conn) Send(binary bool, data []byte, limit time.Time) error {
 	return nil
 }
 
-// Receive awaits a message that begins before until and is complete before limit, and answers pings
-// meanwhile. Its data is read into buf, which grows if need be; with a nil buf it is dropped. ErrQuiet says that
-// none began: the connection can be used on. Any other error is a *transport.Error, after which it can only be
-// closed.
-func (c *Conn) Receive(buf []byte, until, limit time.Time) (Message, error) {
-	c.link.armRead(until, limit)
+// Await awaits a message that begins before until and is complete within grace after it, and answers pings
+// meanwhile; Take reads it. ErrQuiet says that none began: the connection can be used on. Any other error is a
+// *transport.Error, after which it can only be closed. What it needs of the stack is kept small: a connection that
+// is held open waits here.
+func (c *Conn) Await(until time.Time, grace time.Duration) error {
+	c.link.armRead(until, grace)
 	kind, r, err := c.ws.Reader(context.Background())
-	switch {
-	case err == nil:
-		if c.link.limit != limit {
-			c.link.armRead(limit, limit)
-		}
-		return c.read(r, kind, buf)
-	case errors.Is(err, os.ErrDeadlineExceeded) && !c.link.ended() && c.link.frames.between():
-		return Message{}, ErrQuiet
-	}
-	return Message{}, c.fail(opReceive, err)
+	return c.begun(kind, r, err)
 }
 
-// read reads the data of a message.
-func (c *Conn) read(r io.Reader, kind websocket.MessageType, buf []byte) (Message, error) {
-	m := Message{Binary: kind == websocket.MessageBinary}
+// begun notes the message that begins, or says why there is none.
+func (c *Conn) begun(kind websocket.MessageType, r io.Reader, err error) error {
+	switch {
+	case err == nil:
+		c.kind, c.reader = kind, r
+		if !c.link.limit.Equal(c.link.hard) {
+			c.link.armRead(c.link.hard, 0)
+		}
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.link.ended() && c.link.frames.between():
+		return ErrQuiet
+	}
+	return c.fail(opReceive, err)
+}
+
+// Take reads the message that Await has found. Its data is read into buf, which grows if need be; with a nil buf it
+// is dropped. The error is a *transport.Error, after which the connection can only be closed.
+func (c *Conn) Take(buf []byte) (Message, error) {
+	m := Message{Binary: c.kind == websocket.MessageBinary}
+	r := c.reader
+	c.reader = nil
 	var size int64
 	var err error
 	if buf == nil {

@@ -164,3 +164,11 @@ func dial(t testing.TB, addr string, change ...func(*Options)) *Conn {
 	t.Cleanup(c.Drop)
 	return c
 }
+
+// Receive awaits a message that begins before until and is complete before limit, and reads it.
+func (c *Conn) Receive(buf []byte, until, limit time.Time) (Message, error) {
+	if err := c.Await(until, limit.Sub(until)); err != nil {
+		return Message{}, err
+	}
+	return c.Take(buf)
+}

@@ -74,9 +74,9 @@ func (l *link) arm(limit time.Time) {
 	l.heed()
 }
 
-// armRead sets the limit of reading, and a later one for a frame that has begun by then.
-func (l *link) armRead(limit, hard time.Time) {
-	l.limit, l.hard = limit, hard
+// armRead sets the limit of reading, which is so much later for a frame that has begun by then.
+func (l *link) armRead(limit time.Time, grace time.Duration) {
+	l.limit, l.hard = limit, limit.Add(grace)
 	_ = l.net.SetReadDeadline(limit)
 	l.heed()
 }
@@ -88,28 +88,47 @@ func (l *link) armWrite(limit time.Time) {
 	l.heed()
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. It is a loop around a read, and all else is elsewhere, to need little of the stack
+// while it waits.
 func (l *link) Read(p []byte) (int, error) {
 	if len(l.pending) > 0 {
-		n := copy(p, l.pending)
-		if l.pending = l.pending[n:]; len(l.pending) == 0 {
-			l.pending = nil
-		}
-		l.frames.advance(p[:n])
-		return n, nil
+		return l.take(p), nil
 	}
 	for {
 		n, err := l.net.Read(p)
-		l.in += int64(n)
-		if l.meter {
-			l.frames.advance(p[:n])
-		}
-		// The library would lose its place in a frame whose head is cut in two.
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.ended() || l.frames.between() || !l.limit.Before(l.hard) {
+		l.came(p, n)
+		if err == nil || !l.again(n, err) {
 			return n, err
 		}
-		l.armRead(l.hard, l.hard)
 	}
+}
+
+// take reads what came behind the handshake.
+func (l *link) take(p []byte) int {
+	n := copy(p, l.pending)
+	if l.pending = l.pending[n:]; len(l.pending) == 0 {
+		l.pending = nil
+	}
+	l.frames.advance(p[:n])
+	return n
+}
+
+// came counts the n bytes of p that were read.
+func (l *link) came(p []byte, n int) {
+	l.in += int64(n)
+	if l.meter {
+		l.frames.advance(p[:n])
+	}
+}
+
+// again reports whether a read that has failed is to be done again with the later limit: the library would lose
+// its place in a frame whose head is cut in two.
+func (l *link) again(n int, err error) bool {
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.ended() || l.frames.between() || !l.limit.Before(l.hard) {
+		return false
+	}
+	l.armRead(l.hard, 0)
+	return true
 }
 
 // Write implements io.Writer.

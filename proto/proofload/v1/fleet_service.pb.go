@@ -177,6 +177,281 @@ func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
 	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{1}
 }
 
+// HaltRequest ends everything. Clients set the first three fields; the others tell whom another coordinator passes
+// the request on to what it is.
+type HaltRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identity of the request, a UUID.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Why; it becomes the reason of every run that it ends.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who asks, for people.
+	AskedBy string `protobuf:"bytes,3,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
+	// Name of the coordinator that was asked first; else empty.
+	AskedOf string `protobuf:"bytes,4,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
+	// When that was, on its wall clock; absent for now.
+	AskedTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
+	// How many halts had been lifted as far as that coordinator knew: none of those has lifted this one.
+	LiftsKnown    int64 `protobuf:"varint,6,opt,name=lifts_known,json=liftsKnown,proto3" json:"lifts_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HaltRequest) Reset() {
+	*x = HaltRequest{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaltRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaltRequest) ProtoMessage() {}
+
+func (x *HaltRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaltRequest.ProtoReflect.Descriptor instead.
+func (*HaltRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HaltRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *HaltRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HaltRequest) GetAskedBy() string {
+	if x != nil {
+		return x.AskedBy
+	}
+	return ""
+}
+
+func (x *HaltRequest) GetAskedOf() string {
+	if x != nil {
+		return x.AskedOf
+	}
+	return ""
+}
+
+func (x *HaltRequest) GetAskedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AskedTime
+	}
+	return nil
+}
+
+func (x *HaltRequest) GetLiftsKnown() int64 {
+	if x != nil {
+		return x.LiftsKnown
+	}
+	return 0
+}
+
+// HaltResponse says what became of a halt.
+type HaltResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The halt that is in force: the first one. Absent when it was lifted before it could be recorded.
+	Halt *HaltInfo `protobuf:"bytes,1,opt,name=halt,proto3" json:"halt,omitempty"`
+	// Runs that it ends, as far as the coordinators that have heard of it know.
+	RunIds []string `protobuf:"bytes,2,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
+	// Names of the workers that were told.
+	ToldWorkers []string `protobuf:"bytes,3,rep,name=told_workers,json=toldWorkers,proto3" json:"told_workers,omitempty"`
+	// Names of those among them that have confirmed that they start no more work.
+	StoppedWorkers []string `protobuf:"bytes,4,rep,name=stopped_workers,json=stoppedWorkers,proto3" json:"stopped_workers,omitempty"`
+	// Names of the coordinators that keep it until it is recorded; empty when it is.
+	Coordinators []string `protobuf:"bytes,5,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
+	// Why it is not recorded; empty when it is.
+	UnrecordedReason string `protobuf:"bytes,6,opt,name=unrecorded_reason,json=unrecordedReason,proto3" json:"unrecorded_reason,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *HaltResponse) Reset() {
+	*x = HaltResponse{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaltResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaltResponse) ProtoMessage() {}
+
+func (x *HaltResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaltResponse.ProtoReflect.Descriptor instead.
+func (*HaltResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HaltResponse) GetHalt() *HaltInfo {
+	if x != nil {
+		return x.Halt
+	}
+	return nil
+}
+
+func (x *HaltResponse) GetRunIds() []string {
+	if x != nil {
+		return x.RunIds
+	}
+	return nil
+}
+
+func (x *HaltResponse) GetToldWorkers() []string {
+	if x != nil {
+		return x.ToldWorkers
+	}
+	return nil
+}
+
+func (x *HaltResponse) GetStoppedWorkers() []string {
+	if x != nil {
+		return x.StoppedWorkers
+	}
+	return nil
+}
+
+func (x *HaltResponse) GetCoordinators() []string {
+	if x != nil {
+		return x.Coordinators
+	}
+	return nil
+}
+
+func (x *HaltResponse) GetUnrecordedReason() string {
+	if x != nil {
+		return x.UnrecordedReason
+	}
+	return ""
+}
+
+// UnhaltRequest lets runs be created again.
+type UnhaltRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identity of the request, a UUID.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnhaltRequest) Reset() {
+	*x = UnhaltRequest{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnhaltRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnhaltRequest) ProtoMessage() {}
+
+func (x *UnhaltRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnhaltRequest.ProtoReflect.Descriptor instead.
+func (*UnhaltRequest) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UnhaltRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// UnhaltResponse says what was lifted.
+type UnhaltResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The halt that was in force; absent when none was.
+	Halt          *HaltInfo `protobuf:"bytes,1,opt,name=halt,proto3" json:"halt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnhaltResponse) Reset() {
+	*x = UnhaltResponse{}
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnhaltResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnhaltResponse) ProtoMessage() {}
+
+func (x *UnhaltResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnhaltResponse.ProtoReflect.Descriptor instead.
+func (*UnhaltResponse) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UnhaltResponse) GetHalt() *HaltInfo {
+	if x != nil {
+		return x.Halt
+	}
+	return nil
+}
+
 // ListWorkersRequest selects workers.
 type ListWorkersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -188,7 +463,7 @@ type ListWorkersRequest struct {
 
 func (x *ListWorkersRequest) Reset() {
 	*x = ListWorkersRequest{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +475,7 @@ func (x *ListWorkersRequest) String() string {
 func (*ListWorkersRequest) ProtoMessage() {}
 
 func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[2]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +488,7 @@ func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{2}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListWorkersRequest) GetMatch() map[string]string {
@@ -234,7 +509,7 @@ type ListWorkersResponse struct {
 
 func (x *ListWorkersResponse) Reset() {
 	*x = ListWorkersResponse{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +521,7 @@ func (x *ListWorkersResponse) String() string {
 func (*ListWorkersResponse) ProtoMessage() {}
 
 func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[3]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +534,7 @@ func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{3}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListWorkersResponse) GetWorkers() []*Worker {
@@ -308,7 +583,7 @@ type Worker struct {
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +595,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[4]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +608,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Worker) GetName() string {
@@ -450,7 +725,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +737,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[5]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +750,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{9}
 }
 
 // GetStatusResponse is the state of the cluster.
@@ -495,13 +770,15 @@ type GetStatusResponse struct {
 	Version string `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
 	// Since when the answering coordinator leads no more while no other leader is known; see Run.
 	CaretakerSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=caretaker_since,json=caretakerSince,proto3" json:"caretaker_since,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The halt that is in force, recorded or not, as far as the answering coordinator knows; absent when none is.
+	Halt          *HaltInfo `protobuf:"bytes,8,opt,name=halt,proto3" json:"halt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +790,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[6]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +803,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{6}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetStatusResponse) GetLeader() *LeaderInfo {
@@ -578,6 +855,13 @@ func (x *GetStatusResponse) GetCaretakerSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetStatusResponse) GetHalt() *HaltInfo {
+	if x != nil {
+		return x.Halt
+	}
+	return nil
+}
+
 // Coordinator is one member of the cluster.
 type Coordinator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -593,7 +877,7 @@ type Coordinator struct {
 
 func (x *Coordinator) Reset() {
 	*x = Coordinator{}
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +889,7 @@ func (x *Coordinator) String() string {
 func (*Coordinator) ProtoMessage() {}
 
 func (x *Coordinator) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_fleet_service_proto_msgTypes[7]
+	mi := &file_proofload_v1_fleet_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +902,7 @@ func (x *Coordinator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coordinator.ProtoReflect.Descriptor instead.
 func (*Coordinator) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{7}
+	return file_proofload_v1_fleet_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Coordinator) GetName() string {
@@ -651,7 +935,30 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x04name\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x06reason\"\x15\n" +
-	"\x13DrainWorkerResponse\"\x9b\x01\n" +
+	"\x13DrainWorkerResponse\"\x89\x02\n" +
+	"\vHaltRequest\x12'\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x06reason\x12#\n" +
+	"\basked_by\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaskedBy\x12#\n" +
+	"\basked_of\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaskedOf\x129\n" +
+	"\n" +
+	"asked_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\x12(\n" +
+	"\vlifts_known\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
+	"liftsKnown\"\xf0\x01\n" +
+	"\fHaltResponse\x12*\n" +
+	"\x04halt\x18\x01 \x01(\v2\x16.proofload.v1.HaltInfoR\x04halt\x12\x17\n" +
+	"\arun_ids\x18\x02 \x03(\tR\x06runIds\x12!\n" +
+	"\ftold_workers\x18\x03 \x03(\tR\vtoldWorkers\x12'\n" +
+	"\x0fstopped_workers\x18\x04 \x03(\tR\x0estoppedWorkers\x12\"\n" +
+	"\fcoordinators\x18\x05 \x03(\tR\fcoordinators\x12+\n" +
+	"\x11unrecorded_reason\x18\x06 \x01(\tR\x10unrecordedReason\"8\n" +
+	"\rUnhaltRequest\x12'\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"<\n" +
+	"\x0eUnhaltResponse\x12*\n" +
+	"\x04halt\x18\x01 \x01(\v2\x16.proofload.v1.HaltInfoR\x04halt\"\x9b\x01\n" +
 	"\x12ListWorkersRequest\x12K\n" +
 	"\x05match\x18\x01 \x03(\v2+.proofload.v1.ListWorkersRequest.MatchEntryB\b\xbaH\x05\x9a\x01\x02\x10@R\x05match\x1a8\n" +
 	"\n" +
@@ -682,7 +989,7 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x12\n" +
-	"\x10GetStatusRequest\"\xb7\x03\n" +
+	"\x10GetStatusRequest\"\xe3\x03\n" +
 	"\x11GetStatusResponse\x120\n" +
 	"\x06leader\x18\x01 \x01(\v2\x18.proofload.v1.LeaderInfoR\x06leader\x12=\n" +
 	"\fcoordinators\x18\x02 \x03(\v2\x19.proofload.v1.CoordinatorR\fcoordinators\x122\n" +
@@ -691,7 +998,8 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\aworkers\x18\x04 \x03(\v2,.proofload.v1.GetStatusResponse.WorkersEntryR\aworkers\x12\x1a\n" +
 	"\bproblems\x18\x05 \x03(\tR\bproblems\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\x12C\n" +
-	"\x0fcaretaker_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0ecaretakerSince\x1a:\n" +
+	"\x0fcaretaker_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0ecaretakerSince\x12*\n" +
+	"\x04halt\x18\b \x01(\v2\x16.proofload.v1.HaltInfoR\x04halt\x1a:\n" +
 	"\fWorkersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"S\n" +
@@ -704,10 +1012,12 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\x11WORKER_STATE_FREE\x10\x01\x12\x15\n" +
 	"\x11WORKER_STATE_BUSY\x10\x02\x12\x19\n" +
 	"\x15WORKER_STATE_DRAINING\x10\x03\x12\x15\n" +
-	"\x11WORKER_STATE_LOST\x10\x042\x84\x02\n" +
+	"\x11WORKER_STATE_LOST\x10\x042\x88\x03\n" +
 	"\fFleetService\x12R\n" +
 	"\vListWorkers\x12 .proofload.v1.ListWorkersRequest\x1a!.proofload.v1.ListWorkersResponse\x12R\n" +
-	"\vDrainWorker\x12 .proofload.v1.DrainWorkerRequest\x1a!.proofload.v1.DrainWorkerResponse\x12L\n" +
+	"\vDrainWorker\x12 .proofload.v1.DrainWorkerRequest\x1a!.proofload.v1.DrainWorkerResponse\x12=\n" +
+	"\x04Halt\x12\x19.proofload.v1.HaltRequest\x1a\x1a.proofload.v1.HaltResponse\x12C\n" +
+	"\x06Unhalt\x12\x1b.proofload.v1.UnhaltRequest\x1a\x1c.proofload.v1.UnhaltResponse\x12L\n" +
 	"\tGetStatus\x12\x1e.proofload.v1.GetStatusRequest\x1a\x1f.proofload.v1.GetStatusResponseB\xa0\x01\n" +
 	"\x10com.proofload.v1B\x11FleetServiceProtoP\x01Z(proofload/proto/proofload/v1;proofloadv1\xa2\x02\x03PXX\xaa\x02\fProofload.V1\xca\x02\fProofload\\V1\xe2\x02\x18Proofload\\V1\\GPBMetadata\xea\x02\rProofload::V1b\x06proto3"
 
@@ -724,49 +1034,62 @@ func file_proofload_v1_fleet_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_fleet_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_proofload_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_proofload_v1_fleet_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_proofload_v1_fleet_service_proto_goTypes = []any{
 	(WorkerState)(0),              // 0: proofload.v1.WorkerState
 	(*DrainWorkerRequest)(nil),    // 1: proofload.v1.DrainWorkerRequest
 	(*DrainWorkerResponse)(nil),   // 2: proofload.v1.DrainWorkerResponse
-	(*ListWorkersRequest)(nil),    // 3: proofload.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),   // 4: proofload.v1.ListWorkersResponse
-	(*Worker)(nil),                // 5: proofload.v1.Worker
-	(*GetStatusRequest)(nil),      // 6: proofload.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 7: proofload.v1.GetStatusResponse
-	(*Coordinator)(nil),           // 8: proofload.v1.Coordinator
-	nil,                           // 9: proofload.v1.ListWorkersRequest.MatchEntry
-	nil,                           // 10: proofload.v1.Worker.LabelsEntry
-	nil,                           // 11: proofload.v1.GetStatusResponse.WorkersEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*LeaderInfo)(nil),            // 14: proofload.v1.LeaderInfo
-	(*Run)(nil),                   // 15: proofload.v1.Run
+	(*HaltRequest)(nil),           // 3: proofload.v1.HaltRequest
+	(*HaltResponse)(nil),          // 4: proofload.v1.HaltResponse
+	(*UnhaltRequest)(nil),         // 5: proofload.v1.UnhaltRequest
+	(*UnhaltResponse)(nil),        // 6: proofload.v1.UnhaltResponse
+	(*ListWorkersRequest)(nil),    // 7: proofload.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),   // 8: proofload.v1.ListWorkersResponse
+	(*Worker)(nil),                // 9: proofload.v1.Worker
+	(*GetStatusRequest)(nil),      // 10: proofload.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),     // 11: proofload.v1.GetStatusResponse
+	(*Coordinator)(nil),           // 12: proofload.v1.Coordinator
+	nil,                           // 13: proofload.v1.ListWorkersRequest.MatchEntry
+	nil,                           // 14: proofload.v1.Worker.LabelsEntry
+	nil,                           // 15: proofload.v1.GetStatusResponse.WorkersEntry
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*HaltInfo)(nil),              // 17: proofload.v1.HaltInfo
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*LeaderInfo)(nil),            // 19: proofload.v1.LeaderInfo
+	(*Run)(nil),                   // 20: proofload.v1.Run
 }
 var file_proofload_v1_fleet_service_proto_depIdxs = []int32{
-	9,  // 0: proofload.v1.ListWorkersRequest.match:type_name -> proofload.v1.ListWorkersRequest.MatchEntry
-	5,  // 1: proofload.v1.ListWorkersResponse.workers:type_name -> proofload.v1.Worker
-	10, // 2: proofload.v1.Worker.labels:type_name -> proofload.v1.Worker.LabelsEntry
-	0,  // 3: proofload.v1.Worker.state:type_name -> proofload.v1.WorkerState
-	12, // 4: proofload.v1.Worker.attach_time:type_name -> google.protobuf.Timestamp
-	12, // 5: proofload.v1.Worker.last_heard_time:type_name -> google.protobuf.Timestamp
-	13, // 6: proofload.v1.Worker.clock_bound:type_name -> google.protobuf.Duration
-	14, // 7: proofload.v1.GetStatusResponse.leader:type_name -> proofload.v1.LeaderInfo
-	8,  // 8: proofload.v1.GetStatusResponse.coordinators:type_name -> proofload.v1.Coordinator
-	15, // 9: proofload.v1.GetStatusResponse.active_runs:type_name -> proofload.v1.Run
-	11, // 10: proofload.v1.GetStatusResponse.workers:type_name -> proofload.v1.GetStatusResponse.WorkersEntry
-	12, // 11: proofload.v1.GetStatusResponse.caretaker_since:type_name -> google.protobuf.Timestamp
-	3,  // 12: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
-	1,  // 13: proofload.v1.FleetService.DrainWorker:input_type -> proofload.v1.DrainWorkerRequest
-	6,  // 14: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
-	4,  // 15: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
-	2,  // 16: proofload.v1.FleetService.DrainWorker:output_type -> proofload.v1.DrainWorkerResponse
-	7,  // 17: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	16, // 0: proofload.v1.HaltRequest.asked_time:type_name -> google.protobuf.Timestamp
+	17, // 1: proofload.v1.HaltResponse.halt:type_name -> proofload.v1.HaltInfo
+	17, // 2: proofload.v1.UnhaltResponse.halt:type_name -> proofload.v1.HaltInfo
+	13, // 3: proofload.v1.ListWorkersRequest.match:type_name -> proofload.v1.ListWorkersRequest.MatchEntry
+	9,  // 4: proofload.v1.ListWorkersResponse.workers:type_name -> proofload.v1.Worker
+	14, // 5: proofload.v1.Worker.labels:type_name -> proofload.v1.Worker.LabelsEntry
+	0,  // 6: proofload.v1.Worker.state:type_name -> proofload.v1.WorkerState
+	16, // 7: proofload.v1.Worker.attach_time:type_name -> google.protobuf.Timestamp
+	16, // 8: proofload.v1.Worker.last_heard_time:type_name -> google.protobuf.Timestamp
+	18, // 9: proofload.v1.Worker.clock_bound:type_name -> google.protobuf.Duration
+	19, // 10: proofload.v1.GetStatusResponse.leader:type_name -> proofload.v1.LeaderInfo
+	12, // 11: proofload.v1.GetStatusResponse.coordinators:type_name -> proofload.v1.Coordinator
+	20, // 12: proofload.v1.GetStatusResponse.active_runs:type_name -> proofload.v1.Run
+	15, // 13: proofload.v1.GetStatusResponse.workers:type_name -> proofload.v1.GetStatusResponse.WorkersEntry
+	16, // 14: proofload.v1.GetStatusResponse.caretaker_since:type_name -> google.protobuf.Timestamp
+	17, // 15: proofload.v1.GetStatusResponse.halt:type_name -> proofload.v1.HaltInfo
+	7,  // 16: proofload.v1.FleetService.ListWorkers:input_type -> proofload.v1.ListWorkersRequest
+	1,  // 17: proofload.v1.FleetService.DrainWorker:input_type -> proofload.v1.DrainWorkerRequest
+	3,  // 18: proofload.v1.FleetService.Halt:input_type -> proofload.v1.HaltRequest
+	5,  // 19: proofload.v1.FleetService.Unhalt:input_type -> proofload.v1.UnhaltRequest
+	10, // 20: proofload.v1.FleetService.GetStatus:input_type -> proofload.v1.GetStatusRequest
+	8,  // 21: proofload.v1.FleetService.ListWorkers:output_type -> proofload.v1.ListWorkersResponse
+	2,  // 22: proofload.v1.FleetService.DrainWorker:output_type -> proofload.v1.DrainWorkerResponse
+	4,  // 23: proofload.v1.FleetService.Halt:output_type -> proofload.v1.HaltResponse
+	6,  // 24: proofload.v1.FleetService.Unhalt:output_type -> proofload.v1.UnhaltResponse
+	11, // 25: proofload.v1.FleetService.GetStatus:output_type -> proofload.v1.GetStatusResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_fleet_service_proto_init() }
@@ -781,7 +1104,7 @@ func file_proofload_v1_fleet_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_fleet_service_proto_rawDesc), len(file_proofload_v1_fleet_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	FleetService_ListWorkers_FullMethodName = "/proofload.v1.FleetService/ListWorkers"
 	FleetService_DrainWorker_FullMethodName = "/proofload.v1.FleetService/DrainWorker"
+	FleetService_Halt_FullMethodName        = "/proofload.v1.FleetService/Halt"
+	FleetService_Unhalt_FullMethodName      = "/proofload.v1.FleetService/Unhalt"
 	FleetService_GetStatus_FullMethodName   = "/proofload.v1.FleetService/GetStatus"
 )
 
@@ -39,6 +41,19 @@ type FleetServiceClient interface {
 	// Errors: NOT_FOUND when no worker has the name; DEADLINE_EXCEEDED when it has not confirmed within 3 s: it is
 	// told when it is heard again, unless another coordinator leads by then.
 	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
+	// Halt ends every run of the cluster, those in the queue too, as StopRun ends one, and has every new one refused
+	// until Unhalt. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
+	// every worker that it reaches, and the answer says so. A repeated one changes neither the reason nor the time of
+	// the first.
+	//
+	// Errors: RESOURCE_EXHAUSTED when too many wait for being recorded already.
+	Halt(ctx context.Context, in *HaltRequest, opts ...grpc.CallOption) (*HaltResponse, error)
+	// Unhalt lets runs be created again. It revives none, and lifts also what was asked for before it and could not
+	// be recorded yet, wherever that is kept. Only a leader that can record it does it.
+	//
+	// Errors: FAILED_PRECONDITION with LeaderInfo when nobody leads; DEADLINE_EXCEEDED when it could not be recorded
+	// in time, after which it may be recorded or not: the same request again tells.
+	Unhalt(ctx context.Context, in *UnhaltRequest, opts ...grpc.CallOption) (*UnhaltResponse, error)
 	// GetStatus returns the state of the cluster.
 	GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error)
 }
@@ -71,6 +86,26 @@ func (c *fleetServiceClient) DrainWorker(ctx context.Context, in *DrainWorkerReq
 	return out, nil
 }
 
+func (c *fleetServiceClient) Halt(ctx context.Context, in *HaltRequest, opts ...grpc.CallOption) (*HaltResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HaltResponse)
+	err := c.cc.Invoke(ctx, FleetService_Halt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *fleetServiceClient) Unhalt(ctx context.Context, in *UnhaltRequest, opts ...grpc.CallOption) (*UnhaltResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnhaltResponse)
+	err := c.cc.Invoke(ctx, FleetService_Unhalt_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *fleetServiceClient) GetStatus(ctx context.Context, in *GetStatusRequest, opts ...grpc.CallOption) (*GetStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetStatusResponse)
@@ -96,6 +131,19 @@ type FleetServiceServer interface {
 	// Errors: NOT_FOUND when no worker has the name; DEADLINE_EXCEEDED when it has not confirmed within 3 s: it is
 	// told when it is heard again, unless another coordinator leads by then.
 	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)
+	// Halt ends every run of the cluster, those in the queue too, as StopRun ends one, and has every new one refused
+	// until Unhalt. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
+	// every worker that it reaches, and the answer says so. A repeated one changes neither the reason nor the time of
+	// the first.
+	//
+	// Errors: RESOURCE_EXHAUSTED when too many wait for being recorded already.
+	Halt(context.Context, *HaltRequest) (*HaltResponse, error)
+	// Unhalt lets runs be created again. It revives none, and lifts also what was asked for before it and could not
+	// be recorded yet, wherever that is kept. Only a leader that can record it does it.
+	//
+	// Errors: FAILED_PRECONDITION with LeaderInfo when nobody leads; DEADLINE_EXCEEDED when it could not be recorded
+	// in time, after which it may be recorded or not: the same request again tells.
+	Unhalt(context.Context, *UnhaltRequest) (*UnhaltResponse, error)
 	// GetStatus returns the state of the cluster.
 	GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error)
 	mustEmbedUnimplementedFleetServiceServer()
@@ -113,6 +161,12 @@ func (UnimplementedFleetServiceServer) ListWorkers(context.Context, *ListWorkers
 }
 func (UnimplementedFleetServiceServer) DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DrainWorker not implemented")
+}
+func (UnimplementedFleetServiceServer) Halt(context.Context, *HaltRequest) (*HaltResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Halt not implemented")
+}
+func (UnimplementedFleetServiceServer) Unhalt(context.Context, *UnhaltRequest) (*UnhaltResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unhalt not implemented")
 }
 func (UnimplementedFleetServiceServer) GetStatus(context.Context, *GetStatusRequest) (*GetStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStatus not implemented")
@@ -174,6 +228,42 @@ func _FleetService_DrainWorker_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FleetService_Halt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HaltRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).Halt(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_Halt_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).Halt(ctx, req.(*HaltRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FleetService_Unhalt_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnhaltRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServiceServer).Unhalt(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FleetService_Unhalt_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServiceServer).Unhalt(ctx, req.(*UnhaltRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FleetService_GetStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetStatusRequest)
 	if err := dec(in); err != nil {
@@ -206,6 +296,14 @@ var FleetService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DrainWorker",
 			Handler:    _FleetService_DrainWorker_Handler,
+		},
+		{
+			MethodName: "Halt",
+			Handler:    _FleetService_Halt_Handler,
+		},
+		{
+			MethodName: "Unhalt",
+			Handler:    _FleetService_Unhalt_Handler,
 		},
 		{
 			MethodName: "GetStatus",

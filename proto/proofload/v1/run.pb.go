@@ -599,6 +599,99 @@ func (x *LeaderInfo) GetEpoch() int64 {
 	return 0
 }
 
+// HaltInfo says that the cluster is halted. It is also the detail of the FAILED_PRECONDITION error of what a
+// halted cluster refuses.
+type HaltInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was asked for, on the wall clock of the coordinator that was asked.
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// Why, in the words of whoever asked.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who asked, as the client says; empty when it does not say.
+	AskedBy string `protobuf:"bytes,3,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
+	// Name of the coordinator that was asked.
+	AskedOf string `protobuf:"bytes,4,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
+	// Identity of the request.
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// It is recorded: every leader goes by it until Unhalt. Otherwise the coordinators that have heard of it keep
+	// it until somebody can record it.
+	Recorded      bool `protobuf:"varint,6,opt,name=recorded,proto3" json:"recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HaltInfo) Reset() {
+	*x = HaltInfo{}
+	mi := &file_proofload_v1_run_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaltInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaltInfo) ProtoMessage() {}
+
+func (x *HaltInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_run_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaltInfo.ProtoReflect.Descriptor instead.
+func (*HaltInfo) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HaltInfo) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
+	}
+	return nil
+}
+
+func (x *HaltInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HaltInfo) GetAskedBy() string {
+	if x != nil {
+		return x.AskedBy
+	}
+	return ""
+}
+
+func (x *HaltInfo) GetAskedOf() string {
+	if x != nil {
+		return x.AskedOf
+	}
+	return ""
+}
+
+func (x *HaltInfo) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *HaltInfo) GetRecorded() bool {
+	if x != nil {
+		return x.Recorded
+	}
+	return false
+}
+
 // ProtocolMismatch is the detail of the error for a worker of another protocol version.
 type ProtocolMismatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -612,7 +705,7 @@ type ProtocolMismatch struct {
 
 func (x *ProtocolMismatch) Reset() {
 	*x = ProtocolMismatch{}
-	mi := &file_proofload_v1_run_proto_msgTypes[4]
+	mi := &file_proofload_v1_run_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +717,7 @@ func (x *ProtocolMismatch) String() string {
 func (*ProtocolMismatch) ProtoMessage() {}
 
 func (x *ProtocolMismatch) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_proto_msgTypes[4]
+	mi := &file_proofload_v1_run_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +730,7 @@ func (x *ProtocolMismatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtocolMismatch.ProtoReflect.Descriptor instead.
 func (*ProtocolMismatch) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_proto_rawDescGZIP(), []int{4}
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProtocolMismatch) GetWant() uint32 {
@@ -669,7 +762,7 @@ type WorkerNameTaken struct {
 
 func (x *WorkerNameTaken) Reset() {
 	*x = WorkerNameTaken{}
-	mi := &file_proofload_v1_run_proto_msgTypes[5]
+	mi := &file_proofload_v1_run_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +774,7 @@ func (x *WorkerNameTaken) String() string {
 func (*WorkerNameTaken) ProtoMessage() {}
 
 func (x *WorkerNameTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_proto_msgTypes[5]
+	mi := &file_proofload_v1_run_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +787,7 @@ func (x *WorkerNameTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerNameTaken.ProtoReflect.Descriptor instead.
 func (*WorkerNameTaken) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_proto_rawDescGZIP(), []int{5}
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WorkerNameTaken) GetName() string {
@@ -733,7 +826,7 @@ type IllegalTransition struct {
 
 func (x *IllegalTransition) Reset() {
 	*x = IllegalTransition{}
-	mi := &file_proofload_v1_run_proto_msgTypes[6]
+	mi := &file_proofload_v1_run_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +838,7 @@ func (x *IllegalTransition) String() string {
 func (*IllegalTransition) ProtoMessage() {}
 
 func (x *IllegalTransition) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_proto_msgTypes[6]
+	mi := &file_proofload_v1_run_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +851,7 @@ func (x *IllegalTransition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IllegalTransition.ProtoReflect.Descriptor instead.
 func (*IllegalTransition) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_proto_rawDescGZIP(), []int{6}
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IllegalTransition) GetRunId() string {
@@ -793,7 +886,7 @@ type ScenarioProblems struct {
 
 func (x *ScenarioProblems) Reset() {
 	*x = ScenarioProblems{}
-	mi := &file_proofload_v1_run_proto_msgTypes[7]
+	mi := &file_proofload_v1_run_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +898,7 @@ func (x *ScenarioProblems) String() string {
 func (*ScenarioProblems) ProtoMessage() {}
 
 func (x *ScenarioProblems) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_proto_msgTypes[7]
+	mi := &file_proofload_v1_run_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +911,7 @@ func (x *ScenarioProblems) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScenarioProblems.ProtoReflect.Descriptor instead.
 func (*ScenarioProblems) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_proto_rawDescGZIP(), []int{7}
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScenarioProblems) GetProblems() []*ScenarioProblem {
@@ -845,7 +938,7 @@ type ScenarioProblem struct {
 
 func (x *ScenarioProblem) Reset() {
 	*x = ScenarioProblem{}
-	mi := &file_proofload_v1_run_proto_msgTypes[8]
+	mi := &file_proofload_v1_run_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +950,7 @@ func (x *ScenarioProblem) String() string {
 func (*ScenarioProblem) ProtoMessage() {}
 
 func (x *ScenarioProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_run_proto_msgTypes[8]
+	mi := &file_proofload_v1_run_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +963,7 @@ func (x *ScenarioProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScenarioProblem.ProtoReflect.Descriptor instead.
 func (*ScenarioProblem) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_run_proto_rawDescGZIP(), []int{8}
+	return file_proofload_v1_run_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScenarioProblem) GetFile() string {
@@ -950,7 +1043,16 @@ const file_proofload_v1_run_proto_rawDesc = "" +
 	"LeaderInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\"8\n" +
+	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\"\xce\x01\n" +
+	"\bHaltInfo\x129\n" +
+	"\n" +
+	"since_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x19\n" +
+	"\basked_by\x18\x03 \x01(\tR\aaskedBy\x12\x19\n" +
+	"\basked_of\x18\x04 \x01(\tR\aaskedOf\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1a\n" +
+	"\brecorded\x18\x06 \x01(\bR\brecorded\"8\n" +
 	"\x10ProtocolMismatch\x12\x12\n" +
 	"\x04want\x18\x01 \x01(\rR\x04want\x12\x10\n" +
 	"\x03got\x18\x02 \x01(\rR\x03got\"|\n" +
@@ -1000,7 +1102,7 @@ func file_proofload_v1_run_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_run_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_proofload_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_proofload_v1_run_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_proofload_v1_run_proto_goTypes = []any{
 	(RunState)(0),                 // 0: proofload.v1.RunState
 	(Verdict)(0),                  // 1: proofload.v1.Verdict
@@ -1008,40 +1110,42 @@ var file_proofload_v1_run_proto_goTypes = []any{
 	(*Transition)(nil),            // 3: proofload.v1.Transition
 	(*VerdictReason)(nil),         // 4: proofload.v1.VerdictReason
 	(*LeaderInfo)(nil),            // 5: proofload.v1.LeaderInfo
-	(*ProtocolMismatch)(nil),      // 6: proofload.v1.ProtocolMismatch
-	(*WorkerNameTaken)(nil),       // 7: proofload.v1.WorkerNameTaken
-	(*IllegalTransition)(nil),     // 8: proofload.v1.IllegalTransition
-	(*ScenarioProblems)(nil),      // 9: proofload.v1.ScenarioProblems
-	(*ScenarioProblem)(nil),       // 10: proofload.v1.ScenarioProblem
-	nil,                           // 11: proofload.v1.Run.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*HaltInfo)(nil),              // 6: proofload.v1.HaltInfo
+	(*ProtocolMismatch)(nil),      // 7: proofload.v1.ProtocolMismatch
+	(*WorkerNameTaken)(nil),       // 8: proofload.v1.WorkerNameTaken
+	(*IllegalTransition)(nil),     // 9: proofload.v1.IllegalTransition
+	(*ScenarioProblems)(nil),      // 10: proofload.v1.ScenarioProblems
+	(*ScenarioProblem)(nil),       // 11: proofload.v1.ScenarioProblem
+	nil,                           // 12: proofload.v1.Run.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 }
 var file_proofload_v1_run_proto_depIdxs = []int32{
-	11, // 0: proofload.v1.Run.labels:type_name -> proofload.v1.Run.LabelsEntry
+	12, // 0: proofload.v1.Run.labels:type_name -> proofload.v1.Run.LabelsEntry
 	0,  // 1: proofload.v1.Run.state:type_name -> proofload.v1.RunState
-	12, // 2: proofload.v1.Run.state_time:type_name -> google.protobuf.Timestamp
-	12, // 3: proofload.v1.Run.create_time:type_name -> google.protobuf.Timestamp
-	12, // 4: proofload.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	12, // 5: proofload.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	13, // 6: proofload.v1.Run.elapsed:type_name -> google.protobuf.Duration
-	13, // 7: proofload.v1.Run.paused:type_name -> google.protobuf.Duration
+	13, // 2: proofload.v1.Run.state_time:type_name -> google.protobuf.Timestamp
+	13, // 3: proofload.v1.Run.create_time:type_name -> google.protobuf.Timestamp
+	13, // 4: proofload.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	13, // 5: proofload.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	14, // 6: proofload.v1.Run.elapsed:type_name -> google.protobuf.Duration
+	14, // 7: proofload.v1.Run.paused:type_name -> google.protobuf.Duration
 	1,  // 8: proofload.v1.Run.verdict:type_name -> proofload.v1.Verdict
 	4,  // 9: proofload.v1.Run.verdict_reasons:type_name -> proofload.v1.VerdictReason
 	3,  // 10: proofload.v1.Run.transitions:type_name -> proofload.v1.Transition
-	13, // 11: proofload.v1.Run.planned:type_name -> google.protobuf.Duration
-	12, // 12: proofload.v1.Run.provisional_since:type_name -> google.protobuf.Timestamp
-	12, // 13: proofload.v1.Run.caretaker_since:type_name -> google.protobuf.Timestamp
+	14, // 11: proofload.v1.Run.planned:type_name -> google.protobuf.Duration
+	13, // 12: proofload.v1.Run.provisional_since:type_name -> google.protobuf.Timestamp
+	13, // 13: proofload.v1.Run.caretaker_since:type_name -> google.protobuf.Timestamp
 	0,  // 14: proofload.v1.Transition.from:type_name -> proofload.v1.RunState
 	0,  // 15: proofload.v1.Transition.to:type_name -> proofload.v1.RunState
-	12, // 16: proofload.v1.Transition.time:type_name -> google.protobuf.Timestamp
-	0,  // 17: proofload.v1.IllegalTransition.state:type_name -> proofload.v1.RunState
-	10, // 18: proofload.v1.ScenarioProblems.problems:type_name -> proofload.v1.ScenarioProblem
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 16: proofload.v1.Transition.time:type_name -> google.protobuf.Timestamp
+	13, // 17: proofload.v1.HaltInfo.since_time:type_name -> google.protobuf.Timestamp
+	0,  // 18: proofload.v1.IllegalTransition.state:type_name -> proofload.v1.RunState
+	11, // 19: proofload.v1.ScenarioProblems.problems:type_name -> proofload.v1.ScenarioProblem
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_run_proto_init() }
@@ -1055,7 +1159,7 @@ func file_proofload_v1_run_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_run_proto_rawDesc), len(file_proofload_v1_run_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,7 +46,8 @@ type RunServiceClient interface {
 	// ValidateScenario checks a scenario and its files without starting anything. A scenario with
 	// problems is an INVALID_ARGUMENT error with a ScenarioProblems detail.
 	ValidateScenario(ctx context.Context, in *ValidateScenarioRequest, opts ...grpc.CallOption) (*ValidateScenarioResponse, error)
-	// CreateRun accepts a run; it starts when its workers are free.
+	// CreateRun accepts a run; it starts when its workers are free. While the cluster is halted it is a
+	// FAILED_PRECONDITION error with a HaltInfo detail.
 	CreateRun(ctx context.Context, in *CreateRunRequest, opts ...grpc.CallOption) (*CreateRunResponse, error)
 	// GetRun returns one run. The id may be `last` or `last-pass`.
 	GetRun(ctx context.Context, in *GetRunRequest, opts ...grpc.CallOption) (*GetRunResponse, error)
@@ -233,7 +234,8 @@ type RunServiceServer interface {
 	// ValidateScenario checks a scenario and its files without starting anything. A scenario with
 	// problems is an INVALID_ARGUMENT error with a ScenarioProblems detail.
 	ValidateScenario(context.Context, *ValidateScenarioRequest) (*ValidateScenarioResponse, error)
-	// CreateRun accepts a run; it starts when its workers are free.
+	// CreateRun accepts a run; it starts when its workers are free. While the cluster is halted it is a
+	// FAILED_PRECONDITION error with a HaltInfo detail.
 	CreateRun(context.Context, *CreateRunRequest) (*CreateRunResponse, error)
 	// GetRun returns one run. The id may be `last` or `last-pass`.
 	GetRun(context.Context, *GetRunRequest) (*GetRunResponse, error)

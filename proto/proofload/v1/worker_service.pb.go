@@ -1641,8 +1641,11 @@ type Assignment struct {
 	// Why the whole run is stopped, when it is: the kind of the stop and its reason. The order may come
 	// before the stop is recorded; the worker repeats it in its status, so that it is recorded by the next leader
 	// if this one ends before.
-	StopKind      string `protobuf:"bytes,14,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
-	StopReason    string `protobuf:"bytes,15,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
+	StopKind   string `protobuf:"bytes,14,opt,name=stop_kind,json=stopKind,proto3" json:"stop_kind,omitempty"`
+	StopReason string `protobuf:"bytes,15,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
+	// The newest lifting of a halt that the leader knows of: a Halt of every run that it has lifted, and that somebody
+	// still keeps, is none of this run's business.
+	HaltLift      *HaltLift `protobuf:"bytes,16,opt,name=halt_lift,json=haltLift,proto3" json:"halt_lift,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1773,6 +1776,13 @@ func (x *Assignment) GetStopReason() string {
 		return x.StopReason
 	}
 	return ""
+}
+
+func (x *Assignment) GetHaltLift() *HaltLift {
+	if x != nil {
+		return x.HaltLift
+	}
+	return nil
 }
 
 // AssignmentStatus is how far the worker is with its assignment.
@@ -2685,18 +2695,20 @@ func (x *TaskResult) GetRequests() int64 {
 // status, so that the next leader records it. A repeated one, or one of another run, does nothing.
 type Halt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Run to stop.
+	// Run to stop; empty: whichever the worker executes.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// Kind of the stop: operator, signal or halt.
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Why.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Identity of the StopRun request, under which it is recorded once, whoever tells the leader.
+	// Identity of the StopRun or Halt request, under which it is recorded once, whoever tells the leader.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Name of the coordinator that was asked.
 	AskedOf string `protobuf:"bytes,5,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
 	// When it was asked, on that coordinator's wall clock.
-	AskedTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
+	AskedTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
+	// Of one of every run: how many halts had been lifted as far as that coordinator knew.
+	LiftsKnown    int64 `protobuf:"varint,7,opt,name=lifts_known,json=liftsKnown,proto3" json:"lifts_known,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2773,6 +2785,68 @@ func (x *Halt) GetAskedTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Halt) GetLiftsKnown() int64 {
+	if x != nil {
+		return x.LiftsKnown
+	}
+	return 0
+}
+
+// HaltLift is the lifting of a halt.
+type HaltLift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of it: how many there were so far.
+	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// When it was, on the wall clock of the leader, and not before any halt that it has lifted was asked for.
+	LiftTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lift_time,json=liftTime,proto3" json:"lift_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HaltLift) Reset() {
+	*x = HaltLift{}
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaltLift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaltLift) ProtoMessage() {}
+
+func (x *HaltLift) ProtoReflect() protoreflect.Message {
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaltLift.ProtoReflect.Descriptor instead.
+func (*HaltLift) Descriptor() ([]byte, []int) {
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *HaltLift) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *HaltLift) GetLiftTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LiftTime
+	}
+	return nil
+}
+
 // Drain asks the worker to leave once it has nothing to do.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2784,7 +2858,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +2870,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[27]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +2883,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{27}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Drain) GetReason() string {
@@ -2830,7 +2904,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +2916,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[28]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +2929,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{28}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -2884,7 +2958,7 @@ type ReportDeathRequest struct {
 
 func (x *ReportDeathRequest) Reset() {
 	*x = ReportDeathRequest{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +2970,7 @@ func (x *ReportDeathRequest) String() string {
 func (*ReportDeathRequest) ProtoMessage() {}
 
 func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[29]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +2983,7 @@ func (x *ReportDeathRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathRequest.ProtoReflect.Descriptor instead.
 func (*ReportDeathRequest) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{29}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReportDeathRequest) GetName() string {
@@ -2956,7 +3030,7 @@ type ReportDeathResponse struct {
 
 func (x *ReportDeathResponse) Reset() {
 	*x = ReportDeathResponse{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3042,7 @@ func (x *ReportDeathResponse) String() string {
 func (*ReportDeathResponse) ProtoMessage() {}
 
 func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[30]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3055,7 @@ func (x *ReportDeathResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportDeathResponse.ProtoReflect.Descriptor instead.
 func (*ReportDeathResponse) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{30}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{31}
 }
 
 // WorkerLifeUnknown is the detail of the error for the death of a life that the leader does not know.
@@ -2997,7 +3071,7 @@ type WorkerLifeUnknown struct {
 
 func (x *WorkerLifeUnknown) Reset() {
 	*x = WorkerLifeUnknown{}
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3009,7 +3083,7 @@ func (x *WorkerLifeUnknown) String() string {
 func (*WorkerLifeUnknown) ProtoMessage() {}
 
 func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_proofload_v1_worker_service_proto_msgTypes[31]
+	mi := &file_proofload_v1_worker_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3022,7 +3096,7 @@ func (x *WorkerLifeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerLifeUnknown.ProtoReflect.Descriptor instead.
 func (*WorkerLifeUnknown) Descriptor() ([]byte, []int) {
-	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{31}
+	return file_proofload_v1_worker_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WorkerLifeUnknown) GetName() string {
@@ -3157,7 +3231,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04rate\x18\a \x01(\x01R\x04rate\x12\x1b\n" +
-	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xc7\x06\n" +
+	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xfc\x06\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
@@ -3177,7 +3251,8 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05drain\x18\r \x01(\v2\x19.google.protobuf.DurationR\x05drain\x12$\n" +
 	"\tstop_kind\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
 	"\vstop_reason\x18\x0f \x01(\tR\n" +
-	"stopReason\x1a:\n" +
+	"stopReason\x123\n" +
+	"\thalt_lift\x18\x10 \x01(\v2\x16.proofload.v1.HaltLiftR\bhaltLift\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -3270,16 +3345,21 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12(\n" +
 	"\n" +
 	"saved_json\x18\x04 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x04R\tsavedJson\x12\x1a\n" +
-	"\brequests\x18\x05 \x01(\x03R\brequests\"\xef\x01\n" +
-	"\x04Halt\x12 \n" +
-	"\x06run_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05runId\x12\x1b\n" +
+	"\brequests\x18\x05 \x01(\x03R\brequests\"\x8e\x02\n" +
+	"\x04Halt\x12\x1e\n" +
+	"\x06run_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05runId\x12\x1b\n" +
 	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04kind\x12 \n" +
 	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\x12&\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\trequestId\x12#\n" +
 	"\basked_of\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\aaskedOf\x129\n" +
 	"\n" +
-	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\"\x1f\n" +
+	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\x12\x1f\n" +
+	"\vlifts_known\x18\a \x01(\x03R\n" +
+	"liftsKnown\"[\n" +
+	"\bHaltLift\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x127\n" +
+	"\tlift_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
 	"\aGoodbye\x12\x16\n" +
@@ -3324,7 +3404,7 @@ func file_proofload_v1_worker_service_proto_rawDescGZIP() []byte {
 }
 
 var file_proofload_v1_worker_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_proofload_v1_worker_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(WorkerRunState)(0),           // 0: proofload.v1.WorkerRunState
 	(Assignment_Goal)(0),          // 1: proofload.v1.Assignment.Goal
@@ -3356,21 +3436,22 @@ var file_proofload_v1_worker_service_proto_goTypes = []any{
 	(*Task)(nil),                  // 27: proofload.v1.Task
 	(*TaskResult)(nil),            // 28: proofload.v1.TaskResult
 	(*Halt)(nil),                  // 29: proofload.v1.Halt
-	(*Drain)(nil),                 // 30: proofload.v1.Drain
-	(*Goodbye)(nil),               // 31: proofload.v1.Goodbye
-	(*ReportDeathRequest)(nil),    // 32: proofload.v1.ReportDeathRequest
-	(*ReportDeathResponse)(nil),   // 33: proofload.v1.ReportDeathResponse
-	(*WorkerLifeUnknown)(nil),     // 34: proofload.v1.WorkerLifeUnknown
-	nil,                           // 35: proofload.v1.Hello.LabelsEntry
-	nil,                           // 36: proofload.v1.Assignment.SecretsEntry
-	nil,                           // 37: proofload.v1.Assignment.PermitsEntry
-	nil,                           // 38: proofload.v1.AssignmentStatus.PermitsEntry
-	(*LeaderInfo)(nil),            // 39: proofload.v1.LeaderInfo
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(*HaltLift)(nil),              // 30: proofload.v1.HaltLift
+	(*Drain)(nil),                 // 31: proofload.v1.Drain
+	(*Goodbye)(nil),               // 32: proofload.v1.Goodbye
+	(*ReportDeathRequest)(nil),    // 33: proofload.v1.ReportDeathRequest
+	(*ReportDeathResponse)(nil),   // 34: proofload.v1.ReportDeathResponse
+	(*WorkerLifeUnknown)(nil),     // 35: proofload.v1.WorkerLifeUnknown
+	nil,                           // 36: proofload.v1.Hello.LabelsEntry
+	nil,                           // 37: proofload.v1.Assignment.SecretsEntry
+	nil,                           // 38: proofload.v1.Assignment.PermitsEntry
+	nil,                           // 39: proofload.v1.AssignmentStatus.PermitsEntry
+	(*LeaderInfo)(nil),            // 40: proofload.v1.LeaderInfo
+	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
 }
 var file_proofload_v1_worker_service_proto_depIdxs = []int32{
-	39, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
+	40, // 0: proofload.v1.FindLeaderResponse.leader:type_name -> proofload.v1.LeaderInfo
 	7,  // 1: proofload.v1.AttachRequest.hello:type_name -> proofload.v1.Hello
 	13, // 2: proofload.v1.AttachRequest.heartbeat:type_name -> proofload.v1.Heartbeat
 	18, // 3: proofload.v1.AttachRequest.status:type_name -> proofload.v1.AssignmentStatus
@@ -3378,7 +3459,7 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	23, // 5: proofload.v1.AttachRequest.final:type_name -> proofload.v1.Final
 	25, // 6: proofload.v1.AttachRequest.file:type_name -> proofload.v1.FileRequest
 	28, // 7: proofload.v1.AttachRequest.task_result:type_name -> proofload.v1.TaskResult
-	31, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
+	32, // 8: proofload.v1.AttachRequest.goodbye:type_name -> proofload.v1.Goodbye
 	8,  // 9: proofload.v1.AttachRequest.leave:type_name -> proofload.v1.Leave
 	11, // 10: proofload.v1.AttachResponse.welcome:type_name -> proofload.v1.Welcome
 	14, // 11: proofload.v1.AttachResponse.heartbeat:type_name -> proofload.v1.HeartbeatReply
@@ -3387,41 +3468,43 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	22, // 14: proofload.v1.AttachResponse.nack:type_name -> proofload.v1.Nack
 	26, // 15: proofload.v1.AttachResponse.file:type_name -> proofload.v1.FileChunk
 	27, // 16: proofload.v1.AttachResponse.task:type_name -> proofload.v1.Task
-	30, // 17: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
+	31, // 17: proofload.v1.AttachResponse.drain:type_name -> proofload.v1.Drain
 	29, // 18: proofload.v1.AttachResponse.halt:type_name -> proofload.v1.Halt
-	35, // 19: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
+	36, // 19: proofload.v1.Hello.labels:type_name -> proofload.v1.Hello.LabelsEntry
 	10, // 20: proofload.v1.Hello.outbox:type_name -> proofload.v1.OutboxState
 	18, // 21: proofload.v1.Hello.status:type_name -> proofload.v1.AssignmentStatus
 	9,  // 22: proofload.v1.Hello.host:type_name -> proofload.v1.Host
-	39, // 23: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
-	40, // 24: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	40, // 23: proofload.v1.Welcome.leader:type_name -> proofload.v1.LeaderInfo
+	41, // 24: proofload.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
 	12, // 25: proofload.v1.Welcome.committed:type_name -> proofload.v1.CommittedMark
-	40, // 26: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
-	36, // 27: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
+	41, // 26: proofload.v1.HeartbeatReply.lease:type_name -> google.protobuf.Duration
+	37, // 27: proofload.v1.Assignment.secrets:type_name -> proofload.v1.Assignment.SecretsEntry
 	1,  // 28: proofload.v1.Assignment.goal:type_name -> proofload.v1.Assignment.Goal
 	15, // 29: proofload.v1.Assignment.ranges:type_name -> proofload.v1.ShardRange
 	16, // 30: proofload.v1.Assignment.history:type_name -> proofload.v1.Change
-	37, // 31: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
-	40, // 32: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
-	0,  // 33: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	19, // 34: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	38, // 35: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	29, // 36: proofload.v1.AssignmentStatus.halt:type_name -> proofload.v1.Halt
-	12, // 37: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 38: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	24, // 39: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	41, // 40: proofload.v1.Halt.asked_time:type_name -> google.protobuf.Timestamp
-	5,  // 41: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	32, // 42: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
-	3,  // 43: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
-	6,  // 44: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	33, // 45: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
-	4,  // 46: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
-	44, // [44:47] is the sub-list for method output_type
-	41, // [41:44] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	38, // 31: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
+	41, // 32: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
+	30, // 33: proofload.v1.Assignment.halt_lift:type_name -> proofload.v1.HaltLift
+	0,  // 34: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	19, // 35: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	39, // 36: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	29, // 37: proofload.v1.AssignmentStatus.halt:type_name -> proofload.v1.Halt
+	12, // 38: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 39: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	24, // 40: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	42, // 41: proofload.v1.Halt.asked_time:type_name -> google.protobuf.Timestamp
+	42, // 42: proofload.v1.HaltLift.lift_time:type_name -> google.protobuf.Timestamp
+	5,  // 43: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	33, // 44: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
+	3,  // 45: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
+	6,  // 46: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	34, // 47: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
+	4,  // 48: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
+	46, // [46:49] is the sub-list for method output_type
+	43, // [43:46] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
@@ -3461,7 +3544,7 @@ func file_proofload_v1_worker_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proofload_v1_worker_service_proto_rawDesc), len(file_proofload_v1_worker_service_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

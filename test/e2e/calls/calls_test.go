@@ -196,28 +196,37 @@ func TestRouteGuide(t *testing.T) {
 	expect(t, s, "get OK", "list OK", "record OK", "chat OK")
 }
 
-// TestConnections: the server sees as many connections as the target says, and one more by which it was asked
-// what it is.
+// TestConnections: the server sees as many connections as the target says, of unary calls and of streams each, and one
+// more by which it was asked what it is.
 func TestConnections(t *testing.T) {
-	const step = "    - step: empty\n      grpc: {method: grpc.testing.TestService/EmptyCall}"
-	for reuse, want := range map[string]func(sent int64) int64{
-		"shared": func(int64) int64 { return 4 },
-		"user":   func(int64) int64 { return 1 + 2 },
-		"never":  func(sent int64) int64 { return 1 + sent },
+	const unary = "    - step: empty\n      grpc: {method: grpc.testing.TestService/EmptyCall}\n"
+	const stream = "    - step: none\n      grpc: {method: grpc.testing.TestService/StreamingOutputCall}\n"
+	for name, c := range map[string]struct {
+		reuse, steps string
+		outcomes     []string
+		want         func(sent int64) int64
+	}{
+		"shared":               {"shared", unary, []string{"empty OK"}, func(int64) int64 { return 1 + 4 }},
+		"a user's":             {"user", unary, []string{"empty OK"}, func(int64) int64 { return 1 + 2 }},
+		"a call's":             {"never", unary, []string{"empty OK"}, func(sent int64) int64 { return 1 + sent }},
+		"shared, with streams": {"shared", unary + stream, []string{"empty OK", "none OK"}, func(int64) int64 { return 1 + 4 + 4 }},
+		"a user's, streams":    {"user", stream, []string{"none OK"}, func(int64) int64 { return 1 + 2 }},
+		"a user's, with both":  {"user", stream + unary, []string{"none OK", "empty OK"}, func(int64) int64 { return 1 + 2 + 2 }},
+		"a call's, streams":    {"never", stream, []string{"none OK"}, func(sent int64) int64 { return 1 + sent }},
 	} {
 		l := serveInterop(t)
-		target := "{url: 'grpc://" + l.Addr().String() + "', connections: {reuse: " + reuse + "}}"
-		s, err := execute(t, fstest.MapFS{}, scenarioOf(target, step))
+		target := "{url: 'grpc://" + l.Addr().String() + "', connections: {reuse: " + c.reuse + "}}"
+		s, err := execute(t, fstest.MapFS{}, scenarioOf(target, c.steps))
 		if err != nil {
 			t.Fatal(err)
 		}
-		expect(t, s, "empty OK")
+		expect(t, s, c.outcomes...)
 		var sent int64
 		for _, a := range s.Arrivals {
 			sent += a.Sent
 		}
-		if got := l.n.Load(); got != want(sent) {
-			t.Errorf("%s: %d connections for %d calls, want %d", reuse, got, sent, want(sent))
+		if got := l.n.Load(); got != c.want(sent) {
+			t.Errorf("%s: %d connections for %d calls, want %d", name, got, sent, c.want(sent))
 		}
 	}
 }

@@ -12,8 +12,9 @@ type report struct {
 		Paused  float64 `json:"paused_s"`
 	} `json:"run"`
 	Verdict struct {
-		Result  string `json:"result"`
-		Reasons []struct {
+		Result    string `json:"result"`
+		StoppedBy string `json:"stopped_by"`
+		Reasons   []struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 		} `json:"reasons"`

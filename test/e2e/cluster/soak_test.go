@@ -27,6 +27,12 @@ func TestStopAskedOfAnybody(t *testing.T) {
 	stopSeries(t, leading, caretaking, following, orphaned, beside)
 }
 
+// TestHaltOfAnybody shows that a halt ends every run whichever coordinator is asked and whatever it is by then,
+// although nobody can record it.
+func TestHaltOfAnybody(t *testing.T) {
+	haltSeries(t, leading, following, orphaned)
+}
+
 // TestStopIsNoticed is the other way round: with a grace that a failover exceeds the workers stop, and
 // that must be seen, or the rest shows nothing.
 func TestStopIsNoticed(t *testing.T) {

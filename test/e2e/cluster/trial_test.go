@@ -126,6 +126,7 @@ type trial struct {
 	t0      time.Time // when the first arrival came
 	note    string    // what was done, for the figures
 	gap     takeOver
+	request *pb.CreateRunRequest // that created it
 }
 
 // begin starts the run and returns when its first arrival has come.
@@ -168,6 +169,7 @@ func createOf(t *testing.T, c *cluster, p plan, scenario func(*target) string) *
 	request := &pb.CreateRunRequest{RequestId: uuid.NewString(), Source: &pb.ScenarioSource{
 		FileName: "cluster.yaml", Scenario: []byte(scenario(tr.target)), Files: map[string]string{"arrivals.csv": digest},
 	}}
+	tr.request = request
 	c.front.call(t, "create run", func(ctx context.Context, conn grpc.ClientConnInterface) error {
 		resp, err := pb.NewRunServiceClient(conn).CreateRun(ctx, request)
 		tr.id = resp.GetRun().GetId()

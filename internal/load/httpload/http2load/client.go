@@ -55,6 +55,8 @@ type Client struct {
 	mu     sync.Mutex
 	closed bool
 	conns  map[*conn]struct{}
+
+	openings map[*opening]struct{} // of links
 }
 
 // NewClient checks the options and returns a client, which must be closed; it connects to nothing.
@@ -66,7 +68,7 @@ func NewClient(o Options) (*Client, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
-	c := &Client{opts: o, end: end, scheme: o.Target.Scheme, conns: map[*conn]struct{}{}}
+	c := &Client{opts: o, end: end, scheme: o.Target.Scheme, conns: map[*conn]struct{}{}, openings: map[*opening]struct{}{}}
 	if end.Secure {
 		c.tls = transport.ClientTLS(o.TLS, end.Host, protocol)
 	}
@@ -113,29 +115,17 @@ func (c *Client) do(ctx context.Context, k *call) error {
 	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
 		k.limit = d
 	}
-	again := false
-	for unsent := 0; ; {
+	for so := (attempts{limit: k.limit}); ; k.resp.Reset() {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
 		}
 		failure := c.once(ctx, k)
-		switch {
-		case failure == nil:
+		if failure == nil {
 			return nil
-		case errors.Is(failure, errUnsent) && unsent == httpload.MostUnsent:
-			return &transport.Error{Kind: transport.KindGoAway, Op: opWrite, Err: errors.New("the server gives up every connection before it has a request")}
-		case errors.Is(failure, errUnsent) && time.Now().Before(k.limit):
-			unsent++
-		case errors.Is(failure, errUnsent):
-			return transport.NewError(opWrite, context.DeadlineExceeded, transport.KindTimeout)
-		case !errors.Is(failure, errUntouched):
-			return failure
-		case !again:
-			again = true
-		default:
-			return &transport.Error{Kind: transport.KindGoAway, Op: opRead, Err: errors.New("the server gave up the second connection as well")}
 		}
-		k.resp.Reset()
+		if failure = so.final(failure); failure != nil {
+			return failure
+		}
 	}
 }
 
@@ -182,7 +172,7 @@ func (c *Client) lower(name string) string {
 // once sends the request over a connection that has room for it.
 func (c *Client) once(ctx context.Context, k *call) error {
 	if c.opts.Fresh {
-		cn, err := c.dial(ctx, k)
+		cn, err := c.dialFor(ctx, k)
 		if err != nil {
 			return err
 		}
@@ -193,7 +183,7 @@ func (c *Client) once(ctx context.Context, k *call) error {
 	if k.req.Session != nil {
 		group = k.req.Session.(*httpload.Group[*conn])
 	}
-	seat, reused, err := group.Acquire(ctx, k.limit, func() (*conn, error) { return c.dial(ctx, k) })
+	seat, reused, err := group.Acquire(ctx, k.limit, func() (*conn, error) { return c.dialFor(ctx, k) })
 	if err != nil {
 		return err
 	}
@@ -202,11 +192,21 @@ func (c *Client) once(ctx context.Context, k *call) error {
 	return seat.Conn.exchange(ctx, k)
 }
 
-// dial opens a connection: it is open when the server has said its settings.
-func (c *Client) dial(ctx context.Context, k *call) (*conn, error) {
+// dialFor opens a connection for a call of Do.
+func (c *Client) dialFor(ctx context.Context, k *call) (*conn, error) {
 	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	start := time.Now()
+	cn, err := c.dial(ctx, dialCtx)
+	if err == nil {
+		k.resp.Connect = time.Since(start)
+	}
+	return cn, err
+}
+
+// dial opens a connection: it is open when the server has said its settings. dialCtx is made of ctx, with the
+// deadline.
+func (c *Client) dial(ctx, dialCtx context.Context) (*conn, error) {
 	nc, err := c.opts.Dial(dialCtx, "tcp", c.end.Addr)
 	if err != nil {
 		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
@@ -241,7 +241,6 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, error) {
 		_ = plain.Close()
 		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
 	}
-	k.resp.Connect = time.Since(start)
 	return cn, nil
 }
 
@@ -270,6 +269,9 @@ func (c *Client) Close() error {
 	open := make([]*conn, 0, len(c.conns))
 	for cn := range c.conns {
 		open = append(open, cn)
+	}
+	for o := range c.openings {
+		o.cancel()
 	}
 	c.mu.Unlock()
 	for _, cn := range open {

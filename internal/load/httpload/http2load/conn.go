@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -81,11 +82,15 @@ type conn struct {
 	failure *transport.Error
 	bye     bool // what is in out at the end is to be written
 	watch   watch
+
+	most     int       // streams at once, of those that wait for their turn
+	waiting  []*stream // for their turn, who came first stands first
+	admitted int       // those whose turn it is and who have not begun
 }
 
 func newConn(c *Client, nc net.Conn) *conn {
 	cn := &conn{
-		client: c, net: nc, wake: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize,
+		client: c, net: nc, wake: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize, most: math.MaxInt32,
 	}
 	cn.limit.Store(httpload.CarriedAtOnce)
 	cn.in = bufio.NewReaderSize(arrivals{cn}, readSize)
@@ -161,6 +166,8 @@ func (c *conn) settings(s *http2.SettingsFrame) *transport.Error {
 		switch one.ID {
 		case http2.SettingMaxConcurrentStreams:
 			c.limit.Store(int32(min(one.Val, 1<<20)))
+			c.most = int(min(one.Val, math.MaxInt32))
+			c.admit()
 		case http2.SettingMaxFrameSize:
 			c.frame = int(one.Val)
 		case http2.SettingHeaderTableSize:
@@ -206,6 +213,7 @@ func (c *conn) failLocked(failure *transport.Error) {
 		st.unsent = st.queued && failure.Kind != transport.KindCancelled
 		c.finish(st, failure, now)
 	}
+	c.dismiss()
 }
 
 // Room implements httpload.Carrier.
@@ -223,7 +231,7 @@ func (c *conn) Leave() {
 }
 
 // begin opens a stream: its header and, as far as the windows allow, its body are left to be written. With an
-// error, errUnsent or a *transport.Error, there is no stream.
+// error, errUnsent, errFull or a *transport.Error, there is no stream.
 func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte) error {
 	c.mu.Lock()
 	if c.failure != nil || c.away || c.next > 1<<31-1 {
@@ -236,6 +244,10 @@ func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte) er
 		failure := c.notRead()
 		c.fail(failure)
 		return failure
+	}
+	if st.patient && !c.enter(st) {
+		c.unlock()
+		return errFull
 	}
 	st.conn, st.id, st.window = c, c.next, c.initial
 	c.next += 2

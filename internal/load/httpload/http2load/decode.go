@@ -45,8 +45,8 @@ func (b *block) status() (int, error) {
 // trailer, in turn.
 const keptBlocks = 2
 
-// decoder decompresses headers. One that consists of nothing but references to the table of the connection is the
-// same as it was before, as long as the table is: it is known by heart.
+// decoder decompresses headers. One that leaves the table of the connection alone is the same as it was before, as
+// long as the table is: it is known by heart.
 type decoder struct {
 	hpack *hpack.Decoder
 	now   *block
@@ -68,7 +68,7 @@ func (d *decoder) init() {
 
 // block decodes a header block. What it returns is valid until the next call.
 func (d *decoder) block(b []byte) (*block, error) {
-	if !referencesOnly(b) {
+	if !leavesTable(b) {
 		for i := range d.known {
 			d.known[i].bytes = d.known[i].bytes[:0] // the table may be another one
 		}

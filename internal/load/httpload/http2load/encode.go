@@ -14,7 +14,8 @@ import (
 type header struct {
 	client *Client
 	*httpload.Request
-	length int // to be announced; -1: none is
+	length int    // to be announced; -1: none is
+	late   []byte // fields in the form of AppendLiteral, which stand behind the others
 }
 
 // keptHeaders is how many headers a connection knows by heart.
@@ -28,6 +29,7 @@ type encoder struct {
 	block bytes.Buffer
 	known [keptHeaders]knownHeader
 	turn  int
+	whole []byte // a header with its late fields
 }
 
 // knownHeader is a header with its encoding; one without bytes is none.
@@ -58,6 +60,25 @@ func (e *encoder) forget() {
 
 // header returns the encoding, valid until the next call.
 func (e *encoder) header(h *header) []byte {
+	b := e.early(h)
+	if len(h.late) == 0 {
+		return b
+	}
+	e.whole = append(append(e.whole[:0], b...), h.late...)
+	return e.whole
+}
+
+// AppendLiteral appends a field of a header in the form that leaves the tables of the compression alone, which is
+// that for what is different each time. Neither name nor value may be longer than 126 bytes.
+func AppendLiteral(b []byte, name string, value []byte) []byte {
+	b = append(b, 0, byte(len(name))) // RFC 7541, section 6.2.2
+	b = append(b, name...)
+	b = append(b, byte(len(value)))
+	return append(b, value...)
+}
+
+// early encodes what is not late.
+func (e *encoder) early(h *header) []byte {
 	for i := range e.known {
 		if k := &e.known[i]; len(k.block) > 0 && k.is(h) {
 			return k.block
@@ -108,24 +129,4 @@ func (e *encoder) write(h *header) {
 	if h.length >= 0 {
 		field("content-length", strconv.Itoa(h.length))
 	}
-}
-
-// referencesOnly reports whether a header block consists of references to whole fields and of nothing else, which
-// leaves the table as it is (RFC 7541, section 6.1: a set bit and an integer of 7 bits or more).
-func referencesOnly(b []byte) bool {
-	const prefix = 0x7f
-	for i := 0; i < len(b); i++ {
-		if b[i] <= 0x80 {
-			return false
-		}
-		if b[i]&prefix != prefix {
-			continue
-		}
-		for more := true; more; more = b[i]&0x80 != 0 {
-			if i++; i == len(b) {
-				return false
-			}
-		}
-	}
-	return true
 }

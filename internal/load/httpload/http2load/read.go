@@ -120,6 +120,7 @@ func (c *conn) take(f http2.Frame) *transport.Error {
 	switch f := f.(type) {
 	case *http2.RSTStreamFrame:
 		if st := c.streams[f.StreamID]; st != nil {
+			st.untouched = st.patient && f.ErrCode == http2.ErrCodeRefusedStream
 			c.finish(st, &transport.Error{Kind: transport.KindStreamReset, Op: opRead, Err: fmt.Errorf("the server reset the stream: %s", f.ErrCode)}, c.came)
 		}
 	case *http2.SettingsFrame:
@@ -239,12 +240,13 @@ func (c *conn) goAway(f *http2.GoAwayFrame) {
 		if id <= f.LastStreamID {
 			continue
 		}
-		if st.untouched = graceful; graceful {
+		if st.untouched = graceful || st.patient; graceful {
 			c.finish(st, nil, c.came)
 		} else {
 			c.finish(st, &transport.Error{Kind: transport.KindGoAway, Op: opRead, Err: c.aside}, c.came)
 		}
 	}
+	c.dismiss()
 }
 
 // opened takes note of a window that has opened. The lock must be held.

@@ -28,6 +28,11 @@ type stream struct {
 	sentAt   time.Time // just before its header was written
 	endedAt  time.Time
 
+	// Of one that waits for its turn, and may go out again whatever the server says of it when it has not looked
+	// at it.
+	patient bool
+	turn    bool // it may begin
+
 	finished  bool
 	ended     bool // for the server, too
 	unsent    bool // the connection has ended before anything was written
@@ -61,6 +66,9 @@ func (c *conn) finish(st *stream, failure *transport.Error, at time.Time) {
 		}
 	}
 	st.finished, st.failure, st.endedAt = true, failure, at
+	if len(c.waiting) > 0 {
+		c.admit()
+	}
 	st.done <- struct{}{}
 }
 
@@ -72,11 +80,13 @@ func (st *stream) stir() {
 	}
 }
 
-// result is how a stream that has finished went: nil, errUnsent, errUntouched or a *transport.Error.
+// result is how a stream that has finished went: nil, errUnsent, one that is errUntouched, or a *transport.Error.
 func (st *stream) result() error {
 	switch {
 	case st.unsent:
 		return errUnsent
+	case st.untouched && st.failure != nil:
+		return &untouchedError{st.failure}
 	case st.untouched:
 		return errUntouched
 	case st.failure != nil:

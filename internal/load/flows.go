@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/url"
-	"time"
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
@@ -224,61 +223,6 @@ func (p *flows) Close() error {
 	return errors.Join(errs...)
 }
 
-// SetSetup gives the values that setup has saved, which nobody may change afterwards. Iterations that
-// start from then on see them.
-func (e *Engine) SetSetup(values map[string]any) {
-	e.setup.Store(&values)
-}
-
-// setupValues returns what setup has saved, nil before it is known.
-func (e *Engine) setupValues() map[string]any {
-	if values := e.setup.Load(); values != nil {
-		return *values
-	}
-	return nil
-}
-
-// Setup runs the setup steps once and returns what they saved and how many requests they sent.
-func (e *Engine) Setup(ctx context.Context) (saved map[string]any, requests int64, err error) {
-	return e.once(ctx, "setup", (*flow.Program).Setup)
-}
-
-// Teardown runs the teardown steps once.
-func (e *Engine) Teardown(ctx context.Context) (requests int64, err error) {
-	_, requests, err = e.once(ctx, "teardown", (*flow.Program).Teardown)
-	return requests, err
-}
-
-func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program) *flow.Flow) (map[string]any, int64, error) {
-	e.mu.Lock()
-	p, ok := e.program.(*flows)
-	e.mu.Unlock()
-	if !ok {
-		return nil, 0, fmt.Errorf("%s: the engine is not prepared", name)
-	}
-	count := &counter{}
-	it := &flow.Iteration{ID: flow.Once(e.opts.Plan.Seed, name), Clock: e.clock, Sink: count, Setup: e.setupValues(), Intended: e.clock.Now()}
-	f := which(p.program)
-	if err := it.Prepare(p.program, f); err != nil {
-		return nil, 0, err
-	}
-	_, err := it.Run(ctx, f)
-	return it.Saved(), count.requests, err
-}
-
-// counter is the sink of setup and teardown, whose requests are no samples.
-type counter struct{ requests int64 }
-
-func (c *counter) Began(string, time.Duration)                     {}
-func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
-func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
-
-func (c *counter) Request(q *flow.Report) {
-	if !q.Unsent() {
-		c.requests++
-	}
-}
-
 // admit implements program.
 func (p *flows) admit(r *runner) bool {
 	j := &r.job
@@ -303,63 +247,6 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 
 // trim implements program.
 func (p *flows) trim(r *runner) { r.execution.it.Trim() }
-
-// Began implements flow.Sink.
-func (r *runner) Began(step string, at time.Duration) {
-	r.lane.rec.Lock()
-	r.step, r.since = step, at
-	r.lane.rec.Unlock()
-}
-
-// Request implements flow.Sink: it counts one request.
-func (r *runner) Request(q *flow.Report) {
-	r.failure.add(q.Kind)
-	c := r.column(q.Step)
-	o := outcome{q.Status, q.Code, q.Kind, q.Unsent()}
-	t := c.times(r.engine.acc, o)
-	s := second(q.Ended)
-	rec := r.lane.rec
-	rec.Lock()
-	defer rec.Unlock()
-	rec.Observe(s, t.response, q.Response)
-	if o.unsent {
-		return
-	}
-	rec.Observe(s, t.service, q.Service)
-	if q.Connect > 0 {
-		rec.Observe(s, c.connect, q.Connect)
-	}
-	if q.BytesIn > 0 {
-		rec.Count(s, c.in, q.BytesIn)
-	}
-	if q.BytesOut > 0 {
-		rec.Count(s, c.out, q.BytesOut)
-	}
-	if q.Retried {
-		rec.Count(s, c.retried, 1)
-	}
-	if q.Redirected {
-		rec.Count(s, c.redirects, 1)
-	}
-	if q.Trace != "" {
-		rec.Exemplify(s, metric.StepKey{Phase: r.job.phase.plan.Name, Flow: r.job.flow.key.Flow, Step: q.Step.Name}, metric.Exemplar{
-			At: q.Ended, Response: q.Response, Service: q.Service, Status: q.Status, Error: q.Kind, Trace: q.Trace,
-		})
-	}
-	if q.Stream.Opened {
-		c.streams(r.engine.acc).count(rec, s, &q.Stream)
-	}
-}
-
-// Measure implements flow.Sink. Expressions yield finite numbers only, all of which can be counted.
-func (r *runner) Measure(st *flow.Step, i int, v float64, at time.Duration) {
-	c := r.column(st)
-	r.lane.rec.Lock()
-	defer r.lane.rec.Unlock()
-	if err := r.lane.rec.ObserveValue(second(at), c.measures[i], v); err != nil {
-		r.engine.log.Warn("measure not counted", "measure", st.Measures()[i], "value", v, "error", err)
-	}
-}
 
 // infos describes the measures of a plan.
 func infos(plan *scenario.Plan) map[string]metric.Info {

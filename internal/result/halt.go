@@ -1,0 +1,137 @@
+package result
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"proofload/internal/wire"
+)
+
+// haltKey is the key of the one record of halts.
+const haltKey = "/proofload/v1/halt"
+
+// haltVersion is the format of that record. A reader refuses one that is newer.
+const haltVersion = 1
+
+// HaltRecord says whether the cluster is halted, and which halts were lifted. The zero value: it never was halted.
+type HaltRecord struct {
+	Version int `json:"version"`
+
+	Halt *RecordedHalt `json:"halt,omitempty"` // in force; nil: none is
+	// Latest is when the newest halt was asked for that is one with Halt: those that came after the first.
+	Latest time.Time `json:"latest,omitzero"`
+
+	Lifts      int64         `json:"lifts,omitempty"` // how many halts were lifted so far
+	LiftedAt   time.Time     `json:"lifted_at,omitzero"`
+	LiftedBy   string        `json:"lifted_by,omitempty"`   // identity of the request that lifted the newest
+	LastLifted *RecordedHalt `json:"last_lifted,omitempty"` // what that has lifted; nil: nothing
+
+	// Revision of the record in etcd; 0: there is none.
+	Revision int64 `json:"-"`
+}
+
+// RecordedHalt is one halt.
+type RecordedHalt struct {
+	Request string    `json:"request"`
+	Reason  string    `json:"reason"`
+	By      string    `json:"by,omitempty"`
+	AskedOf string    `json:"asked_of"`
+	Asked   time.Time `json:"asked"`
+}
+
+// Lift is the newest lifting.
+func (r HaltRecord) Lift() wire.Lift { return wire.Lift{Number: r.Lifts, At: r.LiftedAt} }
+
+// Halted returns the halt in force.
+func (r HaltRecord) Halted() (wire.Halted, bool) {
+	if r.Halt == nil {
+		return wire.Halted{}, false
+	}
+	return r.Halt.halted(), true
+}
+
+func (h RecordedHalt) halted() wire.Halted {
+	return wire.Halted{Since: h.Asked, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Request: h.Request, Recorded: true}
+}
+
+// With returns the record with a halt added, and whether that changes it. The first halt counts until it is lifted;
+// later ones are one with it, and lifted with it. One that was lifted already changes nothing.
+func (r HaltRecord) With(h wire.Halt) (HaltRecord, bool) {
+	switch {
+	case r.Lift().Covers(h.Order):
+		return r, false
+	case r.Halt != nil && !h.Asked.After(r.Latest):
+		return r, false
+	case r.Halt == nil:
+		r.Halt = &RecordedHalt{Request: h.Request, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Asked: h.Asked}
+		r.Latest = time.Time{}
+	}
+	if h.Asked.After(r.Latest) {
+		r.Latest = h.Asked
+	}
+	return r, true
+}
+
+// Without returns the record with the halt lifted by a request at a time, and whether that changes it: the same
+// request again does not. Halts of which nobody has told a leader yet are lifted too, if they were asked for before.
+func (r HaltRecord) Without(request string, at time.Time) (HaltRecord, bool) {
+	if r.LiftedBy == request {
+		return r, false
+	}
+	for _, before := range []time.Time{r.Latest, r.LiftedAt} {
+		if before.After(at) {
+			at = before // by another clock; it was before all the same
+		}
+	}
+	r.Lifts, r.LiftedAt, r.LiftedBy, r.LastLifted = r.Lifts+1, at, request, r.Halt
+	r.Halt, r.Latest = nil, time.Time{}
+	return r, true
+}
+
+// Lifted returns what the newest lifting has lifted; false: nothing.
+func (r HaltRecord) Lifted() (wire.Halted, bool) {
+	if r.LastLifted == nil {
+		return wire.Halted{}, false
+	}
+	return r.LastLifted.halted(), true
+}
+
+// ReadHalt reads the record of halts.
+func ReadHalt(ctx context.Context, from Reader) (HaltRecord, error) {
+	stored, err := from.Get(ctx, haltKey)
+	if errors.Is(err, ErrNotFound) {
+		return HaltRecord{}, nil
+	}
+	if err != nil {
+		return HaltRecord{}, err
+	}
+	var r HaltRecord
+	if err := json.Unmarshal(stored.Value, &r); err != nil {
+		return HaltRecord{}, fmt.Errorf("read %s: %w", haltKey, err)
+	}
+	if r.Version != haltVersion {
+		return HaltRecord{}, fmt.Errorf("read %s: its format is %d, this version knows %d", haltKey, r.Version, haltVersion)
+	}
+	r.Revision = stored.Revision
+	return r, nil
+}
+
+// WriteHalt writes the record of halts over the one at its Revision, in the leader's term, and returns it as it is
+// then. Errors are those of Heads.Commit: after one that leaves the outcome open, and after ErrConflict, the record
+// is to be read again.
+func WriteHalt(ctx context.Context, term Heads, r HaltRecord) (HaltRecord, error) {
+	r.Version = haltVersion
+	value, err := json.Marshal(r)
+	if err != nil {
+		return HaltRecord{}, fmt.Errorf("write %s: %w", haltKey, err)
+	}
+	revision, err := term.Commit(ctx, []Write{{Key: haltKey, Value: value, IfRevision: r.Revision}})
+	if err != nil {
+		return HaltRecord{}, err
+	}
+	r.Revision = revision
+	return r, nil
+}

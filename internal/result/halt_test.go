@@ -1,0 +1,61 @@
+package result
+
+import (
+	"testing"
+	"time"
+
+	"proofload/internal/run"
+	"proofload/internal/wire"
+)
+
+func haltAt(request string, at time.Time, lifts int64) wire.Halt {
+	return wire.Halt{Kind: run.StopHalt, Reason: "because of " + request, By: "me", Order: wire.Order{Request: request, AskedOf: "c1", Asked: at, Lifts: lifts}}
+}
+
+// TestHaltRecord proves that the first halt counts until it is lifted, that no copy of it or of a later one that is
+// one with it comes back afterwards, whatever the clocks, and that the same request does not lift a second halt.
+func TestHaltRecord(t *testing.T) {
+	at := time.Unix(1_000_000, 0).UTC()
+	first, ahead := haltAt("q1", at, 0), haltAt("q2", at.Add(time.Hour), 0)
+	r, changed := HaltRecord{}.With(first)
+	if in, ok := r.Halted(); !changed || !ok || in != first.Halted(true) {
+		t.Fatalf("halted %+v, %v", in, ok)
+	}
+	if _, changed := r.With(first); changed {
+		t.Error("the same halt again changes the record")
+	}
+	r, changed = r.With(ahead)
+	if in, _ := r.Halted(); !changed || in != first.Halted(true) {
+		t.Errorf("a second halt made it %+v", in)
+	}
+	lifted, changed := r.Without("u1", at.Add(time.Minute))
+	if _, ok := lifted.Halted(); !changed || ok {
+		t.Errorf("not lifted: %+v", lifted)
+	}
+	if was, ok := lifted.Lifted(); !ok || was != first.Halted(true) {
+		t.Errorf("lifted %+v", was)
+	}
+	for _, copied := range []wire.Halt{first, ahead} {
+		if back, changed := lifted.With(copied); changed || back.Halt != nil {
+			t.Errorf("halt %s has come back", copied.Request)
+		}
+	}
+	again, changed := lifted.With(haltAt("q3", at.Add(-time.Hour), 1)) // by a clock that is behind, in the knowledge of the lifting
+	if in, _ := again.Halted(); !changed || in.Request != "q3" {
+		t.Fatalf("a new halt made it %+v", in)
+	}
+	if same, changed := again.Without("u1", at.Add(2*time.Hour)); changed || same.Halt == nil {
+		t.Error("the request that lifted the first halt has lifted the second")
+	}
+	twice, _ := again.Without("u2", at) // the clock of this leader is behind that of the last
+	if _, changed := twice.With(ahead); changed {
+		t.Error("a second lifting has brought back what the first had lifted")
+	}
+	none, changed := HaltRecord{}.Without("u3", at)
+	if was, ok := none.Lifted(); !changed || ok {
+		t.Errorf("lifted %+v", was)
+	}
+	if _, changed := none.With(first); changed {
+		t.Error("what nobody had told of when it was lifted has come back")
+	}
+}

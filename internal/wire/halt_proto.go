@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"proofload/internal/run"
+	pb "proofload/proto/proofload/v1"
+)
+
+// HaltToProto translates a halt.
+func HaltToProto(h Halt) *pb.Halt {
+	m := &pb.Halt{RunId: h.Run, Kind: string(h.Kind), Reason: h.Reason, RequestId: h.Request, AskedOf: h.AskedOf, LiftsKnown: h.Lifts}
+	if !h.Asked.IsZero() {
+		m.AskedTime = timestamppb.New(h.Asked)
+	}
+	return m
+}
+
+// HaltFromProto translates a halt; that of nil is the zero Halt.
+func HaltFromProto(m *pb.Halt) Halt {
+	h := Halt{Run: m.GetRunId(), Kind: run.StopKind(m.GetKind()), Reason: m.GetReason()}
+	h.Request, h.AskedOf, h.Lifts = m.GetRequestId(), m.GetAskedOf(), m.GetLiftsKnown()
+	if at := m.GetAskedTime(); at != nil {
+		h.Asked = at.AsTime()
+	}
+	return h
+}
+
+// PassedToProto translates how far a stop has come that is not recorded, and why it is not.
+func PassedToProto(p Passed, why string) *pb.StopPassedOn {
+	return &pb.StopPassedOn{ToldWorkers: p.Told, StoppedWorkers: p.Stopped, Coordinators: p.Coordinators, Reason: why}
+}
+
+// PassedFromProto translates how far a stop has come.
+func PassedFromProto(m *pb.StopPassedOn) Passed {
+	return Passed{Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()}
+}
+
+// HaltRequestToProto translates a halt of every run, as one coordinator passes it to another.
+func HaltRequestToProto(h Halt) *pb.HaltRequest {
+	m := &pb.HaltRequest{RequestId: h.Request, Reason: h.Reason, AskedBy: h.By, AskedOf: h.AskedOf, LiftsKnown: h.Lifts}
+	if !h.Asked.IsZero() {
+		m.AskedTime = timestamppb.New(h.Asked)
+	}
+	return m
+}
+
+// HaltRequestFromProto translates a halt of every run.
+func HaltRequestFromProto(m *pb.HaltRequest) Halt {
+	h := Halt{Kind: run.StopHalt, Reason: m.GetReason(), By: m.GetAskedBy()}
+	h.Request, h.AskedOf, h.Lifts = m.GetRequestId(), m.GetAskedOf(), m.GetLiftsKnown()
+	if at := m.GetAskedTime(); at != nil {
+		h.Asked = at.AsTime()
+	}
+	return h
+}
+
+// HaltedToProto translates a halt that is in force; nil stays nil.
+func HaltedToProto(h *Halted) *pb.HaltInfo {
+	if h == nil {
+		return nil
+	}
+	return &pb.HaltInfo{
+		SinceTime: timestamppb.New(h.Since), Reason: h.Reason, AskedBy: h.By, AskedOf: h.AskedOf, RequestId: h.Request, Recorded: h.Recorded,
+	}
+}
+
+// HaltedFromProto translates a halt that is in force.
+func HaltedFromProto(m *pb.HaltInfo) Halted {
+	return Halted{
+		Since: m.GetSinceTime().AsTime(), Reason: m.GetReason(), By: m.GetAskedBy(), AskedOf: m.GetAskedOf(), Request: m.GetRequestId(), Recorded: m.GetRecorded(),
+	}
+}
+
+// OutcomeToProto translates what became of a halt.
+func OutcomeToProto(o Outcome) *pb.HaltResponse {
+	m := &pb.HaltResponse{RunIds: o.Runs, ToldWorkers: o.Told, StoppedWorkers: o.Stopped, Coordinators: o.Coordinators, UnrecordedReason: o.Why}
+	if !o.Lifted {
+		m.Halt = HaltedToProto(&o.Halted)
+	}
+	return m
+}
+
+// OutcomeFromProto translates what became of a halt.
+func OutcomeFromProto(m *pb.HaltResponse) Outcome {
+	return Outcome{
+		Passed: Passed{Runs: m.GetRunIds(), Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()},
+		Halted: HaltedFromProto(m.GetHalt()), Lifted: m.GetHalt() == nil, Why: m.GetUnrecordedReason(),
+	}
+}
