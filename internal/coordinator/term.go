@@ -76,14 +76,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	})
 	back := &backend{manager: manager, fleet: f, repository: repository, heads: heads, files: files{c.blobs}, leader: leader, coordinator: c, halting: halted}
 	ctx, resign := context.WithCancelCause(ctx)
-	var listening sync.WaitGroup
-	listening.Go(func() {
-		if c.deaf(ctx, f) {
-			resign(lease.ErrResign)
-		}
-	})
-	listening.Go(func() { c.claimStore(ctx, repository, heads) })
-	listening.Go(func() { halted.enforce(ctx) })
+	wait := c.attend(ctx, back, func() { resign(lease.ErrResign) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
 		end = c.serveTerm(back)
@@ -93,7 +86,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	})
 	cause := context.Cause(ctx)
 	resign(nil)
-	listening.Wait()
+	wait()
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	end(errors.Is(cause, lease.ErrLeadershipLost))
 	switch {
@@ -113,6 +106,19 @@ func (c *Coordinator) takeOverHalt(ctx context.Context, h heads, runs conductor)
 		_, _, err = x.unhalt(ctx, ulid.Make().String())
 	}
 	return x, err
+}
+
+// attend does what goes on beside the runs of a term until ctx ends; wait returns when all of it has.
+func (c *Coordinator) attend(ctx context.Context, b *backend, resign func()) (wait func()) {
+	var doing sync.WaitGroup
+	doing.Go(func() {
+		if c.deaf(ctx, b.fleet) {
+			resign()
+		}
+	})
+	doing.Go(func() { c.claimStore(ctx, b.repository, b.heads) })
+	doing.Go(func() { b.halting.enforce(ctx) })
+	return doing.Wait
 }
 
 // serveTerm answers workers and clients from a term until the returned function is called; lost says that
