@@ -1,5 +1,5 @@
 // Package grpcload makes gRPC calls of all four kinds and knows nothing of scenarios. Unary calls, of which most load
-// consists, go over the HTTP/2 client that generates load, which costs a third of what grpc-go does; streams and
+// consists, go over the HTTP/2 client that generates load, which costs far less than grpc-go does; streams and
 // reflection are grpc-go's, with connections of their own. Messages are bytes in wire form: what is in them is nobody's concern here, so a message
 // that never changes is encoded once by whoever sends it, and one that nobody reads is only counted.
 //
