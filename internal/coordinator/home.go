@@ -15,7 +15,7 @@ const (
 	// checkWithin bounds how long a new leader sees whether its store is the right one: one that does not answer is no
 	// other one, and the runs have to be taken over.
 	checkWithin = time.Second
-	claimAgain  = 5 * time.Second
+	claimAgain  = time.Second
 	// movedWithin is how long a coordinator that starts waits for a leader that has moved to its store.
 	movedWithin = 5 * time.Second
 	movedEvery  = 250 * time.Millisecond
@@ -80,12 +80,10 @@ func (c *Coordinator) openHome(ctx context.Context) error {
 // hasStore reports whether the store of this coordinator is the one that the records refer to, or no run is open. In
 // another one nothing of the runs would be found, and somebody else may have the right one.
 func (c *Coordinator) hasStore(ctx context.Context, repository *result.Repository) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	within, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	err := repository.CheckStore(ctx)
-	if errors.Is(err, result.ErrOtherStore) {
-		c.home.set(err.Error())
-		c.log.Error("resigning", "error", err)
+	err := repository.CheckStore(within)
+	if c.elsewhere(err) {
 		return false
 	}
 	if err != nil && ctx.Err() == nil {
@@ -95,22 +93,38 @@ func (c *Coordinator) hasStore(ctx context.Context, repository *result.Repositor
 	return true
 }
 
+// elsewhere reports whether an error says that the runs are in another store, and keeps it as what is wrong.
+func (c *Coordinator) elsewhere(err error) bool {
+	if !errors.Is(err, result.ErrOtherStore) {
+		return false
+	}
+	c.home.set(err.Error())
+	c.log.Error("resigning", "error", err)
+	return true
+}
+
 // claimStore has the records refer to the store of this coordinator, if they do not yet; until ctx ends it tries
-// again.
-func (c *Coordinator) claimStore(ctx context.Context, repository *result.Repository, term result.Heads) {
-	for {
+// again. It returns false when the open runs turn out to be in another store, which was not known while this one did
+// not answer.
+func (c *Coordinator) claimStore(ctx context.Context, repository *result.Repository, term result.Heads) bool {
+	for said := false; ; said = true {
 		moved, err := repository.ClaimStore(ctx, term)
 		if moved {
 			c.log.Warn("the results of earlier runs are in another store than that of this coordinator")
 		}
 		if err == nil || errors.Is(err, result.ErrFenced) {
-			return
+			return true
+		}
+		if c.elsewhere(err) {
+			return false
+		}
+		if !said && ctx.Err() == nil {
+			c.log.Warn("not known whether the runs are in this store", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return true
 		case <-time.After(claimAgain):
 		}
-		c.log.Warn("it is not recorded which store the runs are in", "error", err)
 	}
 }

@@ -43,31 +43,59 @@ func TestCoordinatorWithAnotherStore(t *testing.T) {
 // TestStoreThatIsNotMounted proves that a coordinator whose store has become an empty directory lets another one lead
 // while runs are open, says why, and leads when the store is there again.
 func TestStoreThatIsNotMounted(t *testing.T) {
+	second, identity := lastOfTwo(t, func(identity string) error { return os.Rename(identity, identity+".away") })
+	awaitMount(t, second, identity)
+}
+
+// TestStoreThatAnswersLate proves the same of one that leads already when its store turns out to be another one: at
+// the beginning of its term the store did not answer.
+func TestStoreThatAnswersLate(t *testing.T) {
+	second, identity := lastOfTwo(t, func(identity string) error {
+		return errors.Join(os.Rename(identity, identity+".away"), os.Mkdir(identity, 0o700)) // not readable as a file
+	})
+	second.awaitLeader(t)
+	if err := os.Remove(identity); err != nil {
+		t.Fatal(err)
+	}
+	awaitMount(t, second, identity)
+}
+
+// lastOfTwo starts two coordinators, opens a run, does something to the identity of their store, and stops the one
+// that leads. It returns the other one.
+func lastOfTwo(t *testing.T, spoil func(identity string) error) (second *served, identity string) {
+	t.Helper()
 	etcd, _ := listenEtcd(t)
 	store := filepath.Join(t.TempDir(), "store")
 	first := startWith(t, together(t, "c1", etcd, store))
 	first.awaitLeader(t)
 	client := claimed(t, etcd)
-	second := startWith(t, together(t, "c2", etcd, store))
+	second = startWith(t, together(t, "c2", etcd, store))
 	if _, err := client.Put(t.Context(), "/proofload/v1/open/r1", ""); err != nil {
 		t.Fatal(err)
 	}
-	identity := filepath.Join(store, "identity")
-	if err := os.Rename(identity, identity+".away"); err != nil {
+	identity = filepath.Join(store, "identity")
+	if err := spoil(identity); err != nil {
 		t.Fatal(err)
 	}
 	first.stop(t)
+	return second, identity
+}
+
+// awaitMount waits until a coordinator says that it has another store, gives it the right one back, and waits until it
+// leads.
+func awaitMount(t *testing.T, c *served, identity string) {
+	t.Helper()
 	own := metadata.AppendToOutgoingContext(t.Context(), wire.MetaDirect, "1")
 	until(t, "c2 says why it does not lead", func() bool {
-		st, err := ask(own, t, second.Address(), insecure.NewCredentials())
+		st, err := ask(own, t, c.Address(), insecure.NewCredentials())
 		return err == nil && strings.Contains(strings.Join(st.GetProblems(), "\n"), "coordinator c2 does not lead: "+result.ErrOtherStore.Error())
 	})
 	if err := os.Rename(identity+".away", identity); err != nil {
 		t.Fatal(err)
 	}
-	second.awaitLeader(t)
+	c.awaitLeader(t)
 	until(t, "c2 has nothing to complain of", func() bool {
-		st, err := ask(own, t, second.Address(), insecure.NewCredentials())
+		st, err := ask(own, t, c.Address(), insecure.NewCredentials())
 		return err == nil && len(st.GetProblems()) == 0
 	})
 }

@@ -116,7 +116,11 @@ func (c *Coordinator) attend(ctx context.Context, b *backend, resign func()) (wa
 			resign()
 		}
 	})
-	doing.Go(func() { c.claimStore(ctx, b.repository, b.heads) })
+	doing.Go(func() {
+		if !c.claimStore(ctx, b.repository, b.heads) {
+			resign()
+		}
+	})
 	doing.Go(func() { b.halting.enforce(ctx) })
 	return doing.Wait
 }
