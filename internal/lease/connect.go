@@ -65,7 +65,7 @@ func Connect(ctx context.Context, opts ConnectOptions) (*clientv3.Client, error)
 // ErrNoAnswer says that no member of the cluster has answered.
 var ErrNoAnswer = errors.New("no answer: check the endpoints and that a majority of the cluster is up")
 
-// Validate reads the files of TLS.
+// Validate reads the files of TLS and checks that each endpoint names a host and a port.
 func (o ConnectOptions) Validate() error {
 	_, err := o.tls()
 	errs := []error{err}

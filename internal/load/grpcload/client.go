@@ -47,7 +47,7 @@ type Options struct {
 	// MaxMessage is the size in bytes from which a message that was received is refused with
 	// transport.KindBody.
 	MaxMessage int
-	// UserAgent stands before that of the library.
+	// UserAgent is what a unary call says; of a stream the library adds its own to it.
 	UserAgent string
 }
 

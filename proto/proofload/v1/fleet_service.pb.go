@@ -189,7 +189,7 @@ type HaltRequest struct {
 	AskedBy string `protobuf:"bytes,3,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
 	// Name of the coordinator that was asked first; else empty.
 	AskedOf string `protobuf:"bytes,4,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
-	// When that was, on its wall clock; absent for now.
+	// When that was, on its wall clock; absent: it is now.
 	AskedTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
 	// How many halts had been lifted as far as that coordinator knew: none of those has lifted this one.
 	LiftsKnown    int64 `protobuf:"varint,6,opt,name=lifts_known,json=liftsKnown,proto3" json:"lifts_known,omitempty"`

@@ -1798,7 +1798,7 @@ type StopRunRequest struct {
 	BySignal bool `protobuf:"varint,4,opt,name=by_signal,json=bySignal,proto3" json:"by_signal,omitempty"`
 	// Name of the coordinator that was asked first, when another one passes the request on later; else empty.
 	AskedOf string `protobuf:"bytes,5,opt,name=asked_of,json=askedOf,proto3" json:"asked_of,omitempty"`
-	// When that was, on its wall clock; absent for now.
+	// When that was, on its wall clock; absent: it is now.
 	AskedTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=asked_time,json=askedTime,proto3" json:"asked_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -200,14 +200,19 @@ func (o *opening) traced(ctx context.Context) context.Context {
 
 var errResolver = errors.New("the name was not resolved before the deadline")
 
+// at returns what can be received from at a limit; never, if it is the zero time.
+func at(limit time.Time) (late <-chan time.Time, stop func() bool) {
+	if limit.IsZero() {
+		return nil, func() bool { return false }
+	}
+	timer := time.NewTimer(time.Until(limit))
+	return timer.C, timer.Stop
+}
+
 // wait waits until the connection is open.
 func (o *opening) wait(ctx context.Context, limit time.Time) error {
-	var late <-chan time.Time
-	if !limit.IsZero() {
-		timer := time.NewTimer(time.Until(limit))
-		defer timer.Stop()
-		late = timer.C
-	}
+	late, stop := at(limit)
+	defer stop()
 	select {
 	case <-o.done:
 		return o.err

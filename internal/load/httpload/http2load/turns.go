@@ -50,12 +50,8 @@ func (c *conn) dismiss() {
 
 // await waits for the turn of a stream that may not begin yet. With an error the stream has given up.
 func (c *conn) await(ctx context.Context, st *stream) error {
-	var late <-chan time.Time
-	if !st.limit.IsZero() {
-		timer := time.NewTimer(time.Until(st.limit))
-		defer timer.Stop()
-		late = timer.C
-	}
+	late, stop := at(st.limit)
+	defer stop()
 	var failure *transport.Error
 	select {
 	case <-st.stirs:
