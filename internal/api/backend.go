@@ -147,11 +147,7 @@ type Caretaker struct {
 type HaltedError struct{ wire.Halted }
 
 func (e *HaltedError) Error() string {
-	by := "asked of coordinator " + e.AskedOf
-	if e.By != "" {
-		by = "asked for by " + e.By + " of coordinator " + e.AskedOf
-	}
-	return fmt.Sprintf("the cluster is halted since %s, %s: %s; no run begins until `coordinator unhalt`", e.Since.UTC().Format("2006-01-02 15:04:05Z"), by, e.Reason)
+	return fmt.Sprintf("the cluster is halted %s; no run begins until `coordinator unhalt`", e.Halted)
 }
 
 // notLeadingError is the answer of a coordinator that does not lead.

@@ -18,18 +18,7 @@ const recordWithin = 3 * time.Second
 
 // StopRun ends a run early. What nobody can record now is passed on all the same.
 func (s *runService) StopRun(ctx context.Context, r *pb.StopRunRequest) (*pb.StopRunResponse, error) {
-	kind := run.StopOperator
-	if r.GetBySignal() {
-		kind = run.StopSignal
-	}
-	reason := r.GetReason()
-	if reason == "" {
-		reason = "stopped by " + string(kind)
-	}
-	h := wire.Halt{Run: r.GetRunId(), Kind: kind, Reason: reason, Order: wire.Order{Request: r.GetRequestId(), AskedOf: r.GetAskedOf()}}
-	if at := r.GetAskedTime(); at != nil {
-		h.Asked = at.AsTime()
-	}
+	h := wire.StopRequestFromProto(r)
 	v, err := s.stop(ctx, h)
 	if err == nil {
 		return &pb.StopRunResponse{Run: wire.RunToProto(v)}, nil

@@ -14,6 +14,7 @@ import (
 
 	reports "proofload/internal/result/report"
 	"proofload/internal/run"
+	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
 
@@ -24,6 +25,7 @@ type haltView struct {
 	AskedBy  string    `json:"asked_by"`
 	AskedOf  string    `json:"asked_of"`
 	Recorded bool      `json:"recorded"`
+	said     string
 }
 
 // haltViewOf returns nil for none.
@@ -31,20 +33,16 @@ func haltViewOf(m *pb.HaltInfo) *haltView {
 	if m == nil {
 		return nil
 	}
-	return &haltView{Since: m.GetSinceTime().AsTime(), Reason: m.GetReason(), AskedBy: m.GetAskedBy(), AskedOf: m.GetAskedOf(), Recorded: m.GetRecorded()}
+	h := wire.HaltedFromProto(m)
+	return &haltView{Since: h.Since, Reason: h.Reason, AskedBy: h.By, AskedOf: h.AskedOf, Recorded: h.Recorded, said: h.String()}
 }
 
 // text says since when, by whose request and why.
 func (v haltView) text() string {
-	by := "asked of coordinator " + v.AskedOf
-	if v.AskedBy != "" {
-		by = "asked for by " + v.AskedBy + " of coordinator " + v.AskedOf
-	}
-	text := fmt.Sprintf("since %s, %s: %s", v.Since.UTC().Format("2006-01-02 15:04:05Z"), by, v.Reason)
 	if !v.Recorded {
-		text += " (not recorded yet)"
+		return v.said + " (not recorded yet)"
 	}
-	return text
+	return v.said
 }
 
 // haltedView is what became of a halt.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -67,7 +66,7 @@ func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, e
 				return wire.Outcome{Lifted: true}, nil
 			}
 			passed := c.halts.Confirmed(ctx)
-			passed.Runs = names(passed.Runs, live)
+			passed.Runs = wire.Union(passed.Runs, live)
 			return wire.Outcome{Passed: passed, Halted: in}, nil
 		}
 		why = err.Error()
@@ -76,7 +75,7 @@ func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, e
 	if err != nil {
 		return wire.Outcome{}, err
 	}
-	passed.Runs = names(passed.Runs, live)
+	passed.Runs = wire.Union(passed.Runs, live)
 	if passed.Halted != nil {
 		passed.Coordinators = nil // nobody has to keep it any more
 		return wire.Outcome{Passed: passed, Halted: *passed.Halted}, nil
@@ -165,11 +164,4 @@ func (c *Coordinator) settleHalt(ctx context.Context, h wire.Halt) error {
 		err = errNobodyLeads // it keeps the halt as well
 	}
 	return err
-}
-
-// names returns the names in either list, sorted and once each.
-func names(a, b []string) []string {
-	out := slices.Concat(a, b)
-	slices.Sort(out)
-	return slices.Compact(out)
 }

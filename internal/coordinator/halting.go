@@ -47,11 +47,12 @@ type halting struct {
 	record  result.HaltRecord
 	doubt   bool       // the record may be another one by now
 	pending *wire.Halt // the first that was asked for and is not recorded yet
+	ending  map[string]bool
 }
 
 // open reads the record. It is called once, before everything else.
 func (x *halting) open(ctx context.Context) error {
-	x.writing, x.nudge = make(chan struct{}, 1), make(chan struct{}, 1)
+	x.writing, x.nudge, x.ending = make(chan struct{}, 1), make(chan struct{}, 1), map[string]bool{}
 	if err := x.read(ctx); err != nil {
 		return fmt.Errorf("take over the halt of the cluster: %w", err)
 	}
@@ -245,30 +246,15 @@ func (x *halting) enforce(ctx context.Context) {
 	defer ticker.Stop()
 	var ending sync.WaitGroup
 	defer ending.Wait()
-	var mu sync.Mutex
-	under := map[string]bool{}
 	for {
 		// In this order: what is among them was there before the cluster was seen to be halted, and is not one that
 		// was begun after it was halted no more.
 		active := x.runs.Active()
 		if h, ok := x.halted(); ok {
 			for _, v := range active {
-				if v.Run.State == run.Stopping || v.Run.State.Final() {
-					continue
+				if v.Run.State != run.Stopping && !v.Run.State.Final() && x.begin(v.Run.ID) {
+					ending.Go(func() { x.end(ctx, v.Run.ID, h) })
 				}
-				mu.Lock()
-				busy := under[v.Run.ID]
-				under[v.Run.ID] = true
-				mu.Unlock()
-				if busy {
-					continue
-				}
-				ending.Go(func() {
-					x.end(ctx, v.Run.ID, h)
-					mu.Lock()
-					defer mu.Unlock()
-					delete(under, v.Run.ID)
-				})
 			}
 		}
 		select {
@@ -296,8 +282,24 @@ func (x *halting) refresh(ctx context.Context) {
 	}
 }
 
-// end ends one run.
+// begin reports whether a run is to be ended now, and not under way already.
+func (x *halting) begin(id string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ending[id] {
+		return false
+	}
+	x.ending[id] = true
+	return true
+}
+
+// end ends one run that was begun with.
 func (x *halting) end(ctx context.Context, id string, h wire.Halted) {
+	defer func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		delete(x.ending, id)
+	}()
 	ctx, cancel := context.WithTimeout(ctx, enforceWithin)
 	defer cancel()
 	ev := run.Event{Kind: run.StopRequested, ID: h.Request, Reason: h.Reason, Stop: run.StopHalt}

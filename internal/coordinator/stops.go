@@ -106,8 +106,8 @@ func (c *Coordinator) pass(ctx context.Context, address string, h wire.Halt) (wi
 
 // joined is what two coordinators have passed on together: a worker that one relays to the other is one worker.
 func joined(a, b wire.Passed) wire.Passed {
-	a.Told, a.Stopped, a.Coordinators = names(a.Told, b.Told), names(a.Stopped, b.Stopped), names(a.Coordinators, b.Coordinators)
-	a.Runs = names(a.Runs, b.Runs)
+	a.Told, a.Stopped, a.Coordinators = wire.Union(a.Told, b.Told), wire.Union(a.Stopped, b.Stopped), wire.Union(a.Coordinators, b.Coordinators)
+	a.Runs = wire.Union(a.Runs, b.Runs)
 	if b.Recorded != nil {
 		a.Recorded = b.Recorded
 	}

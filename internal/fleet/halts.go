@@ -64,20 +64,25 @@ func (h *Halts) Halt(ctx context.Context, order wire.Halt) (wire.Passed, error) 
 			}
 		})
 	}
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return h.Reached(order.Request), nil
-		}
+	until(ctx, func() bool {
 		for _, t := range taps {
 			h.confirm(order, t)
 		}
 		// Without any stream the workers are about to come, and to be told with the refusal.
-		if passed := h.Reached(order.Request); len(taps) > 0 && len(passed.Stopped) >= len(taps) {
-			return passed, nil
+		return len(taps) > 0 && len(h.Reached(order.Request).Stopped) >= len(taps)
+	})
+	return h.Reached(order.Request), nil
+}
+
+// until asks again and again until done is true or ctx ends.
+func until(ctx context.Context, done func() bool) {
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for !done() {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -87,20 +92,12 @@ func (h *Halts) Halt(ctx context.Context, order wire.Halt) (wire.Passed, error) 
 func (h *Halts) Confirmed(ctx context.Context) wire.Passed {
 	ctx, cancel := context.WithTimeout(ctx, confirmWithin)
 	defer cancel()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
 	seen := wire.Passed{}
-	for { // one that is done with its run has been told
-		seen = h.confirmed(seen)
-		if len(seen.Stopped) == len(seen.Told) {
-			return seen
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return seen
-		}
-	}
+	until(ctx, func() bool {
+		seen = h.confirmed(seen) // one that is done with its run has been told
+		return len(seen.Stopped) == len(seen.Told)
+	})
+	return seen
 }
 
 // confirmed adds to what was seen before.
@@ -109,10 +106,10 @@ func (h *Halts) confirmed(seen wire.Passed) wire.Passed {
 	defer h.mu.Unlock()
 	for t := range h.taps {
 		if run := t.executing(); run != "" && t.meant(wire.Halt{}) {
-			seen.Told, seen.Runs = union(seen.Told, []string{t.name()}), union(seen.Runs, []string{run})
+			seen.Told, seen.Runs = wire.Union(seen.Told, []string{t.name()}), wire.Union(seen.Runs, []string{run})
 		}
 		if t.hasStopped(wire.Halt{}) {
-			seen.Stopped = union(seen.Stopped, []string{t.name()})
+			seen.Stopped = wire.Union(seen.Stopped, []string{t.name()})
 		}
 	}
 	return seen
@@ -127,9 +124,9 @@ func (h *Halts) reach(order wire.Halt, t *tap) {
 		return // it is settled, and nobody would ask, or forget, what is noted now
 	}
 	r := h.told[order.Request]
-	r.Told = union(r.Told, []string{name})
+	r.Told = wire.Union(r.Told, []string{name})
 	if order.Means(run) {
-		r.Runs = union(r.Runs, []string{run})
+		r.Runs = wire.Union(r.Runs, []string{run})
 	}
 	h.told[order.Request] = r
 }
@@ -146,20 +143,13 @@ func (h *Halts) confirm(order wire.Halt, t *tap) {
 		return
 	}
 	r := h.told[order.Request]
-	r.Told, r.Stopped = union(r.Told, []string{name}), union(r.Stopped, []string{name})
+	r.Told, r.Stopped = wire.Union(r.Told, []string{name}), wire.Union(r.Stopped, []string{name})
 	h.told[order.Request] = r
 }
 
 // keeps reports whether a stop is still to be settled. The lock is held.
 func (h *Halts) keeps(request string) bool {
 	return slices.ContainsFunc(h.kept, func(k wire.Halt) bool { return k.Request == request })
-}
-
-// union returns the names in either list, sorted and once each.
-func union(a, b []string) []string {
-	out := slices.Concat(a, b)
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // keep notes a stop and returns the streams of the workers that execute its run.
@@ -224,7 +214,7 @@ func (h *Halts) Runs() []string {
 			out = append(out, run)
 		}
 	}
-	return union(out, nil)
+	return wire.Union(out, nil)
 }
 
 // of returns what is kept of a run; of every run when it is empty.

@@ -16,9 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	peers "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"proofload/internal/run"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -227,11 +225,7 @@ func (r *Relay) Stop(ctx context.Context, address string, h wire.Halt) (wire.Pas
 		return wire.Passed{}, err
 	}
 	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
-	req := &pb.StopRunRequest{RequestId: h.Request, RunId: h.Run, Reason: h.Reason, BySignal: h.Kind == run.StopSignal, AskedOf: h.AskedOf}
-	if !h.Asked.IsZero() {
-		req.AskedTime = timestamppb.New(h.Asked)
-	}
-	resp, err := pb.NewRunServiceClient(conn).StopRun(ctx, req)
+	resp, err := pb.NewRunServiceClient(conn).StopRun(ctx, wire.StopRequestToProto(h))
 	refused := err != nil && !unsettled(err) && settledCodes[status.Code(err)]
 	if err = errors.Join(err, conn.Close()); err != nil {
 		if refused {

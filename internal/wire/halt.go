@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"proofload/internal/run"
@@ -66,9 +68,25 @@ type Halted struct {
 	Recorded bool // every leader goes by it
 }
 
+// String says since when, by whose request and why.
+func (h Halted) String() string {
+	by := "asked of coordinator " + h.AskedOf
+	if h.By != "" {
+		by = "asked for by " + h.By + " of coordinator " + h.AskedOf
+	}
+	return fmt.Sprintf("since %s, %s: %s", h.Since.UTC().Format("2006-01-02 15:04:05Z"), by, h.Reason)
+}
+
 // Halted is what is shown of a halt of every run.
 func (h Halt) Halted(recorded bool) Halted {
 	return Halted{Since: h.Asked, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Request: h.Request, Recorded: recorded}
+}
+
+// Union returns the names in either list, sorted and once each.
+func Union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Outcome is what became of a halt of every run.

@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"cmp"
+	"time"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"proofload/internal/run"
@@ -9,21 +12,55 @@ import (
 
 // HaltToProto translates a halt.
 func HaltToProto(h Halt) *pb.Halt {
-	m := &pb.Halt{RunId: h.Run, Kind: string(h.Kind), Reason: h.Reason, RequestId: h.Request, AskedOf: h.AskedOf, LiftsKnown: h.Lifts}
-	if !h.Asked.IsZero() {
-		m.AskedTime = timestamppb.New(h.Asked)
+	return &pb.Halt{
+		RunId: h.Run, Kind: string(h.Kind), Reason: h.Reason,
+		RequestId: h.Request, AskedOf: h.AskedOf, AskedTime: moment(h.Asked), LiftsKnown: h.Lifts,
 	}
-	return m
 }
 
 // HaltFromProto translates a halt; that of nil is the zero Halt.
 func HaltFromProto(m *pb.Halt) Halt {
-	h := Halt{Run: m.GetRunId(), Kind: run.StopKind(m.GetKind()), Reason: m.GetReason()}
-	h.Request, h.AskedOf, h.Lifts = m.GetRequestId(), m.GetAskedOf(), m.GetLiftsKnown()
-	if at := m.GetAskedTime(); at != nil {
-		h.Asked = at.AsTime()
-	}
+	h := Halt{Run: m.GetRunId(), Kind: run.StopKind(m.GetKind()), Reason: m.GetReason(), Order: orderFromProto(m)}
+	h.Lifts = m.GetLiftsKnown()
 	return h
+}
+
+// orderFromProto translates what identifies a stop, without the lifts that were known.
+func orderFromProto(m interface {
+	GetRequestId() string
+	GetAskedOf() string
+	GetAskedTime() *timestamppb.Timestamp
+},
+) Order {
+	o := Order{Request: m.GetRequestId(), AskedOf: m.GetAskedOf()}
+	if at := m.GetAskedTime(); at != nil {
+		o.Asked = at.AsTime()
+	}
+	return o
+}
+
+// moment translates a time; the zero time is none.
+func moment(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// StopRequestToProto translates a stop of one run, as one coordinator passes it to another.
+func StopRequestToProto(h Halt) *pb.StopRunRequest {
+	return &pb.StopRunRequest{
+		RequestId: h.Request, RunId: h.Run, Reason: h.Reason, BySignal: h.Kind == run.StopSignal, AskedOf: h.AskedOf, AskedTime: moment(h.Asked),
+	}
+}
+
+// StopRequestFromProto translates a stop of one run.
+func StopRequestFromProto(m *pb.StopRunRequest) Halt {
+	kind := run.StopOperator
+	if m.GetBySignal() {
+		kind = run.StopSignal
+	}
+	return Halt{Run: m.GetRunId(), Kind: kind, Reason: cmp.Or(m.GetReason(), "stopped by "+string(kind)), Order: orderFromProto(m)}
 }
 
 // PassedToProto translates how far a stop has come that is not recorded, and why it is not.
@@ -38,20 +75,15 @@ func PassedFromProto(m *pb.StopPassedOn) Passed {
 
 // HaltRequestToProto translates a halt of every run, as one coordinator passes it to another.
 func HaltRequestToProto(h Halt) *pb.HaltRequest {
-	m := &pb.HaltRequest{RequestId: h.Request, Reason: h.Reason, AskedBy: h.By, AskedOf: h.AskedOf, LiftsKnown: h.Lifts}
-	if !h.Asked.IsZero() {
-		m.AskedTime = timestamppb.New(h.Asked)
+	return &pb.HaltRequest{
+		RequestId: h.Request, Reason: h.Reason, AskedBy: h.By, AskedOf: h.AskedOf, AskedTime: moment(h.Asked), LiftsKnown: h.Lifts,
 	}
-	return m
 }
 
 // HaltRequestFromProto translates a halt of every run.
 func HaltRequestFromProto(m *pb.HaltRequest) Halt {
-	h := Halt{Kind: run.StopHalt, Reason: m.GetReason(), By: m.GetAskedBy()}
-	h.Request, h.AskedOf, h.Lifts = m.GetRequestId(), m.GetAskedOf(), m.GetLiftsKnown()
-	if at := m.GetAskedTime(); at != nil {
-		h.Asked = at.AsTime()
-	}
+	h := Halt{Kind: run.StopHalt, Reason: m.GetReason(), By: m.GetAskedBy(), Order: orderFromProto(m)}
+	h.Lifts = m.GetLiftsKnown()
 	return h
 }
 
