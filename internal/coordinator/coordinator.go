@@ -173,7 +173,7 @@ func (c *Coordinator) openServers(context.Context) error {
 		Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger,
 		Problems: func(ctx context.Context) []string { _, problems := c.troubles(ctx); return problems },
 	})
-	c.halts = fleet.NewHalts()
+	c.halts = fleet.NewHalts(c.book.inForce)
 	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
 	c.api.Always(bystander{c})

@@ -44,6 +44,9 @@ func (b *haltBook) learn(r result.HaltRecord) {
 	}
 }
 
+// inForce returns the halt in force; false: none is, as far as is known.
+func (b *haltBook) inForce() (wire.Halt, bool) { return b.known().InForce() }
+
 func (b *haltBook) known() result.HaltRecord {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -134,7 +134,7 @@ func termWith(t *testing.T, etcd *etcdOf, live ...string) *termOf {
 	t.Helper()
 	o := &termOf{etcd: etcd, runs: &runsOf{live: live, ended: map[string]run.Event{}, times: map[string]int{}}}
 	o.halting = &halting{
-		heads: etcd, runs: o.runs, kept: fleet.NewHalts(), learnt: o.book.learn, log: hclog.NewNullLogger(), wall: time.Now,
+		heads: etcd, runs: o.runs, kept: fleet.NewHalts(nil), learnt: o.book.learn, log: hclog.NewNullLogger(), wall: time.Now,
 	}
 	if err := o.halting.open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func TestLiftedInDoubt(t *testing.T) {
 // from lifted ones by it.
 func TestHaltBook(t *testing.T) {
 	now := time.Unix(1_000_000, 0).UTC()
-	c := &Coordinator{halts: fleet.NewHalts()}
+	c := &Coordinator{halts: fleet.NewHalts(nil)}
 	c.book.learn(result.HaltRecord{Revision: 9, Lifts: 1, LiftedAt: now})
 	c.book.learn(result.HaltRecord{Revision: 5, Halt: &result.RecordedHalt{Request: "q0"}})
 	if in, ok := c.inForce(); ok {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
@@ -52,6 +53,18 @@ func (r HaltRecord) Halted() (wire.Halted, bool) {
 		return wire.Halted{}, false
 	}
 	return r.Halt.halted(), true
+}
+
+// InForce returns the halt in force as an order to workers; false: there is none.
+func (r HaltRecord) InForce() (wire.Halt, bool) {
+	h := r.Halt
+	if h == nil {
+		return wire.Halt{}, false
+	}
+	return wire.Halt{
+		Kind: run.StopHalt, Reason: h.Reason, By: h.By,
+		Order: wire.Order{Request: h.Request, AskedOf: h.AskedOf, Asked: h.Asked, Lifts: r.Lifts},
+	}, true
 }
 
 func (h RecordedHalt) halted() wire.Halted {
