@@ -115,6 +115,8 @@ func (r *runsOf) Command(_ context.Context, id string, ev run.Event) (run.Run, e
 	return run.Run{ID: id}, nil
 }
 
+func (r *runsOf) Seek() {}
+
 func (r *runsOf) end(id string) (run.Event, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
