@@ -62,8 +62,8 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	manager := supervisor.New(supervisor.Options{
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
-		Lift:   func() wire.Lift { return halted.lift() },
-		Halted: func() bool { _, ok := halted.halted(); return ok },
+		Lift:    func() wire.Lift { return halted.lift() },
+		Halted:  func() bool { _, ok := halted.halted(); return ok },
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	if halted, err = c.takeOverHalt(ctx, heads, manager); err != nil {

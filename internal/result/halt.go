@@ -45,7 +45,9 @@ type RecordedHalt struct {
 }
 
 // Lift is the newest lifting.
-func (r HaltRecord) Lift() wire.Lift { return wire.Lift{Number: r.Lifts, At: r.LiftedAt, Of: r.LiftedIDs} }
+func (r HaltRecord) Lift() wire.Lift {
+	return wire.Lift{Number: r.Lifts, At: r.LiftedAt, Of: r.LiftedIDs}
+}
 
 // Halted returns the halt in force.
 func (r HaltRecord) Halted() (wire.Halted, bool) {

@@ -58,6 +58,7 @@ type Passed struct {
 	Told         []string // workers that it was passed to
 	Stopped      []string // those of them that have confirmed it
 	Coordinators []string // that keep it until it is recorded
+	Missed       []string // coordinators that could not be reached
 	// Recorded is the run as a leader shows it that was among them and has recorded the stop; nil: none has.
 	Recorded *pb.Run
 	// Halted is the same of a halt of every run.

@@ -25,7 +25,7 @@ func TestLiftCovers(t *testing.T) {
 		"asked after, by a clock an hour behind":  {Lift{Number: 1, At: at}, 1, at.Add(-time.Hour), false},
 		"asked before the second, after a first":  {Lift{Number: 2, At: at}, 1, at.Add(-time.Second), true},
 		"asked before the first of two liftings":  {Lift{Number: 2, At: at}, 0, at.Add(-time.Minute), true},
-		"lifted by its identity, whatever clocks":  {Lift{Number: 1, At: at, Of: []string{"q"}}, 1, at.Add(time.Hour), true},
+		"lifted by its identity, whatever clocks": {Lift{Number: 1, At: at, Of: []string{"q"}}, 1, at.Add(time.Hour), true},
 		"more is known than the leader remembers": {Lift{Number: 1, At: at}, 2, at.Add(-time.Hour), false},
 	} {
 		if got := row.lift.Covers(Order{Request: "q", AskedOf: "c1", Asked: row.asked, Lifts: row.known}); got != row.want {
