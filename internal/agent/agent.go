@@ -244,7 +244,7 @@ func (a *Agent) halted(h wire.Halt) {
 	a.wanted.Goal, a.wanted.Stop = wire.GoalStop, h.Stop()
 	wanted, current := a.wanted, a.current
 	a.mu.Unlock()
-	a.log.Warn("told to end the load, by a stop that is not recorded yet", "run_id", wanted.Run, "kind", h.Kind, "reason", h.Reason, "asked_of", h.AskedOf)
+	a.log.Warn("told to end the load, by a stop that its leader may not have recorded", "run_id", wanted.Run, "kind", h.Kind, "reason", h.Reason, "asked_of", h.AskedOf)
 	if current != nil && current.run == wanted.Run {
 		current.apply(wanted)
 	}

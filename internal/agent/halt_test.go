@@ -2,7 +2,12 @@ package agent
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 	"proofload/internal/wire"
 	pb "proofload/proto/proofload/v1"
 )
@@ -152,4 +158,91 @@ func TestHeartbeatTellsOfTheOutbox(t *testing.T) {
 			t.Errorf("%d unacked batches after an ack, want 1", n)
 		}
 	})
+}
+
+// TestStopEndsSetup proves that a stop during setup cuts the step that is under way and sends none after it, that
+// nothing says that setup has failed, that the final comes when setup has ended, and that teardown comes after it.
+func TestStopEndsSetup(t *testing.T) {
+	began, cut := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	var paths []string
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		paths = append(paths, r.URL.Path)
+		mu.Unlock()
+		if r.URL.Path == "/first" {
+			close(began)
+			<-r.Context().Done()
+			close(cut)
+		}
+	}))
+	t.Cleanup(target.Close)
+	now := int64(1000)
+	a := newAgent(t, &now)
+	digest := keepPlan(t, a, `
+version: 1
+name: shop
+target: `+target.URL+`
+setup:
+  - step: first
+    http: {method: GET, path: /first}
+  - step: second
+    http: {method: GET, path: /second}
+teardown:
+  - step: last
+    http: {method: GET, path: /last}
+flows:
+  buy:
+    - step: get
+      http: {method: GET, path: /}
+phases:
+  - name: hold
+    flow: buy
+    rate:
+      - hold: {at: 1/s, for: 10s}
+`)
+	a.assigned(wire.Assignment{Run: "r", Revision: 1, PlanDigest: digest, Goal: wire.GoalPrepare})
+	w := newWork(t.Context(), a, a.wanted)
+	a.adopt(w)
+	defer w.close()
+	a.tasked(wire.Task{ID: "s", Run: "r", Kind: "setup"})
+	<-began
+	a.halted(haltOf("r"))
+	<-cut
+	<-w.executed
+	a.tasked(wire.Task{ID: "late", Run: "r", Kind: "setup"})
+	a.tasked(wire.Task{ID: "t", Run: "r", Kind: "teardown"})
+	answers := func() []wire.TaskResult {
+		a.link.mu.Lock()
+		defer a.link.mu.Unlock()
+		return slices.Clone(a.link.up.results)
+	}
+	for len(answers()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if got := answers(); len(got) != 1 || got[0].ID != "t" || got[0].Error != "" || got[0].Requests != 1 {
+		t.Errorf("answers %+v, want that of teardown alone", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(paths, []string{"/first", "/last"}) {
+		t.Errorf("the target was asked for %q", paths)
+	}
+}
+
+// keepPlan puts the plan of a scenario where the agent keeps files, and returns its digest.
+func keepPlan(t *testing.T, a *Agent, yaml string) string {
+	t.Helper()
+	plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(yaml)}}, "s.yaml", scenario.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := plan.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.link.files.store(digestOf(data), data); err != nil {
+		t.Fatal(err)
+	}
+	return digestOf(data)
 }

@@ -26,7 +26,10 @@ type work struct {
 	log         hclog.Logger
 	life        context.Context    // of everything here; kept because tasks arrive from another goroutine
 	end         context.CancelFunc // of life, at once
+	starting    context.Context    // of setup: it ends when the run is told to stop
+	stopSetup   context.CancelFunc // ends starting
 	wg          sync.WaitGroup
+	tasking     sync.Mutex // held while setup or teardown is executed: never both at a time
 
 	mu         sync.Mutex
 	wanted     wire.Assignment
@@ -56,8 +59,10 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 	// The work outlives the agent's context by the time that work in flight takes to finish.
 	workCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	loadCtx, stopLoad := context.WithCancel(workCtx)
+	starting, stopSetup := context.WithCancel(workCtx)
 	w := &work{
 		agent: a, run: wanted.Run, incarnation: a.link.Incarnation(), log: a.log.With("run_id", wanted.Run), life: workCtx, end: cancel, stopLoad: stopLoad,
+		starting: starting, stopSetup: stopSetup,
 		wanted: wanted, state: wire.WorkerPreparing, tasks: map[string]bool{}, ready: make(chan struct{}),
 		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
 	}
@@ -128,6 +133,7 @@ func (w *work) apply(a wire.Assignment) {
 	w.reportLocked()
 	w.mu.Unlock()
 	if wanted.Goal == wire.GoalStop {
+		w.stopSetup()
 		w.finish()
 	}
 }
@@ -226,7 +232,9 @@ func (w *work) execute(ctx, loadCtx context.Context) {
 		return
 	}
 	if !w.awaitStart(loadCtx) {
+		w.tasking.Lock() // setup may still be ending, and who has sent the final sends nothing more
 		w.books(0)
+		w.tasking.Unlock()
 		return
 	}
 	w.clock.begin()

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -47,17 +48,18 @@ func (v haltView) text() string {
 
 // haltedView is what became of a halt.
 type haltedView struct {
-	Halt         *haltView `json:"halt"` // null: it had been lifted before it could be recorded
+	Halt         *haltView `json:"halt"` // null: this request has been lifted
 	Runs         []string  `json:"runs"`
 	Told         []string  `json:"told_workers"`
 	Stopped      []string  `json:"stopped_workers"`
 	Coordinators []string  `json:"coordinators"` // that keep it until it is recorded
+	Unreached    []string  `json:"unreached_coordinators"`
 	Unrecorded   string    `json:"unrecorded_reason"`
 }
 
 func (v haltedView) table(t *tabwriter.Writer) {
 	if v.Halt == nil {
-		row(t, "halted", "no: it was lifted before it could be recorded")
+		row(t, "halted", "no: this request has been lifted")
 		return
 	}
 	row(t, "halted", v.Halt.text())
@@ -67,6 +69,9 @@ func (v haltedView) table(t *tabwriter.Writer) {
 	if !v.Halt.Recorded {
 		row(t, "not recorded", v.Unrecorded)
 		row(t, "kept by", strings.Join(v.Coordinators, ", "))
+		if len(v.Unreached) > 0 {
+			row(t, "not reached", strings.Join(v.Unreached, ", "))
+		}
 	}
 }
 
@@ -92,7 +97,7 @@ func (a *app) haltCommand() *cobra.Command {
 				resp, err := fleet.Halt(ctx, &pb.HaltRequest{RequestId: id, Reason: reason, AskedBy: whoAsks()})
 				v = haltedView{
 					Halt: haltViewOf(resp.GetHalt()), Runs: notNil(resp.GetRunIds()), Told: notNil(resp.GetToldWorkers()), Stopped: notNil(resp.GetStoppedWorkers()),
-					Coordinators: notNil(resp.GetCoordinators()), Unrecorded: resp.GetUnrecordedReason(),
+					Coordinators: notNil(resp.GetCoordinators()), Unreached: notNil(resp.GetUnreachedCoordinators()), Unrecorded: resp.GetUnrecordedReason(),
 				}
 				return err
 			})
@@ -102,7 +107,10 @@ func (a *app) haltCommand() *cobra.Command {
 			if err := a.print(r.output, v, func(t *tabwriter.Writer) { v.table(t) }); err != nil {
 				return err
 			}
-			if v.Halt != nil && !v.Halt.Recorded && len(v.Told) == 0 {
+			if v.Halt == nil {
+				return exit(run.ExitNotStarted, errors.New("the cluster is not halted: this request was lifted, maybe before it could be recorded; halt again if it is still wanted"))
+			}
+			if !v.Halt.Recorded && len(v.Told) == 0 {
 				return exit(run.ExitUnreachable, fmt.Errorf("the halt has reached no worker yet, and is not recorded yet; %s %s it and will have it recorded",
 					strings.Join(v.Coordinators, ", "), verb(len(v.Coordinators), "keeps", "keep")))
 			}

@@ -59,6 +59,9 @@ func passedText(on *pb.StopPassedOn) string {
 	if len(told) > 0 {
 		text = fmt.Sprintf("the stop was passed on to %s (%s), of which %d have confirmed it", count(len(told), "worker"), strings.Join(told, ", "), stopped)
 	}
+	if missed := on.GetUnreachedCoordinators(); len(missed) > 0 {
+		text += fmt.Sprintf("; the workers that only %s %s were not told", strings.Join(missed, ", "), verb(len(missed), "hears", "hear"))
+	}
 	return fmt.Sprintf("%s, and is not recorded yet (%s); %s %s it and will have it recorded",
 		text, on.GetReason(), strings.Join(on.GetCoordinators(), ", "), verb(len(on.GetCoordinators()), "keeps", "keep"))
 }

@@ -171,9 +171,10 @@ func (c *Coordinator) openServers(context.Context) error {
 	}
 	c.relay = relay.New(relay.Options{
 		Name: c.opts.Name, Address: c.opts.Advertise, Credentials: towards, Logger: c.opts.Logger,
-		Problems: func(ctx context.Context) []string { _, problems := c.troubles(ctx); return problems },
+		Problems:   func(ctx context.Context) []string { _, problems := c.troubles(ctx); return problems },
+		Unanswered: c.unanswered,
 	})
-	c.halts = fleet.NewHalts()
+	c.halts = fleet.NewHalts(c.book.inForce)
 	c.workers = fleet.NewServer(c.opts.Logger, c.cluster)
 	c.api = api.NewServer(c.opts.Version)
 	c.api.Always(bystander{c})

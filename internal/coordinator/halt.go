@@ -44,6 +44,9 @@ func (b *haltBook) learn(r result.HaltRecord) {
 	}
 }
 
+// inForce returns the halt in force; false: none is, as far as is known.
+func (b *haltBook) inForce() (wire.Halt, bool) { return b.known().InForce() }
+
 func (b *haltBook) known() result.HaltRecord {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,7 +80,7 @@ func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, e
 	}
 	passed.Runs = wire.Union(passed.Runs, live)
 	if passed.Halted != nil {
-		passed.Coordinators = nil // nobody has to keep it any more
+		passed.Coordinators, passed.Missed = nil, nil // nobody has to keep it any more
 		return wire.Outcome{Passed: passed, Halted: *passed.Halted}, nil
 	}
 	out := wire.Outcome{Passed: passed, Halted: h.Halted(false), Why: why}

@@ -28,6 +28,8 @@ const (
 type conductor interface {
 	Active() []wire.RunView
 	Command(ctx context.Context, id string, ev run.Event) (run.Run, error)
+	// Seek makes the runs that wait for workers look for them.
+	Seek()
 }
 
 // halting is the halt of the cluster in one term: its record, and that it is obeyed. Its methods may be called
@@ -72,12 +74,16 @@ func (x *halting) read(ctx context.Context) error {
 // take makes a record that was read or written the one that this term goes by.
 func (x *halting) take(r result.HaltRecord) {
 	x.mu.Lock()
+	lifted := r.Lifts > x.record.Lifts
 	x.record, x.doubt = r, false
 	if x.pending != nil && (r.Halt != nil || r.Lift().Covers(x.pending.Order)) {
 		x.pending = nil
 	}
 	x.mu.Unlock()
 	x.learnt(r)
+	if lifted {
+		x.runs.Seek() // those that had not been ended before it was lifted
+	}
 }
 
 // lift returns the newest lifting.
@@ -303,6 +309,9 @@ func (x *halting) end(ctx context.Context, id string, h wire.Halted) {
 	ctx, cancel := context.WithTimeout(ctx, enforceWithin)
 	defer cancel()
 	ev := run.Event{Kind: run.StopRequested, ID: h.Request, Reason: h.Reason, Stop: run.StopHalt}
+	if !h.Recorded {
+		ev.Asked, ev.AskedOf = h.Since, h.AskedOf
+	}
 	if _, err := x.runs.Command(ctx, id, ev); err != nil {
 		x.log.Debug("end of a run by the halt not recorded", "run_id", id, "error", err)
 	}

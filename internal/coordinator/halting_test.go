@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,6 +115,8 @@ func (r *runsOf) Command(_ context.Context, id string, ev run.Event) (run.Run, e
 	return run.Run{ID: id}, nil
 }
 
+func (r *runsOf) Seek() {}
+
 func (r *runsOf) end(id string) (run.Event, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +136,7 @@ func termWith(t *testing.T, etcd *etcdOf, live ...string) *termOf {
 	t.Helper()
 	o := &termOf{etcd: etcd, runs: &runsOf{live: live, ended: map[string]run.Event{}, times: map[string]int{}}}
 	o.halting = &halting{
-		heads: etcd, runs: o.runs, kept: fleet.NewHalts(), learnt: o.book.learn, log: hclog.NewNullLogger(), wall: time.Now,
+		heads: etcd, runs: o.runs, kept: fleet.NewHalts(nil), learnt: o.book.learn, log: hclog.NewNullLogger(), wall: time.Now,
 	}
 	if err := o.halting.open(t.Context()); err != nil {
 		t.Fatal(err)
@@ -218,7 +221,7 @@ func TestHaltThatCannotBeRecorded(t *testing.T) {
 		if err != nil || lifted || in != first.Halted(true) {
 			t.Errorf("halted %+v, %v, %v", in, lifted, err)
 		}
-		if known := o.book.known(); etcd.writes != 1 || known.Halt.Request != "q1" || !known.Latest.Equal(later.Asked) {
+		if known := o.book.known(); etcd.writes != 1 || known.Halt.Request != "q1" || !slices.Equal(known.Merged, []string{"q2"}) {
 			t.Errorf("%d writes, recorded %+v", etcd.writes, known)
 		}
 		etcd.set(func() { etcd.ended = true })
@@ -306,7 +309,7 @@ func TestLiftedInDoubt(t *testing.T) {
 // from lifted ones by it.
 func TestHaltBook(t *testing.T) {
 	now := time.Unix(1_000_000, 0).UTC()
-	c := &Coordinator{halts: fleet.NewHalts()}
+	c := &Coordinator{halts: fleet.NewHalts(nil)}
 	c.book.learn(result.HaltRecord{Revision: 9, Lifts: 1, LiftedAt: now})
 	c.book.learn(result.HaltRecord{Revision: 5, Halt: &result.RecordedHalt{Request: "q0"}})
 	if in, ok := c.inForce(); ok {

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 
 const (
 	// passWithin is how long another coordinator may take to pass a stop to its workers.
-	passWithin = 4 * time.Second
+	passWithin = 6 * time.Second
 	// settleEvery is how often a stop is given to the leader until it is recorded, and settleWithin how long that
 	// may take once.
 	settleEvery  = time.Second
@@ -48,7 +49,7 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 			answer, err := c.pass(ctx, other.Address, h)
 			if err != nil {
 				c.log.Warn("stop not passed on", "coordinator", other.Name, "address", other.Address, "run_id", h.Run, "error", err)
-				return
+				answer = wire.Passed{Missed: []string{other.Name}}
 			}
 			answers <- answer
 		})
@@ -73,6 +74,17 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 	}
 	log("stop passed on", "run_id", h.Run, "reason", h.Reason, "workers", len(passed.Told), "stopped", len(passed.Stopped), "recorded", recorded)
 	return passed, nil
+}
+
+// unanswered tells the workers here of a stop or a halt that the leader takes long to answer. It is kept until the
+// leader has recorded it, or refused it.
+func (c *Coordinator) unanswered(ctx context.Context, h wire.Halt) {
+	if _, err := c.meant(h.Run); err != nil {
+		return // the last one, of which only the leader knows which that is
+	}
+	h = c.stamped(ctx, h)
+	passed, err := c.halts.Halt(ctx, h)
+	c.log.Info("the leader takes long to answer a stop: the workers here were told", "run_id", h.Run, "workers", len(passed.Told), "error", err)
 }
 
 // stamped says of a stop whom it was asked of and when, unless it says that already.
@@ -107,7 +119,7 @@ func (c *Coordinator) pass(ctx context.Context, address string, h wire.Halt) (wi
 // joined is what two coordinators have passed on together: a worker that one relays to the other is one worker.
 func joined(a, b wire.Passed) wire.Passed {
 	a.Told, a.Stopped, a.Coordinators = wire.Union(a.Told, b.Told), wire.Union(a.Stopped, b.Stopped), wire.Union(a.Coordinators, b.Coordinators)
-	a.Runs = wire.Union(a.Runs, b.Runs)
+	a.Runs, a.Missed = wire.Union(a.Runs, b.Runs), wire.Union(a.Missed, b.Missed)
 	if b.Recorded != nil {
 		a.Recorded = b.Recorded
 	}
@@ -172,7 +184,9 @@ func (c *Coordinator) settleStops(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for _, h := range c.halts.Kept() {
+		kept := c.halts.Kept()
+		slices.SortStableFunc(kept, func(a, b wire.Halt) int { return cmp.Compare(len(a.Run), len(b.Run)) }) // halts first
+		for _, h := range kept {
 			if c.settleStop(ctx, h) {
 				c.halts.Forget(h.Request)
 			}

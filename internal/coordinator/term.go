@@ -63,10 +63,15 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 		Logger: c.opts.Logger, Heads: heads, Blobs: c.blobs, Repository: repository, Clock: clock.Nanos,
 		Wall: c.opts.Wall, Secret: c.opts.Secret, CommitEvery: c.opts.commitEvery(), Leader: leader,
 		Lift:    func() wire.Lift { return halted.lift() },
+		Halted:  func() bool { _, ok := halted.halted(); return ok },
 		Process: c.process, Version: c.opts.Version, EtcdVersion: etcdversion.Version, Callbacks: append(slices.Clone(c.opts.Callbacks), c.traced),
 	})
 	if halted, err = c.takeOverHalt(ctx, heads, manager); err != nil {
-		return err
+		if ctx.Err() != nil || errors.Is(err, result.ErrFenced) {
+			return err
+		}
+		c.log.Error("resigning", "error", err) // etcd does not answer who leads: nothing that ends a coordinator
+		return lease.ErrResign
 	}
 	f := fleet.New(fleet.Options{
 		Logger: c.opts.Logger, Leader: leader, Cluster: c.cluster, Clock: clock.Nanos, Heartbeat: heartbeatEvery,
@@ -79,6 +84,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	wait := c.attend(ctx, back, func() { resign(lease.ErrResign) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
+		halted.enforceNow() // what was taken over ends before a worker can come
 		end = c.serveTerm(back)
 		c.log.Info("leading", "name", c.opts.Name, "epoch", term.Epoch(), "address", c.opts.Advertise)
 		taken()

@@ -20,6 +20,8 @@ import (
 // comes meanwhile is told too, also with the refusal when nobody leads. It needs no term: a stop is heeded at
 // any epoch. All methods may be called concurrently.
 type Halts struct {
+	inForce func() (wire.Halt, bool)
+
 	mu   sync.Mutex
 	taps map[*tap]bool
 	kept []wire.Halt            // oldest first
@@ -27,7 +29,7 @@ type Halts struct {
 }
 
 // errTooManyStops refuses a stop because too many wait for being recorded.
-var errTooManyStops = status.Error(codes.ResourceExhausted, "too many stops wait for being recorded")
+var errTooManyStops = status.Errorf(codes.ResourceExhausted, "%d stops wait for being recorded here already, which etcd keeps them from: see the status, and ask another coordinator", mostHalts)
 
 const (
 	// mostHalts bounds what is kept, of stops of one run and of every run each.
@@ -39,8 +41,14 @@ const (
 	knockWithin = 2 * time.Second
 )
 
-// NewHalts returns one that keeps nothing.
-func NewHalts() *Halts { return &Halts{taps: map[*tap]bool{}, told: map[string]wire.Passed{}} }
+// NewHalts returns one that keeps nothing. inForce returns the halt of every run that is recorded, as far as is known
+// here; workers are told of it too, for their leader may be one that they cannot reach. nil: there never is one.
+func NewHalts(inForce func() (wire.Halt, bool)) *Halts {
+	if inForce == nil {
+		inForce = func() (wire.Halt, bool) { return wire.Halt{}, false }
+	}
+	return &Halts{inForce: inForce, taps: map[*tap]bool{}, told: map[string]wire.Passed{}}
+}
 
 // Halt passes a stop to the workers that execute the run, and keeps it until Forget. It returns whom it was passed
 // to, and who of those has confirmed it, after two seconds at most; with an error nothing was done. A repeated one
@@ -217,9 +225,13 @@ func (h *Halts) Runs() []string {
 	return wire.Union(out, nil)
 }
 
-// of returns what is kept of a run; of every run when it is empty.
+// of returns the stops of a run that a worker has to hear of; of every run when it is empty.
 func (h *Halts) of(run string) []wire.Halt {
-	return slices.DeleteFunc(h.Kept(), func(k wire.Halt) bool { return run != "" && !k.Means(run) })
+	orders := slices.DeleteFunc(h.Kept(), func(k wire.Halt) bool { return run != "" && !k.Means(run) })
+	if halt, ok := h.inForce(); ok {
+		orders = append(orders, halt)
+	}
+	return orders
 }
 
 // Stream is the interceptor of streams. It stands before the relay, so that it sees every worker.

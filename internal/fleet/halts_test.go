@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 type tapped struct {
 	pb.UnimplementedWorkerServiceServer
 	halts    *Halts
+	inForce  atomic.Pointer[wire.Halt]
 	workers  pb.WorkerServiceClient
 	conn     *grpc.ClientConn
 	AttachFn func(grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error
@@ -43,7 +45,14 @@ func newTapped(t *testing.T) *tapped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &tapped{halts: NewHalts()}
+	s := &tapped{}
+	s.halts = NewHalts(func() (wire.Halt, bool) {
+		h := s.inForce.Load()
+		if h == nil {
+			return wire.Halt{}, false
+		}
+		return *h, true
+	})
 	server := grpc.NewServer(append(ServerOptions(), grpc.Creds(Lines(insecure.NewCredentials())), grpc.ChainStreamInterceptor(s.halts.Stream))...)
 	pb.RegisterWorkerServiceServer(server, s)
 	var serving sync.WaitGroup
@@ -235,9 +244,27 @@ func TestRefusalCarriesStops(t *testing.T) {
 	}
 }
 
+// TestRecordedHaltReachesWhoIsCutOff proves that a worker whose leader cannot be reached from here is told of the halt
+// that is recorded, with the refusal, and so is one that is welcomed.
+func TestRecordedHaltReachesWhoIsCutOff(t *testing.T) {
+	s := newTapped(t)
+	s.inForce.Store(new(order("", "q1")))
+	s.AttachFn = func(grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error {
+		return status.Error(codes.Unavailable, "leader c9 cannot be reached from here")
+	}
+	if h := detail[*pb.Halt](t, s.attach(t, "a", "r1").end()); h.GetRequestId() != "q1" || h.GetRunId() != "" {
+		t.Errorf("refused with the halt %v", h)
+	}
+	s.AttachFn = welcoming(nil)
+	c := s.attach(t, "a", "r1")
+	if h := c.until("the halt", isHalt).GetHalt(); h.GetRequestId() != "q1" {
+		t.Errorf("told of %v", h)
+	}
+}
+
 // TestStopsAreBounded proves that stops which nobody can record do not fill the memory.
 func TestStopsAreBounded(t *testing.T) {
-	h := NewHalts()
+	h := NewHalts(nil)
 	for i := range mostHalts {
 		if _, err := h.keep(order("r", string(rune('a'+i)))); err != nil {
 			t.Fatal(err)

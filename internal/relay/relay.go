@@ -31,7 +31,10 @@ type Options struct {
 	// Problems says what keeps this coordinator from its work, if anything does. It is added to the leader's word
 	// on the cluster when that is passed on; nil: nothing is added.
 	Problems func(context.Context) []string
-	Logger   hclog.Logger
+	// Unanswered is told of a stop or a halt that the leader takes long to answer, once; nil: nobody is. It returns
+	// soon after the context has ended.
+	Unanswered func(ctx context.Context, h wire.Halt)
+	Logger     hclog.Logger
 }
 
 // Relay passes calls on to the leader. Its methods may be called concurrently.
@@ -54,8 +57,8 @@ func New(opts Options) *Relay { return &Relay{opts: opts, log: opts.Logger.Named
 var answeredHere = map[string]bool{pb.WorkerService_FindLeader_FullMethodName: true}
 
 // answeredAlone are the methods that are passed on, but that a coordinator answers as well as it can when
-// the leader cannot be reached, or does not answer within that time: somebody has to tell that, and a stop or a halt
-// waits for nobody.
+// the leader cannot be reached, or does not answer within that time: somebody has to tell that. A stop or a halt does
+// not wait for it: see hedgeAfter.
 var answeredAlone = map[string]time.Duration{
 	pb.FleetService_GetStatus_FullMethodName: 8 * time.Second,
 	pb.RunService_StopRun_FullMethodName:     8 * time.Second,
@@ -64,6 +67,10 @@ var answeredAlone = map[string]time.Duration{
 
 // stops are those of them that end load, and for which the word that somebody does not lead is no answer.
 var stops = map[string]bool{pb.RunService_StopRun_FullMethodName: true, pb.FleetService_Halt_FullMethodName: true}
+
+// hedgeAfter is how long a leader may take to answer a stop or a halt before this coordinator tells the workers that it
+// hears, too.
+const hedgeAfter = time.Second
 
 // errNoAnswer ends such a call to a leader that takes calls and says nothing.
 var errNoAnswer = errors.New("it does not answer")
@@ -171,6 +178,7 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		calling, cancel = context.WithTimeoutCause(ctx, patience, errNoAnswer)
 		defer cancel()
 	}
+	defer r.hedge(ctx, req)()
 	here := r.problems(ctx, info.FullMethod)
 	resp, err := to.call(calling, info.FullMethod, req)
 	if alone && ctx.Err() == nil && status.Code(err) == codes.DeadlineExceeded { // the leader's end may notice it first
@@ -191,10 +199,40 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	return resp, err
 }
 
+// hedge begins to wait for hedgeAfter with a stop or a halt that the leader was asked for. The returned function ends
+// that, once the leader has answered.
+func (r *Relay) hedge(ctx context.Context, req any) (stop func()) {
+	h, ok := order(req)
+	if !ok || r.opts.Unanswered == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-time.After(hedgeAfter):
+			r.opts.Unanswered(ctx, h)
+		case <-ctx.Done():
+		}
+	})
+	return func() { cancel(); waiting.Wait() }
+}
+
+// order returns the stop or the halt that a request asks for.
+func order(req any) (h wire.Halt, ok bool) {
+	switch m := req.(type) {
+	case *pb.StopRunRequest:
+		return wire.StopRequestFromProto(m), true
+	case *pb.HaltRequest:
+		return wire.HaltRequestFromProto(m), true
+	}
+	return wire.Halt{}, false
+}
+
 // unsettled reports whether another coordinator might do what this error says was not done.
 func unsettled(err error) bool {
 	st := status.Convert(err)
-	if st.Code() == codes.Unavailable {
+	if st.Code() == codes.Unavailable || st.Code() == codes.Unimplemented { // the latter: of an older version
 		return true
 	}
 	for _, d := range st.Details() {

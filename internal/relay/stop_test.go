@@ -150,3 +150,29 @@ func TestHaltIsPassedOnOnce(t *testing.T) {
 		t.Error("a coordinator that is gone has taken it")
 	}
 }
+
+// TestSlowLeaderIsNotWaitedFor proves that the workers here hear of a stop and of a halt although the leader takes its
+// time, and that the answer is the leader's when it comes.
+func TestSlowLeaderIsNotWaitedFor(t *testing.T) {
+	leader, follower := cluster(t)
+	told := make(chan wire.Halt, 2)
+	follower.relay.opts.Unanswered = func(_ context.Context, h wire.Halt) { told <- h }
+	leader.StopRunFn = func(context.Context, *pb.StopRunRequest) (*pb.StopRunResponse, error) {
+		if h := <-told; h.Run != "r" { // else it never answers
+			t.Errorf("told of %+v", h)
+		}
+		return &pb.StopRunResponse{Run: &pb.Run{Id: "leader"}}, nil
+	}
+	leader.HaltFn = func(context.Context, *pb.HaltRequest) (*pb.HaltResponse, error) {
+		if h := <-told; !h.Everything() || h.Reason != "enough" {
+			t.Errorf("told of %+v", h)
+		}
+		return &pb.HaltResponse{RunIds: []string{"leader"}}, nil
+	}
+	if got, err := follower.runs.StopRun(within(t), &pb.StopRunRequest{RunId: "r"}); err != nil || got.GetRun().GetId() != "leader" {
+		t.Errorf("stop: %v, %v", got, err)
+	}
+	if got, err := follower.fleet.Halt(within(t), &pb.HaltRequest{Reason: "enough"}); err != nil || len(got.GetRunIds()) != 1 {
+		t.Errorf("halt: %v, %v", got, err)
+	}
+}

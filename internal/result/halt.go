@@ -5,29 +5,31 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"proofload/internal/run"
 	"proofload/internal/wire"
 )
 
 // haltKey is the key of the one record of halts.
 const haltKey = "/proofload/v1/halt"
 
-// haltVersion is the format of that record. A reader refuses one that is newer.
+// haltVersion is the format of that record.
 const haltVersion = 1
 
 // HaltRecord says whether the cluster is halted, and which halts were lifted. The zero value: it never was halted.
 type HaltRecord struct {
 	Version int `json:"version"`
 
-	Halt *RecordedHalt `json:"halt,omitempty"` // in force; nil: none is
-	// Latest is when the newest halt was asked for that is one with Halt: those that came after the first.
-	Latest time.Time `json:"latest,omitzero"`
+	Halt   *RecordedHalt `json:"halt,omitempty"`   // in force; nil: none is
+	Merged []string      `json:"merged,omitempty"` // requests that came after it, and are one with it
 
 	Lifts      int64         `json:"lifts,omitempty"` // how many halts were lifted so far
 	LiftedAt   time.Time     `json:"lifted_at,omitzero"`
 	LiftedBy   string        `json:"lifted_by,omitempty"`   // identity of the request that lifted the newest
 	LastLifted *RecordedHalt `json:"last_lifted,omitempty"` // what that has lifted; nil: nothing
+	LiftedIDs  []string      `json:"lifted,omitempty"`      // requests that were lifted, the newest wire.MaxLifted
 
 	// Revision of the record in etcd; 0: there is none.
 	Revision int64 `json:"-"`
@@ -43,7 +45,9 @@ type RecordedHalt struct {
 }
 
 // Lift is the newest lifting.
-func (r HaltRecord) Lift() wire.Lift { return wire.Lift{Number: r.Lifts, At: r.LiftedAt} }
+func (r HaltRecord) Lift() wire.Lift {
+	return wire.Lift{Number: r.Lifts, At: r.LiftedAt, Of: r.LiftedIDs}
+}
 
 // Halted returns the halt in force.
 func (r HaltRecord) Halted() (wire.Halted, bool) {
@@ -51,6 +55,18 @@ func (r HaltRecord) Halted() (wire.Halted, bool) {
 		return wire.Halted{}, false
 	}
 	return r.Halt.halted(), true
+}
+
+// InForce returns the halt in force as an order to workers; false: there is none.
+func (r HaltRecord) InForce() (wire.Halt, bool) {
+	h := r.Halt
+	if h == nil {
+		return wire.Halt{}, false
+	}
+	return wire.Halt{
+		Kind: run.StopHalt, Reason: h.Reason, By: h.By,
+		Order: wire.Order{Request: h.Request, AskedOf: h.AskedOf, Asked: h.Asked, Lifts: r.Lifts},
+	}, true
 }
 
 func (h RecordedHalt) halted() wire.Halted {
@@ -63,31 +79,37 @@ func (r HaltRecord) With(h wire.Halt) (HaltRecord, bool) {
 	switch {
 	case r.Lift().Covers(h.Order):
 		return r, false
-	case r.Halt != nil && !h.Asked.After(r.Latest):
-		return r, false
 	case r.Halt == nil:
-		r.Halt = &RecordedHalt{Request: h.Request, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Asked: h.Asked}
-		r.Latest = time.Time{}
-	}
-	if h.Asked.After(r.Latest) {
-		r.Latest = h.Asked
+		r.Halt, r.Merged = &RecordedHalt{Request: h.Request, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Asked: h.Asked}, nil
+	case r.Halt.Request == h.Request || slices.Contains(r.Merged, h.Request):
+		return r, false
+	default:
+		r.Merged = newest(r.Merged, h.Request)
 	}
 	return r, true
 }
 
+// newest returns a list with more at its end, and no more of it than are remembered.
+func newest(list []string, more ...string) []string {
+	all := slices.Concat(list, more)
+	return all[max(0, len(all)-wire.MaxLifted):]
+}
+
 // Without returns the record with the halt lifted by a request at a time, and whether that changes it: the same
-// request again does not. Halts of which nobody has told a leader yet are lifted too, if they were asked for before.
+// request again does not. What is one with the halt is lifted by its identity, so that no clock brings it back. Halts
+// of which nobody has told a leader yet are lifted too, if they were asked for before.
 func (r HaltRecord) Without(request string, at time.Time) (HaltRecord, bool) {
 	if r.LiftedBy == request {
 		return r, false
 	}
-	for _, before := range []time.Time{r.Latest, r.LiftedAt} {
-		if before.After(at) {
-			at = before // by another clock; it was before all the same
-		}
+	if r.LiftedAt.After(at) {
+		at = r.LiftedAt // by the clock of another leader; it was before all the same
 	}
 	r.Lifts, r.LiftedAt, r.LiftedBy, r.LastLifted = r.Lifts+1, at, request, r.Halt
-	r.Halt, r.Latest = nil, time.Time{}
+	if r.Halt != nil {
+		r.LiftedIDs = newest(r.LiftedIDs, append([]string{r.Halt.Request}, r.Merged...)...)
+	}
+	r.Halt, r.Merged = nil, nil
 	return r, true
 }
 
@@ -99,7 +121,8 @@ func (r HaltRecord) Lifted() (wire.Halted, bool) {
 	return r.LastLifted.halted(), true
 }
 
-// ReadHalt reads the record of halts.
+// ReadHalt reads the record of halts. One that cannot be understood is a halt in force, which says so: nobody may
+// start a run against the word of somebody who knows more, and lifting it writes the record anew.
 func ReadHalt(ctx context.Context, from Reader) (HaltRecord, error) {
 	stored, err := from.Get(ctx, haltKey)
 	if errors.Is(err, ErrNotFound) {
@@ -109,11 +132,12 @@ func ReadHalt(ctx context.Context, from Reader) (HaltRecord, error) {
 		return HaltRecord{}, err
 	}
 	var r HaltRecord
-	if err := json.Unmarshal(stored.Value, &r); err != nil {
-		return HaltRecord{}, fmt.Errorf("read %s: %w", haltKey, err)
+	err = json.Unmarshal(stored.Value, &r)
+	if err == nil && r.Version != haltVersion {
+		err = fmt.Errorf("its format is %d, this version knows %d", r.Version, haltVersion)
 	}
-	if r.Version != haltVersion {
-		return HaltRecord{}, fmt.Errorf("read %s: its format is %d, this version knows %d", haltKey, r.Version, haltVersion)
+	if err != nil {
+		r = HaltRecord{Halt: &RecordedHalt{Request: "unreadable", Reason: fmt.Sprintf("the record of halts %s cannot be read (%v): see which versions the coordinators have; unhalt writes it anew", haltKey, err), AskedOf: "unknown", Asked: time.Now().UTC().Round(0)}}
 	}
 	r.Revision = stored.Revision
 	return r, nil

@@ -1,6 +1,8 @@
 package result
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +42,14 @@ func TestHaltRecord(t *testing.T) {
 			t.Errorf("halt %s has come back", copied.Request)
 		}
 	}
+	repeated := haltAt("q1", at.Add(time.Hour), 1) // whose answer was lost, stamped anew by who is asked again
+	if back, changed := lifted.With(repeated); changed || back.Halt != nil {
+		t.Error("a request that was lifted has come back when it was repeated")
+	}
+	right := haltAt("q9", at.Add(2*time.Minute), 0) // by a right clock, in ignorance of the lifting
+	if in, changed := lifted.With(right); !changed || in.Halt == nil {
+		t.Error("the clock that was ahead has swallowed a later halt")
+	}
 	again, changed := lifted.With(haltAt("q3", at.Add(-time.Hour), 1)) // by a clock that is behind, in the knowledge of the lifting
 	if in, _ := again.Halted(); !changed || in.Request != "q3" {
 		t.Fatalf("a new halt made it %+v", in)
@@ -57,5 +67,43 @@ func TestHaltRecord(t *testing.T) {
 	}
 	if _, changed := none.With(first); changed {
 		t.Error("what nobody had told of when it was lifted has come back")
+	}
+}
+
+// TestHaltRecordOfAnotherVersion proves that a record which cannot be understood is a halt that says so, and that lifting
+// it writes a record that can.
+func TestHaltRecordOfAnotherVersion(t *testing.T) {
+	for name, value := range map[string]string{"newer": `{"version":99}`, "damaged": `{"version`} {
+		cluster := newCluster()
+		term := cluster.elect()
+		if _, err := term.Commit(t.Context(), []Write{{Key: haltKey, Value: []byte(value)}}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ReadHalt(t.Context(), cluster)
+		if in, ok := r.Halted(); err != nil || !ok || !strings.Contains(in.Reason, haltKey) {
+			t.Fatalf("%s: halted %+v, %v", name, in, err)
+		}
+		lifted, _ := r.Without("u1", time.Now())
+		if _, err := WriteHalt(t.Context(), term, lifted); err != nil {
+			t.Fatal(err)
+		}
+		r, err = ReadHalt(t.Context(), cluster)
+		if in, ok := r.Halted(); err != nil || ok || r.Lifts != 1 {
+			t.Errorf("%s: still halted %+v, %v", name, in, err)
+		}
+	}
+}
+
+// TestLiftedAreForgotten proves that the record does not grow with every halt.
+func TestLiftedAreForgotten(t *testing.T) {
+	var r HaltRecord
+	at := time.Unix(1_000_000, 0).UTC()
+	for i := range 3 * wire.MaxLifted {
+		r, _ = r.With(haltAt(strconv.Itoa(i), at, r.Lifts))
+		r, _ = r.With(haltAt(strconv.Itoa(i)+"b", at, r.Lifts))
+		r, _ = r.Without("u"+strconv.Itoa(i), at)
+	}
+	if n := len(r.LiftedIDs); n != wire.MaxLifted || r.LiftedIDs[n-1] != "299b" {
+		t.Errorf("%d are remembered, the newest %s", n, r.LiftedIDs[n-1])
 	}
 }

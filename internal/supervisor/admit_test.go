@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,27 @@ func TestQueueSaysBehindWhat(t *testing.T) {
 		r.fleet.join("a", 10)
 		r.load("r1", time.Second)
 		wantReason(t, r.record("r3").Reason, "waiting for a worker")
+	})
+}
+
+// TestNothingBeginsWhileHalted proves that a run which a halt has not ended yet gets no workers, says why, and goes on
+// when the halt is lifted before it was ended.
+func TestNothingBeginsWhileHalted(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		var halted atomic.Bool
+		halted.Store(true)
+		r.manager.opts.Halted = halted.Load
+		r.create("r1", 0)
+		r.fleet.join("a", 10)
+		time.Sleep(time.Minute)
+		rec := r.record("r1")
+		wantReason(t, rec.Reason, "the cluster is halted")
+		if rec.State != run.Idle {
+			t.Errorf("the run is %v", rec.State)
+		}
+		halted.Store(false)
+		r.manager.Seek()
+		r.until("r1", run.Completed)
 	})
 }
 

@@ -25,7 +25,7 @@ var ErrNotLive = errors.New("run is not live")
 // ErrElsewhere says that a run has not ended and is not conducted here any more: the term is over.
 var ErrElsewhere = errors.New("run is conducted elsewhere now")
 
-// Options are what a Manager needs; all fields but Lift and Callbacks are required.
+// Options are what a Manager needs; all fields but Lift, Halted and Callbacks are required.
 type Options struct {
 	Logger     hclog.Logger
 	Heads      result.Heads // of this term
@@ -44,6 +44,8 @@ type Options struct {
 	Process string
 	// Lift returns the newest lifting of a halt, for the workers to know; nil: there is none.
 	Lift func() wire.Lift
+	// Halted reports whether nothing may begin; nil: it may. After it has become false, Seek is to be called.
+	Halted func() bool
 	// Version of the program and of etcd, for reports.
 	Version, EtcdVersion string
 	// Callbacks are called on start, pause, resume, stop, complete and error, at least once each, one
@@ -172,6 +174,9 @@ func (m *Manager) launch(r *runner) {
 		return err
 	})
 }
+
+// Seek makes the runs that wait for workers look for them.
+func (m *Manager) Seek() { m.queue.nudge() }
 
 // live returns the runner of a run.
 func (m *Manager) live(id string) (*runner, error) {

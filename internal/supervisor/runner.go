@@ -334,6 +334,10 @@ func (r *runner) seekWorkers() {
 	if r.run.State != run.Idle {
 		return
 	}
+	if halted := r.m.opts.Halted; halted != nil && halted() {
+		r.wait("the cluster is halted") // and this run about to be ended, unless the halt is lifted before
+		return
+	}
 	if before := r.m.queue.ahead(r); before != nil {
 		r.wait("waiting behind run " + before.id)
 		return

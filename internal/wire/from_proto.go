@@ -23,7 +23,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 		return a, nil
 	}
 	if l := m.GetHaltLift(); l != nil {
-		a.Lift = Lift{Number: l.GetNumber(), At: l.GetLiftTime().AsTime()}
+		a.Lift = Lift{Number: l.GetNumber(), At: l.GetLiftTime().AsTime(), Of: l.GetLiftedRequestIds()}
 	}
 	for goal, p := range goals {
 		if p == m.GetGoal() {

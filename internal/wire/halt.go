@@ -35,16 +35,22 @@ func (h Halt) Means(id string) bool { return id != "" && (h.Everything() || h.Ru
 // Stop is what a worker holds of a halt.
 func (h Halt) Stop() Stop { return Stop{Kind: h.Kind, Reason: h.Reason, Order: h.Order} }
 
+// MaxLifted is how many halts are remembered that were lifted.
+const MaxLifted = 100
+
 // Lift is the newest lifting of a halt of every run; the zero value: there was none.
 type Lift struct {
 	Number int64     // how many there were so far
-	At     time.Time // on the leader's wall clock, and not before any halt that it has lifted was asked for
+	At     time.Time // on the leader's wall clock, and not before an earlier one
+	Of     []string  // requests of the halts that it and earlier ones have lifted, the newest MaxLifted of them
 }
 
-// Covers tells whether a halt of every run was lifted already. Whoever was asked for it and knew of this lifting
-// asks for it anew, whatever the clocks say; one that did not know goes by the clocks, because nothing else can
-// tell which of the two came first.
-func (l Lift) Covers(o Order) bool { return o.Lifts < l.Number && !o.Asked.After(l.At) }
+// Covers tells whether a halt of every run was lifted already. A request that was lifted is never asked for anew.
+// Of others, whoever was asked and knew of this lifting asks for it anew, whatever the clocks say; one that did not
+// know goes by the clocks, because nothing else can tell which of the two came first.
+func (l Lift) Covers(o Order) bool {
+	return slices.Contains(l.Of, o.Request) || o.Lifts < l.Number && !o.Asked.After(l.At)
+}
 
 // Passed is how far a stop has come that nobody could record; the lists are names, sorted.
 type Passed struct {
@@ -52,6 +58,7 @@ type Passed struct {
 	Told         []string // workers that it was passed to
 	Stopped      []string // those of them that have confirmed it
 	Coordinators []string // that keep it until it is recorded
+	Missed       []string // coordinators that could not be reached
 	// Recorded is the run as a leader shows it that was among them and has recorded the stop; nil: none has.
 	Recorded *pb.Run
 	// Halted is the same of a halt of every run.

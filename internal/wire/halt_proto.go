@@ -65,12 +65,12 @@ func StopRequestFromProto(m *pb.StopRunRequest) Halt {
 
 // PassedToProto translates how far a stop has come that is not recorded, and why it is not.
 func PassedToProto(p Passed, why string) *pb.StopPassedOn {
-	return &pb.StopPassedOn{ToldWorkers: p.Told, StoppedWorkers: p.Stopped, Coordinators: p.Coordinators, Reason: why}
+	return &pb.StopPassedOn{ToldWorkers: p.Told, StoppedWorkers: p.Stopped, Coordinators: p.Coordinators, UnreachedCoordinators: p.Missed, Reason: why}
 }
 
 // PassedFromProto translates how far a stop has come.
 func PassedFromProto(m *pb.StopPassedOn) Passed {
-	return Passed{Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()}
+	return Passed{Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators(), Missed: m.GetUnreachedCoordinators()}
 }
 
 // HaltRequestToProto translates a halt of every run, as one coordinator passes it to another.
@@ -106,7 +106,7 @@ func HaltedFromProto(m *pb.HaltInfo) Halted {
 
 // OutcomeToProto translates what became of a halt.
 func OutcomeToProto(o Outcome) *pb.HaltResponse {
-	m := &pb.HaltResponse{RunIds: o.Runs, ToldWorkers: o.Told, StoppedWorkers: o.Stopped, Coordinators: o.Coordinators, UnrecordedReason: o.Why}
+	m := &pb.HaltResponse{RunIds: o.Runs, ToldWorkers: o.Told, StoppedWorkers: o.Stopped, Coordinators: o.Coordinators, UnreachedCoordinators: o.Missed, UnrecordedReason: o.Why}
 	if !o.Lifted {
 		m.Halt = HaltedToProto(&o.Halted)
 	}
@@ -116,7 +116,7 @@ func OutcomeToProto(o Outcome) *pb.HaltResponse {
 // OutcomeFromProto translates what became of a halt.
 func OutcomeFromProto(m *pb.HaltResponse) Outcome {
 	return Outcome{
-		Passed: Passed{Runs: m.GetRunIds(), Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators()},
+		Passed: Passed{Runs: m.GetRunIds(), Told: m.GetToldWorkers(), Stopped: m.GetStoppedWorkers(), Coordinators: m.GetCoordinators(), Missed: m.GetUnreachedCoordinators()},
 		Halted: HaltedFromProto(m.GetHalt()), Lifted: m.GetHalt() == nil, Why: m.GetUnrecordedReason(),
 	}
 }

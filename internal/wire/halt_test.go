@@ -19,13 +19,14 @@ func TestLiftCovers(t *testing.T) {
 		want  bool
 	}{
 		"never lifted":                            {Lift{}, 0, at, false},
-		"asked before":                            {Lift{1, at}, 0, at.Add(-time.Second), true},
-		"asked at the same time":                  {Lift{1, at}, 0, at, true},
-		"asked after, and not known":              {Lift{1, at}, 0, at.Add(time.Second), false},
-		"asked after, by a clock an hour behind":  {Lift{1, at}, 1, at.Add(-time.Hour), false},
-		"asked before the second, after a first":  {Lift{2, at}, 1, at.Add(-time.Second), true},
-		"asked before the first of two liftings":  {Lift{2, at}, 0, at.Add(-time.Minute), true},
-		"more is known than the leader remembers": {Lift{1, at}, 2, at.Add(-time.Hour), false},
+		"asked before":                            {Lift{Number: 1, At: at}, 0, at.Add(-time.Second), true},
+		"asked at the same time":                  {Lift{Number: 1, At: at}, 0, at, true},
+		"asked after, and not known":              {Lift{Number: 1, At: at}, 0, at.Add(time.Second), false},
+		"asked after, by a clock an hour behind":  {Lift{Number: 1, At: at}, 1, at.Add(-time.Hour), false},
+		"asked before the second, after a first":  {Lift{Number: 2, At: at}, 1, at.Add(-time.Second), true},
+		"asked before the first of two liftings":  {Lift{Number: 2, At: at}, 0, at.Add(-time.Minute), true},
+		"lifted by its identity, whatever clocks": {Lift{Number: 1, At: at, Of: []string{"q"}}, 1, at.Add(time.Hour), true},
+		"more is known than the leader remembers": {Lift{Number: 1, At: at}, 2, at.Add(-time.Hour), false},
 	} {
 		if got := row.lift.Covers(Order{Request: "q", AskedOf: "c1", Asked: row.asked, Lifts: row.known}); got != row.want {
 			t.Errorf("%s: covers %v, want %v", name, got, row.want)
@@ -67,8 +68,8 @@ func TestHaltTravels(t *testing.T) {
 	if got := OutcomeFromProto(OutcomeToProto(Outcome{Lifted: true})); !got.Lifted || got.Halted.Recorded {
 		t.Errorf("the outcome of a halt that was lifted is %+v", got)
 	}
-	a := Assignment{Run: "r", Goal: GoalRun, Lift: Lift{Number: 2, At: at}}
-	if got, err := AssignmentFromProto(AssignmentToProto(a)); err != nil || got.Lift != a.Lift {
+	a := Assignment{Run: "r", Goal: GoalRun, Lift: Lift{Number: 2, At: at, Of: []string{"q1", "q2"}}}
+	if got, err := AssignmentFromProto(AssignmentToProto(a)); err != nil || !reflect.DeepEqual(got.Lift, a.Lift) {
 		t.Errorf("the assignment tells of %+v, %v", got.Lift, err)
 	}
 }

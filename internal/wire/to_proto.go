@@ -29,7 +29,7 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 		Permits: a.Permits, Drain: durationpb.New(a.Drain), StopKind: string(a.Stop.Kind), StopReason: a.Stop.Reason,
 	}
 	if a.Lift.Number > 0 {
-		m.HaltLift = &pb.HaltLift{Number: a.Lift.Number, LiftTime: timestamppb.New(a.Lift.At)}
+		m.HaltLift = &pb.HaltLift{Number: a.Lift.Number, LiftTime: timestamppb.New(a.Lift.At), LiftedRequestIds: a.Lift.Of}
 	}
 	for _, r := range a.Ranges {
 		m.Ranges = append(m.Ranges, &pb.ShardRange{From: uint32(r.From), To: uint32(r.To), SinceNanos: int64(r.Since), UntilNanos: int64(r.Until)})

@@ -284,8 +284,10 @@ type HaltResponse struct {
 	Coordinators []string `protobuf:"bytes,5,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
 	// Why it is not recorded; empty when it is.
 	UnrecordedReason string `protobuf:"bytes,6,opt,name=unrecorded_reason,json=unrecordedReason,proto3" json:"unrecorded_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Names of the coordinators that could not be told, and so have not told their workers; empty when it is recorded.
+	UnreachedCoordinators []string `protobuf:"bytes,7,rep,name=unreached_coordinators,json=unreachedCoordinators,proto3" json:"unreached_coordinators,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *HaltResponse) Reset() {
@@ -358,6 +360,13 @@ func (x *HaltResponse) GetUnrecordedReason() string {
 		return x.UnrecordedReason
 	}
 	return ""
+}
+
+func (x *HaltResponse) GetUnreachedCoordinators() []string {
+	if x != nil {
+		return x.UnreachedCoordinators
+	}
+	return nil
 }
 
 // UnhaltRequest lets runs be created again.
@@ -946,14 +955,15 @@ const file_proofload_v1_fleet_service_proto_rawDesc = "" +
 	"\n" +
 	"asked_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\x12(\n" +
 	"\vlifts_known\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\n" +
-	"liftsKnown\"\xf0\x01\n" +
+	"liftsKnown\"\xa7\x02\n" +
 	"\fHaltResponse\x12*\n" +
 	"\x04halt\x18\x01 \x01(\v2\x16.proofload.v1.HaltInfoR\x04halt\x12\x17\n" +
 	"\arun_ids\x18\x02 \x03(\tR\x06runIds\x12!\n" +
 	"\ftold_workers\x18\x03 \x03(\tR\vtoldWorkers\x12'\n" +
 	"\x0fstopped_workers\x18\x04 \x03(\tR\x0estoppedWorkers\x12\"\n" +
 	"\fcoordinators\x18\x05 \x03(\tR\fcoordinators\x12+\n" +
-	"\x11unrecorded_reason\x18\x06 \x01(\tR\x10unrecordedReason\"8\n" +
+	"\x11unrecorded_reason\x18\x06 \x01(\tR\x10unrecordedReason\x125\n" +
+	"\x16unreached_coordinators\x18\a \x03(\tR\x15unreachedCoordinators\"8\n" +
 	"\rUnhaltRequest\x12'\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"<\n" +

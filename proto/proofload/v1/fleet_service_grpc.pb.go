@@ -44,12 +44,13 @@ type FleetServiceClient interface {
 	// Halt ends every run of the cluster, those in the queue too, as StopRun ends one, and has every new one refused
 	// until Unhalt. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
 	// every worker that it reaches, and the answer says so. A repeated one changes neither the reason nor the time of
-	// the first.
+	// the first; one that was lifted is answered without a halt.
 	//
 	// Errors: RESOURCE_EXHAUSTED when too many wait for being recorded already.
 	Halt(ctx context.Context, in *HaltRequest, opts ...grpc.CallOption) (*HaltResponse, error)
-	// Unhalt lets runs be created again. It revives none, and lifts also what was asked for before it and could not
-	// be recorded yet, wherever that is kept. Only a leader that can record it does it.
+	// Unhalt lets runs be created again. It revives none. The requests that were one with the halt are never carried out
+	// again. It lifts also what was asked for before it and could not be recorded yet, as far as the wall clocks of
+	// leader and keeper agree. Only a leader that can record it does it.
 	//
 	// Errors: FAILED_PRECONDITION with LeaderInfo when nobody leads; DEADLINE_EXCEEDED when it could not be recorded
 	// in time, after which it may be recorded or not: the same request again tells.
@@ -134,12 +135,13 @@ type FleetServiceServer interface {
 	// Halt ends every run of the cluster, those in the queue too, as StopRun ends one, and has every new one refused
 	// until Unhalt. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
 	// every worker that it reaches, and the answer says so. A repeated one changes neither the reason nor the time of
-	// the first.
+	// the first; one that was lifted is answered without a halt.
 	//
 	// Errors: RESOURCE_EXHAUSTED when too many wait for being recorded already.
 	Halt(context.Context, *HaltRequest) (*HaltResponse, error)
-	// Unhalt lets runs be created again. It revives none, and lifts also what was asked for before it and could not
-	// be recorded yet, wherever that is kept. Only a leader that can record it does it.
+	// Unhalt lets runs be created again. It revives none. The requests that were one with the halt are never carried out
+	// again. It lifts also what was asked for before it and could not be recorded yet, as far as the wall clocks of
+	// leader and keeper agree. Only a leader that can record it does it.
 	//
 	// Errors: FAILED_PRECONDITION with LeaderInfo when nobody leads; DEADLINE_EXCEEDED when it could not be recorded
 	// in time, after which it may be recorded or not: the same request again tells.

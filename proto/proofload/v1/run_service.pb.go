@@ -1942,9 +1942,11 @@ type StopPassedOn struct {
 	// Names of the coordinators that have passed it on, and keep it until it is recorded.
 	Coordinators []string `protobuf:"bytes,3,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
 	// Why it is not recorded.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Names of the coordinators that could not be told, and so have not told their workers.
+	UnreachedCoordinators []string `protobuf:"bytes,5,rep,name=unreached_coordinators,json=unreachedCoordinators,proto3" json:"unreached_coordinators,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *StopPassedOn) Reset() {
@@ -2003,6 +2005,13 @@ func (x *StopPassedOn) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *StopPassedOn) GetUnreachedCoordinators() []string {
+	if x != nil {
+		return x.UnreachedCoordinators
+	}
+	return nil
 }
 
 // DeleteRunRequest names the run to delete.
@@ -2349,12 +2358,13 @@ const file_proofload_v1_run_service_proto_rawDesc = "" +
 	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\"o\n" +
 	"\x0fStopRunResponse\x12#\n" +
 	"\x03run\x18\x01 \x01(\v2\x11.proofload.v1.RunR\x03run\x127\n" +
-	"\tpassed_on\x18\x02 \x01(\v2\x1a.proofload.v1.StopPassedOnR\bpassedOn\"\x96\x01\n" +
+	"\tpassed_on\x18\x02 \x01(\v2\x1a.proofload.v1.StopPassedOnR\bpassedOn\"\xcd\x01\n" +
 	"\fStopPassedOn\x12!\n" +
 	"\ftold_workers\x18\x01 \x03(\tR\vtoldWorkers\x12'\n" +
 	"\x0fstopped_workers\x18\x02 \x03(\tR\x0estoppedWorkers\x12\"\n" +
 	"\fcoordinators\x18\x03 \x03(\tR\fcoordinators\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"]\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x125\n" +
+	"\x16unreached_coordinators\x18\x05 \x03(\tR\x15unreachedCoordinators\"]\n" +
 	"\x10DeleteRunRequest\x12'\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12 \n" +

@@ -2797,10 +2797,12 @@ type HaltLift struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of it: how many there were so far.
 	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// When it was, on the wall clock of the leader, and not before any halt that it has lifted was asked for.
-	LiftTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lift_time,json=liftTime,proto3" json:"lift_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// When it was, on the wall clock of the leader, and not before an earlier one.
+	LiftTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lift_time,json=liftTime,proto3" json:"lift_time,omitempty"`
+	// Requests of the halts that it and earlier ones have lifted, the newest of them.
+	LiftedRequestIds []string `protobuf:"bytes,3,rep,name=lifted_request_ids,json=liftedRequestIds,proto3" json:"lifted_request_ids,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *HaltLift) Reset() {
@@ -2843,6 +2845,13 @@ func (x *HaltLift) GetNumber() int64 {
 func (x *HaltLift) GetLiftTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LiftTime
+	}
+	return nil
+}
+
+func (x *HaltLift) GetLiftedRequestIds() []string {
+	if x != nil {
+		return x.LiftedRequestIds
 	}
 	return nil
 }
@@ -3356,10 +3365,11 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\n" +
 	"asked_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\taskedTime\x12\x1f\n" +
 	"\vlifts_known\x18\a \x01(\x03R\n" +
-	"liftsKnown\"[\n" +
+	"liftsKnown\"\x89\x01\n" +
 	"\bHaltLift\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x127\n" +
-	"\tlift_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\"\x1f\n" +
+	"\tlift_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\x12,\n" +
+	"\x12lifted_request_ids\x18\x03 \x03(\tR\x10liftedRequestIds\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
 	"\aGoodbye\x12\x16\n" +
