@@ -181,7 +181,7 @@ cluster-test: ## a whole cluster while parts of it are killed, frozen and cut of
 		$(CLUSTER) -run '^TestContainers$$' ./cluster -images cluster-test -from $(FROM) -to $(or $(TO),1) -outage $(or $(OUTAGE),30s); \
 	else \
 		echo 'cluster-test: no container engine with Compose is asked for or there: as processes on loopback'; \
-		$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(or $(OUTAGE),8s); \
+		$(CLUSTER) ./cluster -from $(FROM) -to $(or $(TO),2) -outage $(or $(OUTAGE),30s); \
 	fi
 
 soak-failover: ## the leader killed at a random instant of each of 100 runs, seeds printed (FROM=1 TO=100)

@@ -89,24 +89,37 @@ func TestArchitecture(t *testing.T) {
 // TestWorkerCarriesNoClouds: a worker needs no store, and the libraries of the clouds would double it.
 func TestWorkerCarriesNoClouds(t *testing.T) {
 	heavy := []string{"gocloud.dev", "github.com/aws", "cloud.google.com", "github.com/Azure"}
-	linked := func(program string) (found []string) {
-		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"/cmd/"+program).Output()
-		if err != nil {
-			t.Fatalf("go list: %v", err)
-		}
-		for line := range strings.Lines(string(out)) {
-			if p := strings.TrimSpace(line); inside(p, heavy...) {
-				found = append(found, p)
-			}
-		}
-		return found
-	}
-	if found := linked("worker"); len(found) > 0 {
+	if found := linked(t, "worker", heavy...); len(found) > 0 {
 		t.Errorf("the worker links %q", found)
 	}
-	if len(linked("coordinator")) == 0 {
+	if len(linked(t, "coordinator", heavy...)) == 0 {
 		t.Error("the coordinator links none of them either: this test looks for the wrong names")
 	}
+}
+
+// TestProgramsBringTheirRoots: an image FROM scratch has no authorities to trust, so that both programs bring some
+// along. Nothing else would fail without them: every other system has its own.
+func TestProgramsBringTheirRoots(t *testing.T) {
+	for _, program := range []string{"coordinator", "worker"} {
+		if len(linked(t, program, "golang.org/x/crypto/x509roots/fallback")) == 0 {
+			t.Errorf("the %s has no trusted roots but those of the machine", program)
+		}
+	}
+}
+
+// linked returns the packages in a program that are below some paths.
+func linked(t *testing.T, program string, below ...string) (found []string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"/cmd/"+program).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if p := strings.TrimSpace(line); inside(p, below...) {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // TestArchitectureIsEnforced proves that the test above can fail.
