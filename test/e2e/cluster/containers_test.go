@@ -105,8 +105,13 @@ func TestContainers(t *testing.T) {
 func metricsShown(t *testing.T, c contained, _ plan) {
 	t.Helper()
 	for _, one := range []struct{ port, metric string }{
-		{"C1_HTTP_PORT", "proofload_coordinator_leader"}, {"C2_HTTP_PORT", "proofload_coordinator_leader"}, {"C3_HTTP_PORT", "proofload_coordinator_leader"},
-		{"W1_HTTP_PORT", "proofload_worker_outbox_batches"}, {"W2_HTTP_PORT", "proofload_worker_outbox_batches"}, {"W3_HTTP_PORT", "proofload_worker_outbox_batches"}, {"W4_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"C1_HTTP_PORT", "proofload_coordinator_leader"},
+		{"C2_HTTP_PORT", "proofload_coordinator_leader"},
+		{"C3_HTTP_PORT", "proofload_coordinator_leader"},
+		{"W1_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W2_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W3_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W4_HTTP_PORT", "proofload_worker_outbox_batches"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.address(one.port)+"/metrics", http.NoBody)
 		if err != nil {
