@@ -31,9 +31,10 @@ type compose struct {
 func newCompose(t *testing.T) *compose {
 	t.Helper()
 	d := &compose{project: fmt.Sprintf("proofload-test-%d", os.Getpid()), command: composeCommand(), ports: map[string]string{}, apart: map[string][]string{}}
-	names := []string{"E1_PORT", "E2_PORT", "E3_PORT", "C1_PORT", "C2_PORT", "C3_PORT", "TARGET_PORT"}
-	unused := []string{"C1_HTTP_PORT", "C2_HTTP_PORT", "C3_HTTP_PORT", "W1_HTTP_PORT", "W2_HTTP_PORT", "W3_HTTP_PORT", "W4_HTTP_PORT"}
-	names = append(names, unused...)
+	names := []string{
+		"E1_PORT", "E2_PORT", "E3_PORT", "C1_PORT", "C2_PORT", "C3_PORT", "TARGET_PORT",
+		"C1_HTTP_PORT", "C2_HTTP_PORT", "C3_HTTP_PORT", "W1_HTTP_PORT", "W2_HTTP_PORT", "W3_HTTP_PORT", "W4_HTTP_PORT",
+	}
 	for i, address := range freeAddresses(t, len(names)) {
 		_, port, err := net.SplitHostPort(address)
 		if err != nil {

@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -58,6 +61,7 @@ func TestContainers(t *testing.T) {
 		do   func(*testing.T, contained, plan)
 	}{
 		{"leader killed", containerKilled},
+		{"leader killed at the start", contain(usual, killAtStart)},
 		{"leader cut off from etcd", networksCut{[]string{"etcd"}}.do},
 		{"leader cut off from workers", networksCut{[]string{"workers"}}.do},
 		{"leader cut off from workers and coordinators", networksCut{[]string{"workers", "api"}}.do},
@@ -80,6 +84,11 @@ func TestContainers(t *testing.T) {
 		{"scale around a leader kill", contain(scalable, scaleOrder.do)},
 		{"stop around a leader kill", contain(scalable, stopOrder.do)},
 		{"three runs and a leader kill", contain(usual, threeRuns)},
+		{"stop of a follower without etcd", func(t *testing.T, c contained, p plan) { stopWithoutEtcd(t, c.cluster, endless(p.seed), following) }},
+		{"stop of a follower of the dead without etcd", func(t *testing.T, c contained, p plan) { stopWithoutEtcd(t, c.cluster, endless(p.seed), orphaned) }},
+		{"halt of a follower without etcd", func(t *testing.T, c contained, p plan) { haltWithoutEtcd(t, c.cluster, endless(p.seed), following) }},
+		{"leader killed, a criterion fails", contain(failing, killFailing)},
+		{"metrics", metricsShown},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			for seed := *from; seed <= *to; seed++ {
@@ -89,6 +98,34 @@ func TestContainers(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// metricsShown asks each coordinator and each worker for what a collector would ask, on the ports that are published.
+func metricsShown(t *testing.T, c contained, _ plan) {
+	t.Helper()
+	for _, one := range []struct{ port, metric string }{
+		{"C1_HTTP_PORT", "proofload_coordinator_leader"},
+		{"C2_HTTP_PORT", "proofload_coordinator_leader"},
+		{"C3_HTTP_PORT", "proofload_coordinator_leader"},
+		{"W1_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W2_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W3_HTTP_PORT", "proofload_worker_outbox_batches"},
+		{"W4_HTTP_PORT", "proofload_worker_outbox_batches"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.address(one.port)+"/metrics", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Errorf("%s: %v", one.port, err)
+			continue
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), "\n"+one.metric) {
+			t.Errorf("%s: status %d, %d bytes without %s, %v", one.port, resp.StatusCode, len(body), one.metric, err)
+		}
 	}
 }
 

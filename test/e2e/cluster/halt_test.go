@@ -30,9 +30,9 @@ func haltWithoutEtcd(t *testing.T, c *cluster, p plan, of asked) {
 	live[0].await(between(live[0].draws, untilSettled, 4*time.Second))
 	leader := c.leader(t)
 	spared := live[0].draws.IntN(members)
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.freeze(t)
+			c.member(i).freeze(t)
 		}
 	}
 	who := leader
@@ -46,7 +46,7 @@ func haltWithoutEtcd(t *testing.T, c *cluster, p plan, of asked) {
 			return err == nil && s.GetCaretakerSince() != nil
 		})
 	case orphaned:
-		c.coordinators[leader].kill(t)
+		c.coordinator(leader).kill(t)
 		time.Sleep(leaseTTL)
 	}
 	answer := haltAt(t, c, who)
@@ -63,13 +63,13 @@ func haltWithoutEtcd(t *testing.T, c *cluster, p plan, of asked) {
 	if text := strings.Join(s.GetProblems(), "\n"); err != nil || s.GetHalt().GetReason() != "wrong build" || s.GetHalt().GetRecorded() || !strings.Contains(text, "the halt of every run that coordinator") {
 		t.Errorf("status of c%d says %v, %v", who+1, s, err)
 	}
-	for i, m := range c.etcd {
+	for i := range members {
 		if i != spared {
-			m.thaw(t)
+			c.member(i).thaw(t)
 		}
 	}
 	if of == orphaned {
-		c.coordinators[leader].start(t)
+		c.coordinator(leader).start(t)
 	}
 	for _, tr := range live {
 		r := tr.report(t)
@@ -150,7 +150,7 @@ func haltSeries(t *testing.T, cases ...asked) {
 	for i, of := range cases {
 		t.Run(string(of), func(t *testing.T) {
 			c.awaitFree(t)
-			p := plan{seed: *from + uint64(i), rate: 100, length: 2 * time.Minute, grace: longGrace}
+			p := endless(*from + uint64(i))
 			haltWithoutEtcd(t, c, p, of)
 		})
 	}
