@@ -20,6 +20,8 @@ type cable struct {
 	mu     sync.Mutex
 	gates  map[int]*sync.RWMutex // the same for the connections of one process
 	pace   pace
+	paces  map[int]pace      // of the connections of one process, instead
+	slowed map[int]int       // how many bytes those were that passed at such a pace
 	conns  map[net.Conn]bool // nil: the cable is taken away
 	copies sync.WaitGroup
 }
@@ -44,7 +46,7 @@ func newCable(t *testing.T, to string, owner func(net.Conn) int) *cable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cable{to: to, listener: l, owner: owner, conns: map[net.Conn]bool{}, gates: map[int]*sync.RWMutex{}}
+	c := &cable{to: to, listener: l, owner: owner, conns: map[net.Conn]bool{}, gates: map[int]*sync.RWMutex{}, paces: map[int]pace{}, slowed: map[int]int{}}
 	c.copies.Go(c.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -84,10 +86,31 @@ func (c *cable) slow(p pace) {
 	c.pace = p
 }
 
-func (c *cable) pacing() pace {
+// slowFor makes the cable slow for one process alone; the zero pace ends that.
+func (c *cable) slowFor(pid int, p pace) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.paces[pid] = p; p == (pace{}) {
+		delete(c.paces, pid)
+	}
+}
+
+// pacing returns the pace at which so many bytes of a process pass now.
+func (c *cable) pacing(pid, n int) pace {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, own := c.paces[pid]; own {
+		c.slowed[pid] += n
+		return p
+	}
 	return c.pace
+}
+
+// slowly returns how many bytes of a process passed at a pace of its own.
+func (c *cable) slowly(pid int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slowed[pid]
 }
 
 func (c *cable) accept() {
@@ -111,14 +134,15 @@ func (c *cable) accept() {
 				_ = near.Close()
 				return
 			}
-			c.copies.Go(func() { c.pass(near, far, gate) })
-			c.pass(far, near, gate)
+			c.copies.Go(func() { c.pass(near, far, pid) })
+			c.pass(far, near, pid)
 		})
 	}
 }
 
 // pass copies one direction until it ends, which ends the other one too once all has arrived.
-func (c *cable) pass(from, to net.Conn, gate *sync.RWMutex) {
+func (c *cable) pass(from, to net.Conn, pid int) {
+	gate := c.gate(pid)
 	defer func() { _, _ = from.Close(), to.Close() }()
 	c.mu.Lock()
 	gone := c.conns == nil
@@ -154,7 +178,7 @@ func (c *cable) pass(from, to net.Conn, gate *sync.RWMutex) {
 		if err != nil {
 			return
 		}
-		p := c.pacing()
+		p := c.pacing(pid, n)
 		if now := time.Now(); free.Before(now) {
 			free = now
 		}

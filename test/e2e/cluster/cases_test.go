@@ -42,6 +42,7 @@ var incidents = []incident{
 	silent("worker cut off past its lease", startCabled, silence{what: "cut off", begin: partitioned, fires: true, past: true}),
 	silent("worker cut off within its lease", startCabled, silence{what: "cut off", begin: partitioned, fires: true}),
 	{"slow link", startCabled, usual, slowLink},
+	{"slow link of one worker", startCabled, usual, slowWorker},
 	{"workers come and go around a leader kill", startCluster, usual, moveAround},
 	{"pause around a leader kill", startCluster, usual, pauseOrder.do},
 	{"scale around a leader kill", startCluster, scalable, scaleOrder.do},

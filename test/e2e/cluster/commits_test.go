@@ -125,3 +125,24 @@ func (c *commits) backwards() int {
 	}
 	return n
 }
+
+// number returns how many writes there were so far.
+func (c *commits) number() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
+// since returns how many of the writes from a number on are of leaders up to an epoch, and how many of later ones.
+func (c *commits) since(number int, epoch int64) (earlier, later int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range c.all[number:] {
+		if one.epoch <= epoch {
+			earlier++
+		} else {
+			later++
+		}
+	}
+	return earlier, later
+}

@@ -66,14 +66,37 @@ func (o cutOff) do(t *testing.T, c *cluster, p plan) outcome {
 	return out
 }
 
+// slowPace is that of a link that is far away and narrow.
+var slowPace = pace{delay: 300 * time.Millisecond, perByte: 30 * time.Microsecond}
+
 // slowLink makes everything slow that passes between workers and coordinators, from before the run to its end, and
 // kills the leader in the middle.
 func slowLink(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
-	slow := pace{delay: 300 * time.Millisecond, perByte: 30 * time.Microsecond}
 	for _, one := range c.toCoordinators {
-		one.slow(slow)
+		one.slow(slowPace)
 		defer one.slow(pace{})
 	}
 	return killLeader(t, c, p)
+}
+
+// slowWorker makes everything slow that passes between one worker and the coordinators, while the others are as fast as
+// ever, and kills the leader in the middle: nobody waits for the slow one so long that an arrival is late, and what it
+// sent is counted in its second although it tells of it later.
+func slowWorker(t *testing.T, c *cluster, p plan) outcome {
+	t.Helper()
+	pid := int(c.workers[p.draws().IntN(workers)].pid.Load())
+	for _, one := range c.toCoordinators {
+		one.slowFor(pid, slowPace)
+		defer one.slowFor(pid, pace{})
+	}
+	o := killLeader(t, c, p)
+	passed := 0
+	for _, one := range c.toCoordinators {
+		passed += one.slowly(pid)
+	}
+	if passed == 0 {
+		t.Error("nothing of the worker passed slowly")
+	}
+	return o
 }

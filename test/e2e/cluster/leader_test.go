@@ -46,7 +46,8 @@ func endLeader(t *testing.T, c *cluster, p plan) (*trial, outcome) {
 }
 
 // freezeLeader stops the leader past its lease and wakes it again. A command that it got meanwhile is
-// the first thing that it sees.
+// the first thing that it sees. It commits nothing from then on: the head of the run, as a client of etcd sees it, is
+// written by its successor alone.
 func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	t.Helper()
 	tr := begin(t, c, p)
@@ -54,7 +55,7 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	leader := c.leader(t)
 	tr.await(at)
 	c.coordinator(leader).freeze(t)
-	frozen, epoch := time.Now(), tr.commits.last().epoch
+	frozen, epoch, asleep := time.Now(), tr.commits.last().epoch, tr.commits.number()
 	answer := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(direct(t.Context()), comesWithin)
@@ -64,6 +65,10 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	}()
 	until(t, "commit by another leader", func() bool { return tr.replaced(frozen, epoch) })
 	time.Sleep(time.Until(frozen.Add(failover)))
+	if n, _ := tr.commits.since(asleep, epoch); n > 1 { // one may have been under way
+		t.Errorf("%d writes by the leader that was frozen", n)
+	}
+	awake := tr.commits.number()
 	c.coordinator(leader).thaw(t)
 	if err := <-answer; err == nil {
 		t.Error("a leader that was replaced while it was frozen has paused the run")
@@ -72,6 +77,9 @@ func freezeLeader(t *testing.T, c *cluster, p plan) outcome {
 	o := tr.end(t)
 	o.unharmed(t, 2)
 	o.soon(t)
+	if zombie, successor := tr.commits.since(awake, epoch); zombie > 0 || successor == 0 {
+		t.Errorf("after it was woken the leader that was frozen wrote the head %d times, its successor %d times; want none, and some", zombie, successor)
+	}
 	until(t, "follower where the leader was", func() bool {
 		err := c.front.one(t.Context(), leader, func(ctx context.Context, conn grpc.ClientConnInterface) error {
 			_, err := pb.NewRunServiceClient(conn).GetRun(direct(ctx), &pb.GetRunRequest{RunId: tr.id})
