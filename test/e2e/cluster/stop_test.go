@@ -94,7 +94,7 @@ func stopWithoutEtcd(t *testing.T, c *cluster, p plan, of asked) {
 	r := tr.report(t)
 	tr.stopped(t, r)
 	// A leader that was still in office, or only frozen, may have recorded it by itself when etcd came back.
-	if of != leading && of != beside && !r.noted() {
+	if of != leading && of != beside && !r.noted("wrong build") {
 		t.Errorf("no note says who was asked for the stop: %+v", r.Events)
 	}
 	t.Logf("%s asked: told %v, stopped %v, %s; run %s, %s: %+v; %d of %d arrivals sent",
@@ -141,10 +141,10 @@ func (tr *trial) stopped(t *testing.T, r report) {
 	}
 }
 
-// noted tells whether the events say who was asked for a stop that could not be recorded.
-func (r report) noted() bool {
+// noted tells whether the events say who was asked for a stop that could not be recorded, and for which reason.
+func (r report) noted(reason string) bool {
 	for _, e := range r.Events {
-		if e.Kind == "stop" && strings.Contains(e.Detail, "asked of coordinator c") && strings.Contains(e.Detail, "wrong build") {
+		if e.Kind == "stop" && strings.Contains(e.Detail, "asked of coordinator c") && strings.Contains(e.Detail, reason) {
 			return true
 		}
 	}
