@@ -246,3 +246,39 @@ func keepPlan(t *testing.T, a *Agent, yaml string) string {
 	}
 	return digestOf(data)
 }
+
+// TestDrainEndsSetup proves that a worker which is told to leave does not wait for setup.
+func TestDrainEndsSetup(t *testing.T) {
+	began := make(chan struct{})
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(target.Close)
+	now := int64(1000)
+	a := newAgent(t, &now)
+	digest := keepPlan(t, a, `
+version: 1
+name: shop
+target: `+target.URL+`
+setup:
+  - step: first
+    http: {method: GET, path: /first}
+flows:
+  buy:
+    - step: get
+      http: {method: GET, path: /}
+phases:
+  - name: hold
+    flow: buy
+    rate:
+      - hold: {at: 1/s, for: 10s}
+`)
+	a.assigned(wire.Assignment{Run: "r", Revision: 1, PlanDigest: digest, Goal: wire.GoalPrepare, Drain: time.Hour})
+	w := newWork(t.Context(), a, a.wanted)
+	a.adopt(w)
+	defer w.close()
+	a.tasked(wire.Task{ID: "s", Run: "r", Kind: "setup"})
+	<-began
+	w.drain() // within an hour
+}

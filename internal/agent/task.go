@@ -45,7 +45,7 @@ func (w *work) perform(t wire.Task) {
 		result.Error = "worker could not be prepared"
 	} else if err := w.steps(engine, t, &result); err != nil {
 		if t.Kind == taskSetup && w.starting.Err() != nil && w.life.Err() == nil {
-			w.log.Info("setup cut: the run was told to stop", "requests", result.Requests)
+			w.log.Info("setup cut: the run or this worker was told to stop", "requests", result.Requests)
 			return
 		}
 		result.Error = err.Error()

@@ -26,7 +26,7 @@ type work struct {
 	log         hclog.Logger
 	life        context.Context    // of everything here; kept because tasks arrive from another goroutine
 	end         context.CancelFunc // of life, at once
-	starting    context.Context    // of setup: it ends when the run is told to stop
+	starting    context.Context    // of setup: it ends when the run, or this worker, is told to stop
 	stopSetup   context.CancelFunc // ends starting
 	wg          sync.WaitGroup
 	tasking     sync.Mutex // held while setup or teardown is executed: never both at a time
@@ -85,6 +85,7 @@ const settle = 3 * time.Second
 func (w *work) drain() {
 	p := &patience{led: w.agent.link.led, left: leaderless}
 	w.handOver(p)
+	w.stopSetup()
 	w.finish()
 	w.mu.Lock()
 	allowed := cmp.Or(w.wanted.Drain, scenario.DefaultTimeout)
@@ -232,7 +233,7 @@ func (w *work) execute(ctx, loadCtx context.Context) {
 		return
 	}
 	if !w.awaitStart(loadCtx) {
-		w.tasking.Lock() // setup may still be ending, and who has sent the final sends nothing more
+		w.tasking.Lock() // setup may still be ending, and who has sent the final sends no more load
 		w.books(0)
 		w.tasking.Unlock()
 		return

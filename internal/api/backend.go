@@ -87,7 +87,7 @@ type Halter interface {
 	Halt(ctx context.Context, h wire.Halt) (wire.Passed, error)
 	// HaltAll ends every run and has new ones refused until Unhalt; it passes on like Halt what cannot be recorded
 	// soon. Fields of the Order that are empty are filled in as by Halt. An error says that it is neither recorded nor
-	// kept: a leader obeys it for the rest of its term all the same.
+	// kept here: a leader obeys it for the rest of its term all the same, and others may keep it.
 	HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, error)
 	// Unhalt lets runs be created again, and returns what was in force; false: nothing was. It is ErrNotLeading where
 	// this coordinator does not lead.

@@ -56,6 +56,9 @@ func (b *haltBook) known() result.HaltRecord {
 // HaltAll implements api.Halter.
 func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, error) {
 	h = c.stamped(ctx, h)
+	if c.book.known().Lift().Covers(h.Order) {
+		return wire.Outcome{Lifted: true}, nil
+	}
 	why := cmp.Or(relay.Away(ctx), "nobody leads who could record it")
 	var live []string
 	if b := c.inOffice(); b != nil {

@@ -309,8 +309,8 @@ func (x *halting) end(ctx context.Context, id string, h wire.Halted) {
 	ctx, cancel := context.WithTimeout(ctx, enforceWithin)
 	defer cancel()
 	ev := run.Event{Kind: run.StopRequested, ID: h.Request, Reason: h.Reason, Stop: run.StopHalt}
-	if !h.Recorded {
-		ev.Asked, ev.AskedOf = h.Since, h.AskedOf
+	if kept := func(k wire.Halt) bool { return k.Request == h.Request }; slices.ContainsFunc(x.kept.Kept(), kept) {
+		ev.Asked, ev.AskedOf = h.Since, h.AskedOf // it could not be recorded when it was asked for
 	}
 	if _, err := x.runs.Command(ctx, id, ev); err != nil {
 		x.log.Debug("end of a run by the halt not recorded", "run_id", id, "error", err)

@@ -175,7 +175,7 @@ func TestHaltEndsEveryRun(t *testing.T) {
 		time.Sleep(2 * enforceEvery)
 		synctest.Wait()
 		for _, id := range []string{"r1", "r2", "r3"} {
-			if ev, times := o.runs.end(id); times != 1 || ev.Kind != run.StopRequested || ev.Stop != run.StopHalt || ev.Reason != first.Reason || ev.ID != "q1" {
+			if ev, times := o.runs.end(id); times != 1 || ev.Kind != run.StopRequested || ev.Stop != run.StopHalt || ev.Reason != first.Reason || ev.ID != "q1" || ev.AskedOf != "" {
 				t.Errorf("%s: %+v, %d times", id, ev, times)
 			}
 		}

@@ -49,6 +49,9 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 			answer, err := c.pass(ctx, other.Address, h)
 			if err != nil {
 				c.log.Warn("stop not passed on", "coordinator", other.Name, "address", other.Address, "run_id", h.Run, "error", err)
+				if errors.Is(err, relay.ErrRefused) {
+					return // it was reached, and there is nothing to do
+				}
 				answer = wire.Passed{Missed: []string{other.Name}}
 			}
 			answers <- answer
@@ -76,8 +79,8 @@ func (c *Coordinator) Halt(ctx context.Context, h wire.Halt) (wire.Passed, error
 	return passed, nil
 }
 
-// unanswered tells the workers here of a stop or a halt that the leader takes long to answer. It is kept until the
-// leader has recorded it, or refused it.
+// unanswered tells the workers here of a stop or a halt that the leader takes long to answer. It is kept until a leader
+// has recorded it, or refused it.
 func (c *Coordinator) unanswered(ctx context.Context, h wire.Halt) {
 	if _, err := c.meant(h.Run); err != nil {
 		return // the last one, of which only the leader knows which that is

@@ -84,7 +84,7 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	wait := c.attend(ctx, back, func() { resign(lease.ErrResign) })
 	end := func(bool) {}
 	err = manager.Run(ctx, f, func() {
-		halted.enforceNow() // what was taken over ends before a worker can come
+		halted.enforceNow() // what was taken over ends at once, and not with the next tick
 		end = c.serveTerm(back)
 		c.log.Info("leading", "name", c.opts.Name, "epoch", term.Epoch(), "address", c.opts.Advertise)
 		taken()

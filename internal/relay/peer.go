@@ -249,7 +249,11 @@ func (r *Relay) Halt(ctx context.Context, address string, h wire.Halt) (wire.Out
 	}
 	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
 	resp, err := pb.NewFleetServiceClient(conn).Halt(ctx, wire.HaltRequestToProto(h))
+	refused := err != nil && !unsettled(err) && settledCodes[status.Code(err)]
 	if err = errors.Join(err, conn.Close()); err != nil {
+		if refused {
+			err = fmt.Errorf("%w: %w", ErrRefused, err)
+		}
 		return wire.Outcome{}, fmt.Errorf("pass a halt to coordinator %s: %w", address, err)
 	}
 	return wire.OutcomeFromProto(resp), nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"buf.build/go/protovalidate"
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
 
 	"proofload/internal/wire"
@@ -57,12 +59,12 @@ func New(opts Options) *Relay { return &Relay{opts: opts, log: opts.Logger.Named
 var answeredHere = map[string]bool{pb.WorkerService_FindLeader_FullMethodName: true}
 
 // answeredAlone are the methods that are passed on, but that a coordinator answers as well as it can when
-// the leader cannot be reached, or does not answer within that time: somebody has to tell that. A stop or a halt does
-// not wait for it: see hedgeAfter.
+// the leader cannot be reached, or does not answer within that time: somebody has to tell that. The
+// workers do not wait that long for a stop or a halt: see hedgeAfter.
 var answeredAlone = map[string]time.Duration{
 	pb.FleetService_GetStatus_FullMethodName: 8 * time.Second,
-	pb.RunService_StopRun_FullMethodName:     8 * time.Second,
-	pb.FleetService_Halt_FullMethodName:      8 * time.Second,
+	pb.RunService_StopRun_FullMethodName:     10 * time.Second, // a leader takes 3 s to give up, and 6 s to pass it on
+	pb.FleetService_Halt_FullMethodName:      10 * time.Second,
 }
 
 // stops are those of them that end load, and for which the word that somebody does not lead is no answer.
@@ -178,9 +180,10 @@ func (r *Relay) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		calling, cancel = context.WithTimeoutCause(ctx, patience, errNoAnswer)
 		defer cancel()
 	}
-	defer r.hedge(ctx, req)()
 	here := r.problems(ctx, info.FullMethod)
+	answered := r.hedge(ctx, req)
 	resp, err := to.call(calling, info.FullMethod, req)
+	answered()
 	if alone && ctx.Err() == nil && status.Code(err) == codes.DeadlineExceeded { // the leader's end may notice it first
 		err = &unreachableError{to.leader, errNoAnswer}
 	}
@@ -218,8 +221,12 @@ func (r *Relay) hedge(ctx context.Context, req any) (stop func()) {
 	return func() { cancel(); waiting.Wait() }
 }
 
-// order returns the stop or the halt that a request asks for.
+// order returns the stop or the halt that a request asks for, unless that would be refused: nobody has looked at it yet,
+// and a stop of the empty run must not become a halt.
 func order(req any) (h wire.Halt, ok bool) {
+	if m, is := req.(proto.Message); !is || protovalidate.Validate(m) != nil {
+		return wire.Halt{}, false
+	}
 	switch m := req.(type) {
 	case *pb.StopRunRequest:
 		return wire.StopRequestFromProto(m), true

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -169,10 +170,28 @@ func TestSlowLeaderIsNotWaitedFor(t *testing.T) {
 		}
 		return &pb.HaltResponse{RunIds: []string{"leader"}}, nil
 	}
-	if got, err := follower.runs.StopRun(within(t), &pb.StopRunRequest{RunId: "r"}); err != nil || got.GetRun().GetId() != "leader" {
+	if got, err := follower.runs.StopRun(within(t), &pb.StopRunRequest{RequestId: uuid.NewString(), RunId: "r"}); err != nil || got.GetRun().GetId() != "leader" {
 		t.Errorf("stop: %v, %v", got, err)
 	}
-	if got, err := follower.fleet.Halt(within(t), &pb.HaltRequest{Reason: "enough"}); err != nil || len(got.GetRunIds()) != 1 {
+	if got, err := follower.fleet.Halt(within(t), &pb.HaltRequest{RequestId: uuid.NewString(), Reason: "enough"}); err != nil || len(got.GetRunIds()) != 1 {
 		t.Errorf("halt: %v, %v", got, err)
+	}
+}
+
+// TestWhatIsRefusedIsNotTold proves that nothing is made of a request that its leader would refuse: a stop of the empty
+// run would be a halt of all.
+func TestWhatIsRefusedIsNotTold(t *testing.T) {
+	for name, req := range map[string]any{
+		"no run":     &pb.StopRunRequest{RequestId: uuid.NewString()},
+		"no request": &pb.StopRunRequest{RunId: "r"},
+		"no reason":  &pb.HaltRequest{RequestId: uuid.NewString()},
+		"no stop":    &pb.GetRunRequest{RunId: "r"},
+	} {
+		if h, ok := order(req); ok {
+			t.Errorf("%s: %+v", name, h)
+		}
+	}
+	if h, ok := order(&pb.StopRunRequest{RequestId: uuid.NewString(), RunId: "r"}); !ok || h.Run != "r" {
+		t.Errorf("a stop is %+v, %v", h, ok)
 	}
 }

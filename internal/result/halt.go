@@ -31,6 +31,8 @@ type HaltRecord struct {
 	LastLifted *RecordedHalt `json:"last_lifted,omitempty"` // what that has lifted; nil: nothing
 	LiftedIDs  []string      `json:"lifted,omitempty"`      // requests that were lifted, the newest wire.MaxLifted
 
+	// Unreadable says that another version wrote the record, or nobody: Halt is made up, and no other one is merged.
+	Unreadable bool `json:"-"`
 	// Revision of the record in etcd; 0: there is none.
 	Revision int64 `json:"-"`
 }
@@ -57,15 +59,16 @@ func (r HaltRecord) Halted() (wire.Halted, bool) {
 	return r.Halt.halted(), true
 }
 
-// InForce returns the halt in force as an order to workers; false: there is none.
+// InForce returns the halt in force as an order to workers; false: there is none. One that is made up is none: a leader
+// that can read the record knows better.
 func (r HaltRecord) InForce() (wire.Halt, bool) {
 	h := r.Halt
-	if h == nil {
+	if h == nil || r.Unreadable {
 		return wire.Halt{}, false
 	}
 	return wire.Halt{
 		Kind: run.StopHalt, Reason: h.Reason, By: h.By,
-		Order: wire.Order{Request: h.Request, AskedOf: h.AskedOf, Asked: h.Asked, Lifts: r.Lifts},
+		Order: wire.Order{Request: h.Request, Lifts: r.Lifts}, // without whom it was asked of: it is recorded
 	}, true
 }
 
@@ -81,7 +84,7 @@ func (r HaltRecord) With(h wire.Halt) (HaltRecord, bool) {
 		return r, false
 	case r.Halt == nil:
 		r.Halt, r.Merged = &RecordedHalt{Request: h.Request, Reason: h.Reason, By: h.By, AskedOf: h.AskedOf, Asked: h.Asked}, nil
-	case r.Halt.Request == h.Request || slices.Contains(r.Merged, h.Request):
+	case r.Unreadable, r.Halt.Request == h.Request, slices.Contains(r.Merged, h.Request):
 		return r, false
 	default:
 		r.Merged = newest(r.Merged, h.Request)
@@ -107,9 +110,9 @@ func (r HaltRecord) Without(request string, at time.Time) (HaltRecord, bool) {
 	}
 	r.Lifts, r.LiftedAt, r.LiftedBy, r.LastLifted = r.Lifts+1, at, request, r.Halt
 	if r.Halt != nil {
-		r.LiftedIDs = newest(r.LiftedIDs, append([]string{r.Halt.Request}, r.Merged...)...)
+		r.LiftedIDs = newest(r.LiftedIDs, append(r.Merged, r.Halt.Request)...)
 	}
-	r.Halt, r.Merged = nil, nil
+	r.Halt, r.Merged, r.Unreadable = nil, nil, false
 	return r, true
 }
 
@@ -137,7 +140,8 @@ func ReadHalt(ctx context.Context, from Reader) (HaltRecord, error) {
 		err = fmt.Errorf("its format is %d, this version knows %d", r.Version, haltVersion)
 	}
 	if err != nil {
-		r = HaltRecord{Halt: &RecordedHalt{Request: "unreadable", Reason: fmt.Sprintf("the record of halts %s cannot be read (%v): see which versions the coordinators have; unhalt writes it anew", haltKey, err), AskedOf: "unknown", Asked: time.Now().UTC().Round(0)}}
+		r.Unreadable = true // what could be read of it stays: which halts were lifted
+		r.Halt = &RecordedHalt{Request: "unreadable", Reason: fmt.Sprintf("the record of halts %s cannot be read (%v): see which versions the coordinators have; unhalt writes it anew", haltKey, err), AskedOf: "unknown", Asked: time.Now().UTC().Round(0)}
 	}
 	r.Revision = stored.Revision
 	return r, nil

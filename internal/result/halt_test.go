@@ -73,7 +73,7 @@ func TestHaltRecord(t *testing.T) {
 // TestHaltRecordOfAnotherVersion proves that a record which cannot be understood is a halt that says so, and that lifting
 // it writes a record that can.
 func TestHaltRecordOfAnotherVersion(t *testing.T) {
-	for name, value := range map[string]string{"newer": `{"version":99}`, "damaged": `{"version`} {
+	for name, value := range map[string]string{"newer": `{"version":99,"lifts":0,"lifted":["q0"]}`, "damaged": `{"version`} {
 		cluster := newCluster()
 		term := cluster.elect()
 		if _, err := term.Commit(t.Context(), []Write{{Key: haltKey, Value: []byte(value)}}); err != nil {
@@ -83,7 +83,16 @@ func TestHaltRecordOfAnotherVersion(t *testing.T) {
 		if in, ok := r.Halted(); err != nil || !ok || !strings.Contains(in.Reason, haltKey) {
 			t.Fatalf("%s: halted %+v, %v", name, in, err)
 		}
+		if _, ok := r.InForce(); ok {
+			t.Errorf("%s: workers are told of a halt that nobody has asked for", name)
+		}
+		if merged, changed := r.With(haltAt("q1", time.Now(), 0)); changed || len(merged.Merged) > 0 {
+			t.Errorf("%s: another halt would write the record anew", name)
+		}
 		lifted, _ := r.Without("u1", time.Now())
+		if name == "newer" && !lifted.Lift().Covers(wire.Order{Request: "q0"}) {
+			t.Errorf("%s: what had been lifted is forgotten", name)
+		}
 		if _, err := WriteHalt(t.Context(), term, lifted); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +112,7 @@ func TestLiftedAreForgotten(t *testing.T) {
 		r, _ = r.With(haltAt(strconv.Itoa(i)+"b", at, r.Lifts))
 		r, _ = r.Without("u"+strconv.Itoa(i), at)
 	}
-	if n := len(r.LiftedIDs); n != wire.MaxLifted || r.LiftedIDs[n-1] != "299b" {
+	if n := len(r.LiftedIDs); n != wire.MaxLifted || r.LiftedIDs[n-1] != "299" {
 		t.Errorf("%d are remembered, the newest %s", n, r.LiftedIDs[n-1])
 	}
 }

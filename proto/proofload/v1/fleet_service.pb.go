@@ -272,7 +272,7 @@ func (x *HaltRequest) GetLiftsKnown() int64 {
 // HaltResponse says what became of a halt.
 type HaltResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The halt that is in force: the first one. Absent when it was lifted before it could be recorded.
+	// The halt that is in force: the first one. Absent when this request has been lifted.
 	Halt *HaltInfo `protobuf:"bytes,1,opt,name=halt,proto3" json:"halt,omitempty"`
 	// Runs that it ends, as far as the coordinators that have heard of it know.
 	RunIds []string `protobuf:"bytes,2,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
@@ -284,7 +284,7 @@ type HaltResponse struct {
 	Coordinators []string `protobuf:"bytes,5,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
 	// Why it is not recorded; empty when it is.
 	UnrecordedReason string `protobuf:"bytes,6,opt,name=unrecorded_reason,json=unrecordedReason,proto3" json:"unrecorded_reason,omitempty"`
-	// Names of the coordinators that could not be told, and so have not told their workers; empty when it is recorded.
+	// Names of the coordinators that could not be reached, and so have not told their workers; empty when it is recorded.
 	UnreachedCoordinators []string `protobuf:"bytes,7,rep,name=unreached_coordinators,json=unreachedCoordinators,proto3" json:"unreached_coordinators,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache

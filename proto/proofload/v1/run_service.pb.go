@@ -1943,7 +1943,7 @@ type StopPassedOn struct {
 	Coordinators []string `protobuf:"bytes,3,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
 	// Why it is not recorded.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Names of the coordinators that could not be told, and so have not told their workers.
+	// Names of the coordinators that could not be reached, and so have not told their workers.
 	UnreachedCoordinators []string `protobuf:"bytes,5,rep,name=unreached_coordinators,json=unreachedCoordinators,proto3" json:"unreached_coordinators,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
