@@ -144,6 +144,9 @@ func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) 
 	}
 	if r.run.Stop != nil {
 		a.Stop = wire.Stop{Kind: r.run.Stop.Kind, Reason: r.run.Stop.Reason}
+		if asked := r.run.Stop.Asked; asked != nil { // for the next leader, should this one not live to record it
+			a.Stop.Order = wire.Order{AskedOf: r.run.Stop.AskedOf, Asked: *asked}
+		}
 	}
 	if lift := r.m.opts.Lift; lift != nil {
 		a.Lift = lift()

@@ -17,7 +17,7 @@ func AssignmentFromProto(m *pb.Assignment) (Assignment, error) {
 	a := Assignment{
 		Revision: m.GetRevision(), Run: m.GetRunId(), PlanDigest: m.GetPlanDigest(), Secrets: m.GetSecrets(),
 		Setup: m.GetSetupJson(), T0: m.T0Nanos, ShardRevision: m.GetShardRevision(),
-		Permits: m.GetPermits(), Drain: m.GetDrain().AsDuration(), Stop: Stop{Kind: run.StopKind(m.GetStopKind()), Reason: m.GetStopReason()},
+		Permits: m.GetPermits(), Drain: m.GetDrain().AsDuration(), Stop: Stop{Kind: run.StopKind(m.GetStopKind()), Reason: m.GetStopReason(), Order: HaltFromProto(m.GetStopOrder()).Order},
 	}
 	if a.Run == "" {
 		return a, nil

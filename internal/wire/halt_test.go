@@ -69,7 +69,8 @@ func TestHaltTravels(t *testing.T) {
 		t.Errorf("the outcome of a halt that was lifted is %+v", got)
 	}
 	a := Assignment{Run: "r", Goal: GoalRun, Lift: Lift{Number: 2, At: at, Of: []string{"q1", "q2"}}}
-	if got, err := AssignmentFromProto(AssignmentToProto(a)); err != nil || !reflect.DeepEqual(got.Lift, a.Lift) {
-		t.Errorf("the assignment tells of %+v, %v", got.Lift, err)
+	a.Stop = Stop{Kind: run.StopOperator, Reason: "enough", Order: Order{AskedOf: "c9", Asked: at}}
+	if got, err := AssignmentFromProto(AssignmentToProto(a)); err != nil || !reflect.DeepEqual(got.Lift, a.Lift) || got.Stop != a.Stop {
+		t.Errorf("the assignment tells of %+v and %+v, %v", got.Lift, got.Stop, err)
 	}
 }

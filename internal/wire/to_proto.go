@@ -28,6 +28,9 @@ func AssignmentToProto(a Assignment) *pb.Assignment {
 		SetupJson: a.Setup, Goal: goals[a.Goal], T0Nanos: a.T0, ShardRevision: a.ShardRevision,
 		Permits: a.Permits, Drain: durationpb.New(a.Drain), StopKind: string(a.Stop.Kind), StopReason: a.Stop.Reason,
 	}
+	if a.Stop.Order != (Order{}) {
+		m.StopOrder = HaltToProto(Halt{Run: a.Run, Kind: a.Stop.Kind, Reason: a.Stop.Reason, Order: a.Stop.Order})
+	}
 	if a.Lift.Number > 0 {
 		m.HaltLift = &pb.HaltLift{Number: a.Lift.Number, LiftTime: timestamppb.New(a.Lift.At), LiftedRequestIds: a.Lift.Of}
 	}

@@ -1645,7 +1645,9 @@ type Assignment struct {
 	StopReason string `protobuf:"bytes,15,opt,name=stop_reason,json=stopReason,proto3" json:"stop_reason,omitempty"`
 	// The newest lifting of a halt that the leader knows of: a Halt of every run that it has lifted, and that somebody
 	// still keeps, is none of this run's business.
-	HaltLift      *HaltLift `protobuf:"bytes,16,opt,name=halt_lift,json=haltLift,proto3" json:"halt_lift,omitempty"`
+	HaltLift *HaltLift `protobuf:"bytes,16,opt,name=halt_lift,json=haltLift,proto3" json:"halt_lift,omitempty"`
+	// Of whom and when the stop was asked for, where that could not be recorded then; the worker repeats it, too.
+	StopOrder     *Halt `protobuf:"bytes,17,opt,name=stop_order,json=stopOrder,proto3" json:"stop_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1781,6 +1783,13 @@ func (x *Assignment) GetStopReason() string {
 func (x *Assignment) GetHaltLift() *HaltLift {
 	if x != nil {
 		return x.HaltLift
+	}
+	return nil
+}
+
+func (x *Assignment) GetStopOrder() *Halt {
+	if x != nil {
+		return x.StopOrder
 	}
 	return nil
 }
@@ -3240,7 +3249,7 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04rate\x18\a \x01(\x01R\x04rate\x12\x1b\n" +
-	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xfc\x06\n" +
+	"\tfor_nanos\x18\b \x01(\x03R\bforNanos\"\xaf\a\n" +
 	"\n" +
 	"Assignment\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x15\n" +
@@ -3261,7 +3270,9 @@ const file_proofload_v1_worker_service_proto_rawDesc = "" +
 	"\tstop_kind\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\bstopKind\x12\x1f\n" +
 	"\vstop_reason\x18\x0f \x01(\tR\n" +
 	"stopReason\x123\n" +
-	"\thalt_lift\x18\x10 \x01(\v2\x16.proofload.v1.HaltLiftR\bhaltLift\x1a:\n" +
+	"\thalt_lift\x18\x10 \x01(\v2\x16.proofload.v1.HaltLiftR\bhaltLift\x121\n" +
+	"\n" +
+	"stop_order\x18\x11 \x01(\v2\x12.proofload.v1.HaltR\tstopOrder\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -3495,26 +3506,27 @@ var file_proofload_v1_worker_service_proto_depIdxs = []int32{
 	38, // 31: proofload.v1.Assignment.permits:type_name -> proofload.v1.Assignment.PermitsEntry
 	41, // 32: proofload.v1.Assignment.drain:type_name -> google.protobuf.Duration
 	30, // 33: proofload.v1.Assignment.halt_lift:type_name -> proofload.v1.HaltLift
-	0,  // 34: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
-	19, // 35: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
-	39, // 36: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
-	29, // 37: proofload.v1.AssignmentStatus.halt:type_name -> proofload.v1.Halt
-	12, // 38: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
-	2,  // 39: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
-	24, // 40: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
-	42, // 41: proofload.v1.Halt.asked_time:type_name -> google.protobuf.Timestamp
-	42, // 42: proofload.v1.HaltLift.lift_time:type_name -> google.protobuf.Timestamp
-	5,  // 43: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
-	33, // 44: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
-	3,  // 45: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
-	6,  // 46: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
-	34, // 47: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
-	4,  // 48: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
-	46, // [46:49] is the sub-list for method output_type
-	43, // [43:46] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	29, // 34: proofload.v1.Assignment.stop_order:type_name -> proofload.v1.Halt
+	0,  // 35: proofload.v1.AssignmentStatus.state:type_name -> proofload.v1.WorkerRunState
+	19, // 36: proofload.v1.AssignmentStatus.phases:type_name -> proofload.v1.PhaseStatus
+	39, // 37: proofload.v1.AssignmentStatus.permits:type_name -> proofload.v1.AssignmentStatus.PermitsEntry
+	29, // 38: proofload.v1.AssignmentStatus.halt:type_name -> proofload.v1.Halt
+	12, // 39: proofload.v1.Ack.marks:type_name -> proofload.v1.CommittedMark
+	2,  // 40: proofload.v1.Nack.reason:type_name -> proofload.v1.Nack.Reason
+	24, // 41: proofload.v1.Final.totals:type_name -> proofload.v1.Totals
+	42, // 42: proofload.v1.Halt.asked_time:type_name -> google.protobuf.Timestamp
+	42, // 43: proofload.v1.HaltLift.lift_time:type_name -> google.protobuf.Timestamp
+	5,  // 44: proofload.v1.WorkerService.Attach:input_type -> proofload.v1.AttachRequest
+	33, // 45: proofload.v1.WorkerService.ReportDeath:input_type -> proofload.v1.ReportDeathRequest
+	3,  // 46: proofload.v1.WorkerService.FindLeader:input_type -> proofload.v1.FindLeaderRequest
+	6,  // 47: proofload.v1.WorkerService.Attach:output_type -> proofload.v1.AttachResponse
+	34, // 48: proofload.v1.WorkerService.ReportDeath:output_type -> proofload.v1.ReportDeathResponse
+	4,  // 49: proofload.v1.WorkerService.FindLeader:output_type -> proofload.v1.FindLeaderResponse
+	47, // [47:50] is the sub-list for method output_type
+	44, // [44:47] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_proofload_v1_worker_service_proto_init() }
