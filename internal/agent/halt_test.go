@@ -180,8 +180,6 @@ func TestStopEndsSetup(t *testing.T) {
 	now := int64(1000)
 	a := newAgent(t, &now)
 	digest := keepPlan(t, a, `
-version: 1
-name: shop
 target: `+target.URL+`
 setup:
   - step: first
@@ -191,15 +189,6 @@ setup:
 teardown:
   - step: last
     http: {method: GET, path: /last}
-flows:
-  buy:
-    - step: get
-      http: {method: GET, path: /}
-phases:
-  - name: hold
-    flow: buy
-    rate:
-      - hold: {at: 1/s, for: 10s}
 `)
 	a.assigned(wire.Assignment{Run: "r", Revision: 1, PlanDigest: digest, Goal: wire.GoalPrepare})
 	w := newWork(t.Context(), a, a.wanted)
@@ -230,10 +219,11 @@ phases:
 	}
 }
 
-// keepPlan puts the plan of a scenario where the agent keeps files, and returns its digest.
+// keepPlan puts the plan of a scenario with one phase where the agent keeps files, and returns its digest. It is given
+// the target, setup and teardown.
 func keepPlan(t *testing.T, a *Agent, yaml string) string {
 	t.Helper()
-	plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(yaml)}}, "s.yaml", scenario.Options{})
+	plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(onePhase + yaml)}}, "s.yaml", scenario.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +237,21 @@ func keepPlan(t *testing.T, a *Agent, yaml string) string {
 	return digestOf(data)
 }
 
+// onePhase is a scenario without its target.
+const onePhase = `
+version: 1
+name: shop
+flows:
+  buy:
+    - step: get
+      http: {method: GET, path: /}
+phases:
+  - name: hold
+    flow: buy
+    rate:
+      - hold: {at: 1/s, for: 10s}
+`
+
 // TestDrainEndsSetup proves that a worker which is told to leave does not wait for setup.
 func TestDrainEndsSetup(t *testing.T) {
 	began := make(chan struct{})
@@ -258,21 +263,10 @@ func TestDrainEndsSetup(t *testing.T) {
 	now := int64(1000)
 	a := newAgent(t, &now)
 	digest := keepPlan(t, a, `
-version: 1
-name: shop
 target: `+target.URL+`
 setup:
   - step: first
     http: {method: GET, path: /first}
-flows:
-  buy:
-    - step: get
-      http: {method: GET, path: /}
-phases:
-  - name: hold
-    flow: buy
-    rate:
-      - hold: {at: 1/s, for: 10s}
 `)
 	a.assigned(wire.Assignment{Run: "r", Revision: 1, PlanDigest: digest, Goal: wire.GoalPrepare, Drain: time.Hour})
 	w := newWork(t.Context(), a, a.wanted)

@@ -226,11 +226,7 @@ func (r *Relay) Stop(ctx context.Context, address string, h wire.Halt) (wire.Pas
 	}
 	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
 	resp, err := pb.NewRunServiceClient(conn).StopRun(ctx, wire.StopRequestToProto(h))
-	refused := err != nil && !unsettled(err) && settledCodes[status.Code(err)]
-	if err = errors.Join(err, conn.Close()); err != nil {
-		if refused {
-			err = fmt.Errorf("%w: %w", ErrRefused, err)
-		}
+	if err = errors.Join(refusal(err), conn.Close()); err != nil {
 		return wire.Passed{}, fmt.Errorf("pass a stop to coordinator %s: %w", address, err)
 	}
 	passed := wire.PassedFromProto(resp.GetPassedOn())
@@ -249,11 +245,7 @@ func (r *Relay) Halt(ctx context.Context, address string, h wire.Halt) (wire.Out
 	}
 	ctx = metadata.NewOutgoingContext(ctx, metadata.Pairs(wire.MetaPassedOn, r.opts.Name))
 	resp, err := pb.NewFleetServiceClient(conn).Halt(ctx, wire.HaltRequestToProto(h))
-	refused := err != nil && !unsettled(err) && settledCodes[status.Code(err)]
-	if err = errors.Join(err, conn.Close()); err != nil {
-		if refused {
-			err = fmt.Errorf("%w: %w", ErrRefused, err)
-		}
+	if err = errors.Join(refusal(err), conn.Close()); err != nil {
 		return wire.Outcome{}, fmt.Errorf("pass a halt to coordinator %s: %w", address, err)
 	}
 	return wire.OutcomeFromProto(resp), nil
@@ -261,6 +253,14 @@ func (r *Relay) Halt(ctx context.Context, address string, h wire.Halt) (wire.Out
 
 // ErrRefused says that a leader has refused a stop for good: the run has ended, or there is none.
 var ErrRefused = errors.New("the leader refuses it")
+
+// refusal marks an error of another coordinator as ErrRefused if it stands.
+func refusal(err error) error {
+	if err == nil || unsettled(err) || !settledCodes[status.Code(err)] {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrRefused, err)
+}
 
 // settledCodes are those of a refusal that stands, unless it names another leader.
 var settledCodes = map[codes.Code]bool{codes.NotFound: true, codes.FailedPrecondition: true, codes.InvalidArgument: true}

@@ -110,7 +110,7 @@ func (r HaltRecord) Without(request string, at time.Time) (HaltRecord, bool) {
 	}
 	r.Lifts, r.LiftedAt, r.LiftedBy, r.LastLifted = r.Lifts+1, at, request, r.Halt
 	if r.Halt != nil {
-		r.LiftedIDs = newest(r.LiftedIDs, append(r.Merged, r.Halt.Request)...)
+		r.LiftedIDs = newest(r.LiftedIDs, newest(r.Merged, r.Halt.Request)...)
 	}
 	r.Halt, r.Merged, r.Unreadable = nil, nil, false
 	return r, true

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// stopWithin bounds the answer to a stop: a leader has 3 s to record it, a follower waits 8 s for a leader that
+	// stopWithin bounds the answer to a stop: a leader has 3 s to record it, a follower waits 10 s for a leader that
 	// does not answer, and the others are given 6 s to pass it on.
 	stopWithin = 25 * time.Second
 	// quietWithin is how long the load may go on after that answer, quietFor how long nothing may come until the load
