@@ -55,7 +55,7 @@ func (r *runner) regain() {
 	now := r.m.opts.Clock()
 	r.hearClocks()
 	var clocks []run.Interval
-	present, begun, pending := 0, false, false
+	present, begun, pending, leased := 0, false, false, false
 	for _, h := range r.active() {
 		w, here := r.alive(h.member)
 		switch clock, told := r.clocks[h.member]; {
@@ -68,9 +68,10 @@ func (r *runner) regain() {
 			pending = pending || h.status.State >= wire.WorkerRunning
 		case w.Silent <= r.patience():
 			pending = true
+			leased = leased || w.Incarnation == h.member.Incarnation // also by this term, which may have served and lost it
 		}
 	}
-	pending = pending && time.Duration(now-r.takeOver.since) <= r.patience()
+	pending = pending && (leased || time.Duration(now-r.takeOver.since) <= r.patience())
 	if len(clocks) > 0 && r.takeOver.clocked == 0 {
 		r.takeOver.clocked = now
 	}
