@@ -121,8 +121,8 @@ func (r *runner) detached(w fleet.Worker, reason string, goodbye bool) {
 
 // reported takes a worker's status.
 func (r *runner) reported(h *hand, s wire.Status) {
-	if s.Run != r.id || s.State < h.status.State {
-		return
+	if s.Run != r.id || s.State < h.status.State || s.Revision < h.status.Revision {
+		return // overtaken, by way of a session that another has replaced
 	}
 	h.status = s
 	if r.toldToStop(h, s.Stop) {

@@ -218,9 +218,9 @@ func (w *robot) read() {
 // obey takes an assignment.
 func (w *robot) obey(a wire.Assignment) {
 	w.mu.Lock()
-	if w.deafened {
+	if now := w.wanted; w.deafened || now.Run == a.Run && now.Epoch == a.Epoch && a.Revision < now.Revision {
 		w.mu.Unlock()
-		return
+		return // as the agent does with what a later assignment has overtaken
 	}
 	if halted := w.wanted; halted.Stop.Order != (wire.Order{}) && halted.Run == a.Run {
 		a.Goal, a.Stop = wire.GoalStop, halted.Stop // nothing takes it back
