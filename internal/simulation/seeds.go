@@ -20,34 +20,41 @@ const (
 const mostFailures = 10
 
 // Each runs check for seeds from 0 on: usual of them, or as many as the environment says. A seed that
-// fails is printed with the command that runs it again.
-func Each(t *testing.T, usual uint64, check func(t *testing.T, seed uint64)) {
+// fails is printed with the command that runs it again. Without a word from the environment, those that
+// have found something before are run as well.
+func Each(t *testing.T, usual uint64, check func(t *testing.T, seed uint64), found ...uint64) {
 	t.Helper()
-	from, to := bounds(t, usual)
+	seeds := pick(t, usual, found)
 	failed := 0
-	for seed := from; seed < to && failed < mostFailures; seed++ {
+	for _, seed := range seeds {
+		if failed == mostFailures {
+			break
+		}
 		if t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { check(t, seed) }) {
 			continue
 		}
 		failed++
 		t.Logf("again: %s=%d go test -run '^%s$' (in this package)", EnvSeed, seed, t.Name())
 	}
-	t.Logf("%d seeds, %d failed", to-from, failed)
+	t.Logf("%d seeds, %d failed", len(seeds), failed)
 }
 
-// bounds returns the first seed and the one behind the last.
-func bounds(t *testing.T, usual uint64) (from, to uint64) {
+func pick(t *testing.T, usual uint64, found []uint64) (seeds []uint64) {
 	t.Helper()
 	if seed, ok := number(t, EnvSeed); ok {
-		return seed, seed + 1
+		return []uint64{seed}
 	}
-	if n, ok := number(t, EnvSeeds); ok {
-		return 0, n
+	n, ok := number(t, EnvSeeds)
+	if !ok {
+		if n = usual; testing.Short() {
+			n = min(n, 10)
+		}
+		seeds = found
 	}
-	if testing.Short() {
-		usual = min(usual, 10)
+	for seed := range n {
+		seeds = append(seeds, seed)
 	}
-	return 0, usual
+	return seeds
 }
 
 func number(t *testing.T, name string) (n uint64, ok bool) {

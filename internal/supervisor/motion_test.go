@@ -321,7 +321,7 @@ func TestFleetInTrouble(t *testing.T) {
 		if problem := motionOf(t, seed, liberties{}); problem != nil {
 			t.Error(problem)
 		}
-	})
+	}, 2993)
 }
 
 // TestFleetInTroubleNoticesEachBrokenRule proves that the test above would.

@@ -109,6 +109,34 @@ func TestEventThatIsRefused(t *testing.T) {
 	})
 }
 
+// TestOvertakenStatus: one that comes late, by way of a session that another has replaced, takes nothing back of what
+// the worker has said since.
+func TestOvertakenStatus(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		a := r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", time.Second)
+		live, err := r.manager.live("r1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.mu.Lock()
+		newest := *a.status
+		a.mu.Unlock()
+		if newest.Revision < 2 {
+			t.Fatalf("the worker has got %d assignments, want several", newest.Revision)
+		}
+		late := newest
+		late.Revision--
+		r.manager.Received(a.info(), late)
+		heard := make(chan uint64)
+		live.mail.post(func() { heard <- live.crew["a"].status.Revision })
+		if got := <-heard; got != newest.Revision {
+			t.Errorf("the worker has assignment %d, and is taken to have %d", newest.Revision, got)
+		}
+	})
+}
+
 // lastWrite says what becomes of the write at which a leader dies.
 type lastWrite string
 
