@@ -98,6 +98,9 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	switch {
 	case errors.Is(cause, lease.ErrResign):
 		return lease.ErrResign
+	case errors.Is(err, supervisor.ErrRunsUnknown):
+		c.log.Error("resigning", "error", err) // as above
+		return lease.ErrResign
 	case errors.Is(err, context.Canceled):
 		return nil
 	}
