@@ -171,11 +171,11 @@ func TestLeasesNeverOverlap(t *testing.T) {
 // TestLeasesNoticeEachBrokenRule proves that the test above would.
 func TestLeasesNoticeEachBrokenRule(t *testing.T) {
 	for name, r := range map[string]leaseRules{
-		"counted from receipt":        {fromReceipt: true},
-		"followers extend":            {followers: true},
-		"granted after the tenure":    {pastTenure: true},
-		"no margin before moving":     {early: true},
-		"silent before the take-over": {before: true},
+		"counted from receipt":           {fromReceipt: true},
+		"followers extend":               {followers: true},
+		"granted after the tenure":       {pastTenure: true},
+		"moved before the lease is over": {early: true},
+		"silent before the take-over":    {before: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const seeds = 200

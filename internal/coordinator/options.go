@@ -39,7 +39,8 @@ type Options struct {
 	// OwnWorkers says that the workers live in this process, and end with it.
 	OwnWorkers bool
 
-	// Wall is the wall clock, which labels and decides nothing; nil: the system's.
+	// Wall is the wall clock, which labels; the little else that it tells is under "What is not guaranteed yet" in
+	// docs/reliability.md. Nil: the system's.
 	Wall func() time.Time
 
 	Secret    func(name string) (string, bool)

@@ -41,6 +41,7 @@ type Facts struct {
 	JudgedThrough int64         `json:"judged_through"`     // second up to which, this one included, was judged; -1: none
 	Breaches      []string      `json:"breaches,omitempty"` // acted on already, by their stable ids
 	Clock         *Clock        `json:"clock,omitempty"`
+	Waited        time.Duration `json:"waited_ns,omitempty"`  // for workers, in the terms so far
 	Duplicates    int64         `json:"duplicates,omitempty"` // batches that were received again and discarded
 	Leaders       []Leadership  `json:"leaders,omitempty"`    // in the order of their epochs
 	Notices       []Notice      `json:"notices,omitempty"`    // callbacks that are owed, in order

@@ -85,20 +85,45 @@ func TestNothingBeginsWhileHalted(t *testing.T) {
 	})
 }
 
-// TestQueueTimeoutOutlivesTheTerm: it counts from the acceptance of the run.
+// TestQueueTimeoutOutlivesTheTerm: it counts from the acceptance of the run, whatever the wall clock of the next leader
+// says.
 func TestQueueTimeoutOutlivesTheTerm(t *testing.T) {
+	for _, behind := range []time.Duration{0, time.Hour, -time.Hour} {
+		t.Run(behind.String(), func(t *testing.T) {
+			bubble(t, shop, func(r *rig) {
+				r.create("r1", 30*time.Second)
+				created := time.Now()
+				time.Sleep(20 * time.Second)
+				r.term.end()
+				r.resign()
+				r.behind = behind
+				r.lead(2)
+				rec := r.until("r1", run.Failed)
+				if waited := time.Since(created); waited < 30*time.Second || waited > 32*time.Second {
+					t.Errorf("gave up after %v", waited)
+				}
+				if rec.Verdict.ExitCode != run.ExitNotStarted {
+					t.Errorf("verdict %+v", rec.Verdict)
+				}
+			})
+		})
+	}
+}
+
+// TestQueueTimeoutWithoutALeader: the time without a leader does not count, for nobody could have given the run workers.
+func TestQueueTimeoutWithoutALeader(t *testing.T) {
 	bubble(t, shop, func(r *rig) {
-		r.create("r1", 30*time.Second)
-		time.Sleep(20 * time.Second)
-		r.term.end()
-		r.resign()
-		r.lead(2)
-		rec := r.until("r1", run.Failed)
-		if waited := rec.EndedAt.Sub(rec.CreatedAt); waited < 30*time.Second || waited > 32*time.Second {
-			t.Errorf("gave up after %v", waited)
+		r.create("r1", 30*time.Minute)
+		created := time.Now()
+		for epoch, after := range []time.Duration{10 * time.Minute, 5 * time.Minute, 0} {
+			time.Sleep(8 * time.Minute)
+			r.succeed(int64(epoch)+2, after)
 		}
-		if rec.Verdict.ExitCode != run.ExitNotStarted {
-			t.Errorf("verdict %+v", rec.Verdict)
+		time.Sleep(8 * time.Minute)
+		rec := r.until("r1", run.Failed)
+		// Up to a minute of each term is not recorded.
+		if waited := rec.EndedAt.Sub(created) - 15*time.Minute; waited < 30*time.Minute || waited > 33*time.Minute {
+			t.Errorf("gave up after %v with a leader", waited)
 		}
 	})
 }

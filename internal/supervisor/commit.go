@@ -61,6 +61,9 @@ func (r *runner) pump(ctx context.Context) {
 	if r.t0 != nil {
 		r.facts.Clock = &result.Clock{Run: r.now(), Wall: r.m.opts.Wall().UTC().Round(0)}
 	}
+	if r.run.State == run.Idle {
+		r.facts.Waited = time.Duration(now - r.accepted)
+	}
 	r.facts.JudgedThrough, r.facts.Duplicates = r.lastWhole, r.duplicates+r.ledger.Duplicates()
 	r.facts.Crew, r.facts.Losses = r.lives(), lossRecords(r.losses)
 	j.update.Run, j.update.Facts = r.run, r.facts

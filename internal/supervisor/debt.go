@@ -21,25 +21,22 @@ type debt struct {
 
 const anyBatch = math.MaxUint64
 
-// orphans makes what lives that are over have left a debt until their worker attaches and tells. What
-// it was silent before this term counts, but everybody has the time to come back.
+// orphans makes what lives that are over have left a debt until their worker attaches and tells. How long
+// it was silent before this term only wall clocks could tell, so that does not count.
 func (r *runner) orphans() {
-	c := r.facts.Clock
-	if c == nil {
+	if r.facts.Clock == nil {
 		return // nothing was ever fired
 	}
-	most := r.patience() - reconnects
-	silent := min(r.m.opts.Wall().Sub(c.Wall), most)
 	for _, m := range r.run.Owed {
 		h := r.life(m)
 		if h != nil && h.lost == nil && !h.gone {
 			continue
 		}
-		was := silent
+		since := r.m.opts.Clock()
 		if h != nil && h.gone {
-			was = most // it has ended for certain: whoever has its outbox now has it at hand
+			since -= int64(max(0, r.patience()-reconnects)) // it has ended for certain: whoever has its outbox now has it at hand
 		}
-		r.debts[sourceOf(m)] = debt{through: anyBatch, since: r.m.opts.Clock() - int64(max(0, was))}
+		r.debts[sourceOf(m)] = debt{through: anyBatch, since: since}
 	}
 }
 

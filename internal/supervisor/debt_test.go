@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,44 @@ func TestOutboxOfARestartedWorker(t *testing.T) {
 				}
 				if took := time.Since(began); took > 8*time.Second {
 					t.Errorf("waited for %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestOutboxIsWaitedForByAnyWallClock: a new leader of a run that is stopping waits for what a lost worker has on disk
+// for a lease, whatever its wall clock says.
+func TestOutboxIsWaitedForByAnyWallClock(t *testing.T) {
+	text := strings.NewReplacer("grace: 2s", "grace: 20s", "for: 10s", "for: 60s").Replace(shop)
+	for _, behind := range []time.Duration{0, time.Hour, -time.Hour} {
+		t.Run(behind.String(), func(t *testing.T) {
+			bubble(t, text, func(r *rig) {
+				a := r.fleet.join("a", 10)
+				r.fleet.join("b", 11)
+				r.create("r1", 0)
+				r.load("r1", 5500*time.Millisecond)
+				cutOff(a)
+				r.load("r1", 8500*time.Millisecond)
+				dieCutOff(a)
+				r.load("r1", 32*time.Second) // it was given up
+				r.must("r1", run.Event{Kind: run.StopRequested, ID: "s", Stop: run.StopOperator, Reason: "enough"})
+				r.behind = behind
+				r.succeed(2, 300*time.Millisecond)
+				time.Sleep(10 * time.Second)
+				held := a.held()
+				if len(held) < 2 {
+					t.Fatalf("the run did not wait: %s", r.record("r1").State)
+				}
+				r.fleet.revive(a, 20)
+				r.ended2("r1")
+				head, err := r.manager.opts.Repository.Load(t.Context(), "r1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := held[len(held)-1].Seq
+				if got := head.Marks.Map()[sourceOf(a.member())]; got != last {
+					t.Errorf("batch %d is the last that is counted, and %d was on disk", got, last)
 				}
 			})
 		})

@@ -348,3 +348,30 @@ func TestOldHandOverStaysDone(t *testing.T) {
 		})
 	}
 }
+
+// TestSamplesOfALongGap: what workers sealed while nobody led is counted at once when somebody does, whatever his wall
+// clock says.
+func TestSamplesOfALongGap(t *testing.T) {
+	text := strings.NewReplacer("grace: 2s", "grace: 20s", "for: 10s", "for: 30s").Replace(shop)
+	for _, behind := range []time.Duration{0, time.Hour, -time.Hour} {
+		t.Run(behind.String(), func(t *testing.T) {
+			bubble(t, text, func(r *rig) {
+				r.fleet.join("a", 10)
+				r.fleet.join("b", 11)
+				r.create("r1", 0)
+				r.load("r1", 3500*time.Millisecond)
+				r.behind = behind
+				r.succeed(2, 15*time.Second)
+				rec, d := r.ended2("r1")
+				if rec.Verdict.Result != run.Pass || d.Load.Sent != 3000 {
+					t.Errorf("%+v, %d sent", rec.Verdict, d.Load.Sent)
+				}
+				for _, e := range d.Events {
+					if strings.Contains(e.Detail, "refused") {
+						t.Errorf("event %+v", e)
+					}
+				}
+			})
+		})
+	}
+}

@@ -119,11 +119,14 @@ func (r *runner) owed(source metric.Source) bool {
 	return slices.ContainsFunc(r.run.Owed, func(m run.Member) bool { return sourceOf(m) == source })
 }
 
-// horizon is the run time that no batch can have reached yet.
+// horizon is the run time that no batch can have reached yet. While nobody has told the run time of this term,
+// workers may have gone on for a lease without a leader, and for as long as this term has lasted. A wall clock can
+// only put it further off: it knows of the time for which an earlier leader could commit nothing.
 func (r *runner) horizon() time.Duration {
 	now := r.now()
 	if c := r.facts.Clock; r.t0 == nil && c != nil {
-		now = c.Run + max(0, r.m.opts.Wall().Sub(c.Wall)) // the workers' clocks went on
+		alone := r.plan.Grace + 2*r.m.opts.CommitEvery + time.Duration(r.m.opts.Clock()-r.launched)
+		now = c.Run + max(alone, r.m.opts.Wall().Sub(c.Wall))
 	}
 	return now + maxAhead
 }

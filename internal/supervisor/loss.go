@@ -65,7 +65,11 @@ type account struct {
 
 // account takes what is needed from the run; the run must be past its last batch.
 func (r *runner) account() account {
-	a := account{plan: r.plan, history: r.run.History, probes: slices.Clone(r.run.Probes), sum: r.sum, losses: slices.Clone(r.losses), closed: map[metric.Source]bool{}, stopped: map[metric.Source]time.Duration{}, end: r.now(), moved: r.run.Shards.Revision > 1}
+	a := account{
+		plan: r.plan, history: r.run.History, probes: slices.Clone(r.run.Probes), sum: r.sum, losses: slices.Clone(r.losses),
+		closed: map[metric.Source]bool{}, stopped: map[metric.Source]time.Duration{},
+		end: r.now(), moved: r.run.Shards.Revision > 1,
+	}
 	if s := r.run.Stop; s != nil {
 		a.completed = s.Kind == run.StopCompleted
 		a.end = s.At

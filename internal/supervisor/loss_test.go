@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -75,8 +76,14 @@ func TestWorkerLost(t *testing.T) {
 				if len(g) != 1 || g[0].Worker != "b" || g[0].FromSeq != 5 || g[0].ToSeq != nil || g[0].FromS != 4 {
 					t.Errorf("gaps %+v", g)
 				}
-				if w := d.Integrity.Workers[1]; w.LostS == nil || *w.LostS < 7 || *w.LostS > 8.2 {
-					t.Errorf("worker %+v", w)
+				w := d.Integrity.Workers[1]
+				if w.LostS == nil || *w.LostS < 7 || *w.LostS > 8.2 {
+					t.Fatalf("worker %+v", w)
+				}
+				// Of the one that lived eleven batches, the last with what ended behind the schedule; of the other four,
+				// of one in each second until it was given up.
+				if got, want := d.Integrity.Completeness, (11+4)/(11+*w.LostS); math.Abs(got-want) > 0.001 {
+					t.Errorf("completeness %v, want %v", got, want)
 				}
 			})
 		})
@@ -185,6 +192,10 @@ func TestDeathIsProof(t *testing.T) {
 		}
 		if g := d.Integrity.Gaps; len(g) != 1 || g[0].Worker != "b" || g[0].FromSeq != 5 || g[0].FromS != 4 {
 			t.Errorf("gaps %+v", g)
+		}
+		// Eleven batches of the other one and four of this one are here, and one more at least is not.
+		if got, want := d.Integrity.Completeness, 15.0/16; math.Abs(got-want) > 0.001 {
+			t.Errorf("completeness %v, want %v", got, want)
 		}
 	})
 }

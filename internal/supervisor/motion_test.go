@@ -335,7 +335,7 @@ func TestFleetInTroubleNoticesEachBrokenRule(t *testing.T) {
 		"lease before the assignment":        {liberties{leaseFirst: true}, 4},
 		"lost workers adopted with a lease":  {liberties{adoptLost: true}, 16},
 		"silence counted from before":        {liberties{silentBefore: true}, 37},
-		"no margin before moving":            {liberties{impatient: true}, 0},
+		"moved before the lease is over":     {liberties{impatient: true}, 0},
 		"obituary believed for a later life": {liberties{obituary: true}, 108},
 		"taker told first":                   {liberties{takerFirst: true}, 1},
 		"hand-over at the stamp":             {liberties{handOverAtStamp: true}, 10},

@@ -1,9 +1,16 @@
 package supervisor
 
 import (
+	"fmt"
 	"slices"
 	"sync"
+	"time"
+
+	"proofload/internal/run"
 )
+
+// noteWaiting is how often it is recorded how long a run has waited, within the time for which it may.
+const noteWaiting = 30
 
 // queue is the runs in IDLE, oldest first. They get workers in the order in which they were accepted,
 // but one that cannot start holds up only those that compete with it.
@@ -69,4 +76,20 @@ func overlap(a, b map[string]string) bool {
 		}
 	}
 	return true
+}
+
+// checkQueueTimeout ends a run that has waited for workers for too long.
+func (r *runner) checkQueueTimeout() {
+	timeout, now := r.run.QueueTimeout, r.m.opts.Clock()
+	if timeout <= 0 {
+		return
+	}
+	if time.Duration(now-r.accepted) < timeout {
+		// The next leader goes on from what is recorded.
+		every := min(max(timeout/noteWaiting, r.m.opts.CommitEvery), time.Minute)
+		r.dirty = r.dirty || time.Duration(now-r.lastCommit) >= every
+		return
+	}
+	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", timeout, r.run.Reason)
+	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
 }

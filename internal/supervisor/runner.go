@@ -50,7 +50,7 @@ type runner struct {
 	upkeepAt     int64        // no upkeep before
 	unswept      bool         // an earlier term may have left objects
 	closingBooks bool         // what was committed is being read for the last time
-	accepted     int64        // when the run was accepted, on the manager's clock
+	accepted     int64        // on the manager's clock, less the time for which the run waited in earlier terms
 
 	// The samples.
 	ledger     *metric.Ledger
@@ -110,11 +110,15 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		m: m, id: head.Run.ID, log: m.log.With("run_id", head.Run.ID), plan: plan,
 		mail: newMailbox(), done: make(chan struct{}),
 		run: head.Run, stored: head.Run, facts: head.Facts, committer: c, commits: make(chan outcome, 1),
-		accepted: m.opts.Clock() - int64(max(0, m.opts.Wall().Sub(head.Run.CreatedAt))),
+		accepted: m.opts.Clock() - int64(head.Facts.Waited),
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
-		sum: sum, inherited: map[metric.Source]*metric.Part{}, unfit: map[run.Member]unfit{}, clocks: map[run.Member]run.Interval{}, reached: map[metric.Source]time.Duration{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{}, losses: lossesOf(head.Facts.Losses),
-		early: newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1), heard: map[metric.Source]int64{}, debts: map[metric.Source]debt{}, stopping: m.opts.Clock(), launched: m.opts.Clock(),
+		sum: sum, inherited: map[metric.Source]*metric.Part{}, reached: map[metric.Source]time.Duration{},
+		series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{},
+		unfit: map[run.Member]unfit{}, clocks: map[run.Member]run.Interval{},
+		early:  newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1),
+		losses: lossesOf(head.Facts.Losses), debts: map[metric.Source]debt{}, heard: map[metric.Source]int64{},
+		stopping: m.opts.Clock(), launched: m.opts.Clock(),
 	}
 	if plan.Search != nil {
 		r.capacity = newCapacity(sum)
@@ -317,16 +321,6 @@ func (r *runner) tick() {
 		r.checkDrained()
 		r.checkTeardown()
 	}
-}
-
-// checkQueueTimeout ends a run that has waited for workers for too long.
-func (r *runner) checkQueueTimeout() {
-	timeout := r.run.QueueTimeout
-	if timeout <= 0 || time.Duration(r.m.opts.Clock()-r.accepted) < timeout {
-		return
-	}
-	reason := fmt.Sprintf("no workers after %s (%s): start one with `worker --join ADDR`, or allow more time", timeout, r.run.Reason)
-	r.expect(run.Event{Kind: run.ErrorOccurred, Reason: reason, ExitCode: run.ExitNotStarted})
 }
 
 // seekWorkers reserves workers for a run in IDLE.

@@ -118,10 +118,19 @@ func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
 	if n := o.strangers(at); n > 0 {
 		t.Errorf("%d arrivals that were due when the worker lived, or after its part had been moved, never came", n)
 	}
+	const slack = unsealed - time.Second
 	for _, g := range r.Integrity.Gaps {
 		if g.Worker != worker {
 			t.Errorf("a gap of another worker: %+v", g)
 		}
+		if g.FromSeq == nil || g.From == nil || g.To == nil {
+			t.Errorf("a gap that does not say what is missing: %+v", g)
+		} else if *g.From > (at+slack).Seconds() || *g.To < (at-slack).Seconds() {
+			t.Errorf("gap from %.2f s to %.2f s, and the worker was killed at %.2f s", *g.From, *g.To, at.Seconds())
+		}
+	}
+	if whole := r.Integrity.Completeness == 1; whole == (len(r.Integrity.Gaps) > 0) || r.Integrity.Completeness > 1 {
+		t.Errorf("completeness %v, gaps %+v", r.Integrity.Completeness, r.Integrity.Gaps)
 	}
 	if !slices.ContainsFunc(r.Integrity.Gaps, func(g gap) bool { return g.Worker == worker }) && o.lost() > 0 {
 		t.Errorf("%d samples of %s are missing, and no gap says so", o.lost(), worker)
