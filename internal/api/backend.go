@@ -20,6 +20,8 @@ var (
 	ErrEnded = errors.New("run has ended")
 	// ErrNoAnswer says that a worker which a command is for has not confirmed it in time.
 	ErrNoAnswer = errors.New("no answer in time")
+	// ErrTakingOver says that this coordinator leads, and has not read yet what an earlier one has stored of a run.
+	ErrTakingOver = errors.New("it is being taken over from an earlier leader, and the store is slow: ask again")
 	// ErrNotLeading says that the term in which a request began is over.
 	ErrNotLeading = errors.New("this coordinator leads no more")
 )
@@ -32,7 +34,7 @@ type NewRun struct {
 	QueueTimeout time.Duration     // 0: for ever
 }
 
-// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading, ErrNoAnswer,
+// Conductor is what conducts runs and their workers. Its errors are ErrNotFound, ErrNotLeading, ErrTakingOver, ErrNoAnswer,
 // *HaltedError of Create, *run.TransitionError, also for a run that has ended, and others, which are internal.
 type Conductor interface {
 	// Create records a run and puts it into the queue.

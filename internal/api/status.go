@@ -48,6 +48,8 @@ func statusOf(err error) error {
 		return detailed(codes.InvalidArgument, err, problemsToProto(problems))
 	case errors.Is(err, ErrNotFound):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, ErrTakingOver):
+		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, ErrActive), errors.Is(err, ErrEnded):
 		return status.Error(codes.FailedPrecondition, err.Error())
 	case errors.Is(err, context.Canceled):

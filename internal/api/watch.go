@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -56,13 +57,16 @@ func (s *runService) WatchRun(r *pb.WatchRunRequest, stream grpc.ServerStreaming
 	}
 }
 
-// last sends the one message that there is to send about a run that has ended.
+// last sends the one message that there is to send about a run that has ended, or that is not in hand yet.
 func (s *runService) last(ctx context.Context, b *Backend, id string, stream grpc.ServerStreamingServer[pb.WatchRunResponse]) error {
 	v, err := b.Archive.Get(ctx, id)
 	if err != nil {
 		return statusOf(err)
 	}
-	return stream.Send(watchMessage(wire.Update{View: v}))
+	if err := stream.Send(watchMessage(wire.Update{View: v})); err != nil || v.Run.State.Final() {
+		return err
+	}
+	return statusOf(fmt.Errorf("run %s: %w", id, ErrTakingOver))
 }
 
 func watchMessage(u wire.Update) *pb.WatchRunResponse {

@@ -93,6 +93,9 @@ func (b *backend) Command(ctx context.Context, id string, ev run.Event) (wire.Ru
 	if errors.Is(err, supervisor.ErrNotLive) {
 		return wire.RunView{}, fmt.Errorf("run %s: %w", id, api.ErrNotFound)
 	}
+	if errors.Is(err, supervisor.ErrTakingOver) {
+		return wire.RunView{}, fmt.Errorf("run %s: %w", id, api.ErrTakingOver)
+	}
 	if errors.Is(err, supervisor.ErrElsewhere) {
 		return wire.RunView{}, fmt.Errorf("%w: %w", api.ErrNotLeading, err)
 	}

@@ -95,8 +95,16 @@ func (c *Coordinator) lead(ctx context.Context, term *lease.Term, ready func()) 
 	wait()
 	c.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	end(errors.Is(cause, lease.ErrLeadershipLost))
+	return c.ended(cause, err)
+}
+
+// ended is how a term ends whose manager has: what another leader may do better ends no coordinator.
+func (c *Coordinator) ended(cause, err error) error {
 	switch {
 	case errors.Is(cause, lease.ErrResign):
+		return lease.ErrResign
+	case errors.Is(err, supervisor.ErrRunsUnknown):
+		c.log.Error("resigning", "error", err)
 		return lease.ErrResign
 	case errors.Is(err, context.Canceled):
 		return nil

@@ -230,13 +230,14 @@ func (r *Repository) segments(ctx context.Context, id string, list func() ([]Seg
 			yield(Segment{}, err)
 			return
 		}
-		for _, ref := range refs {
+		for segment, err := range inOrder(ctx, refs, func(ctx context.Context, ref SegmentRef) (Segment, error) {
 			data, err := blob.Load(ctx, r.blobs, ref.Blob)
 			if err != nil {
-				yield(Segment{}, fmt.Errorf("read segment %d of run %s: %w", ref.Number, id, err))
-				return
+				return Segment{}, fmt.Errorf("read segment %d of run %s: %w", ref.Number, id, err)
 			}
-			if !yield(Segment{ref, data}, nil) {
+			return Segment{ref, data}, nil
+		}) {
+			if !yield(segment, err) || err != nil {
 				return
 			}
 		}

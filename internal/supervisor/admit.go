@@ -49,8 +49,11 @@ func (m *Manager) Create(ctx context.Context, a Accepted) (run.Run, error) {
 
 // conduct starts a runner for a recorded run that has not ended and that none conducts yet.
 func (m *Manager) conduct(id string) error {
-	m.admitting.Lock()
-	defer m.admitting.Unlock()
+	_, err, _ := m.admitting.Do(id, func() (any, error) { return nil, m.admit(id) })
+	return err
+}
+
+func (m *Manager) admit(id string) error {
 	m.mu.Lock()
 	_, conducted := m.runners[id]
 	ctx, closed := m.ctx, m.closed

@@ -65,7 +65,12 @@ func (m *Manager) repeated(ctx context.Context, id string, ev run.Event) (run.Ru
 		return run.Run{}, err
 	}
 	if !head.Run.State.Final() {
-		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.closed {
+			return run.Run{}, fmt.Errorf("run %s: %w", id, ErrElsewhere)
+		}
+		return run.Run{}, fmt.Errorf("run %s: %w", id, ErrTakingOver)
 	}
 	// What is new is not possible any more, and the id of another kind of command is refused.
 	rec, _, err := run.Step(head.Run, ev)

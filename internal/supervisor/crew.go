@@ -121,8 +121,8 @@ func (r *runner) detached(w fleet.Worker, reason string, goodbye bool) {
 
 // reported takes a worker's status.
 func (r *runner) reported(h *hand, s wire.Status) {
-	if s.Run != r.id || s.State < h.status.State || s.Revision < h.status.Revision {
-		return // overtaken, by way of a session that another has replaced
+	if s.Run != r.id || s.State < h.status.State || s.Revision < min(h.status.Revision, h.revision) {
+		return // overtaken, by way of a session that another has replaced; an earlier leader's revisions may be higher
 	}
 	h.status = s
 	if r.toldToStop(h, s.Stop) {

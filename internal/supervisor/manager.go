@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"proofload/internal/fleet"
 	"proofload/internal/result"
@@ -21,6 +22,12 @@ import (
 
 // ErrNotLive says that a run is not conducted now: it has ended, or is not known.
 var ErrNotLive = errors.New("run is not live")
+
+// ErrRunsUnknown says that etcd did not answer which runs there are. Another leader may be answered.
+var ErrRunsUnknown = errors.New("runs not taken over")
+
+// ErrTakingOver says that a run has not ended, and that this term has not read yet what is stored of it.
+var ErrTakingOver = errors.New("run is being taken over")
 
 // ErrElsewhere says that a run has not ended and is not conducted here any more: the term is over.
 var ErrElsewhere = errors.New("run is conducted elsewhere now")
@@ -96,7 +103,7 @@ type Manager struct {
 	ctx     context.Context
 	closed  bool
 
-	admitting sync.Mutex // held while a run is opened, so that none is opened twice
+	admitting singleflight.Group // by run: none is opened twice
 }
 
 // New returns a manager; Run makes it work.
@@ -135,13 +142,15 @@ func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 	return err
 }
 
-// start does something in the background for as long as the term lasts.
-func (m *Manager) start(work func(ctx context.Context) error) {
+// start does something in the background for as long as the term lasts, or reports that it is over.
+func (m *Manager) start(work func(ctx context.Context) error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.closed {
-		m.group.Go(func() error { return work(m.ctx) })
+	if m.closed {
+		return false
 	}
+	m.group.Go(func() error { return work(m.ctx) })
+	return true
 }
 
 // launch registers a runner and starts its goroutine. At the end of the term it does nothing: the run

@@ -134,6 +134,13 @@ func TestOvertakenStatus(t *testing.T) {
 		if got := <-heard; got != newest.Revision {
 			t.Errorf("the worker has assignment %d, and is taken to have %d", newest.Revision, got)
 		}
+		// An earlier leader had counted further than this one, whose newest assignment the worker has.
+		live.mail.post(func() { live.crew["a"].status.Revision += 5 })
+		r.manager.Received(a.info(), newest)
+		live.mail.post(func() { heard <- live.crew["a"].status.Revision })
+		if got := <-heard; got != newest.Revision {
+			t.Errorf("the worker has assignment %d of this leader, and is taken to have %d of another", newest.Revision, got)
+		}
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"proofload/internal/metric"
 	"proofload/internal/result"
@@ -22,12 +24,22 @@ func (e *damagedError) Error() string { return e.cause.Error() }
 
 func (e *damagedError) Unwrap() error { return e.cause }
 
+// openWithin is how long a take-over waits for the runs to be opened. Workers and callers are served then, also when
+// the store is slow: the marks of the heads and leases need nothing of it, and a leader that serves nobody counts as
+// deaf. Where the store answers, nobody sees a run that is not in hand.
+const openWithin = 500 * time.Millisecond
+
 // takeOver carries on what an earlier term left: runs that have not ended, and what was left to do
-// about runs that have. One that is damaged keeps none of the others waiting.
+// about runs that have. One that is damaged keeps none of the others waiting. Runs under way are opened together, and
+// those that wait for workers one after the other, so that they keep their order.
 func (m *Manager) takeOver(ctx context.Context) error {
 	heads, damaged, err := m.opts.Repository.Open(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case fenced(err), ctx.Err() != nil:
 		return fmt.Errorf("take over runs: %w", err)
+	default:
+		return fmt.Errorf("%w: %w", ErrRunsUnknown, err)
 	}
 	for _, err := range damaged {
 		m.log.Error("run left alone, its record cannot be read", "error", err)
@@ -35,20 +47,57 @@ func (m *Manager) takeOver(ctx context.Context) error {
 	for _, h := range heads { // whatever becomes of opening them: no worker may be told to do nothing
 		m.adopt(h)
 	}
+	var opening sync.WaitGroup
+	var waiting []string
 	for _, h := range heads {
-		if h.Deleting || h.Run.State.Final() {
+		switch {
+		case h.Deleting || h.Run.State.Final():
 			m.windUp(h)
-			continue
-		}
-		if err := m.conduct(h.Run.ID); err != nil {
-			if fenced(err) || ctx.Err() != nil {
-				return fmt.Errorf("take over run %s: %w", h.Run.ID, err)
-			}
-			m.log.Error("run not taken over, trying again", "run_id", h.Run.ID, "error", err)
-			m.settle(h.Run.ID)
+		case h.Run.State == run.Idle:
+			waiting = append(waiting, h.Run.ID)
+		default:
+			m.resume(&opening, h.Run.ID)
 		}
 	}
+	m.resume(&opening, waiting...)
+	opened := make(chan struct{})
+	m.start(func(context.Context) error {
+		opening.Wait()
+		close(opened)
+		return nil
+	})
+	select {
+	case <-opened:
+	case <-time.After(openWithin):
+		m.log.Warn("the store is slow, runs are taken over as it answers", "waited", openWithin)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	return nil
+}
+
+// resume takes runs over, one after the other and in the background.
+func (m *Manager) resume(opening *sync.WaitGroup, ids ...string) {
+	opening.Add(1)
+	started := m.start(func(ctx context.Context) error {
+		defer opening.Done()
+		for _, id := range ids {
+			if err := m.conduct(id); err != nil {
+				if fenced(err) {
+					return fmt.Errorf("take over run %s: %w", id, err)
+				}
+				if ctx.Err() != nil {
+					return nil
+				}
+				m.log.Error("run not taken over, trying again", "run_id", id, "error", err)
+				m.settle(id)
+			}
+		}
+		return nil
+	})
+	if !started {
+		opening.Done()
+	}
 }
 
 // adopt keeps the workers of a run that is under way from being taken for free.

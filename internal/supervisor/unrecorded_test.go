@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"proofload/internal/result"
 	"proofload/internal/run"
 	"proofload/internal/wire"
 )
@@ -135,6 +136,58 @@ func TestStoreThatFailsAtTheTakeOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunsUnknown: a leader that etcd does not tell which runs there are does not serve, and says what it lacks.
+func TestRunsUnknown(t *testing.T) {
+	bubble(t, shop, func(r *rig) {
+		r.fleet.join("a", 10)
+		r.create("r1", 0)
+		broken := &term{records: r.records, epoch: 2}
+		broken.trouble.loseReplies(true)
+		opts := r.manager.opts
+		opts.Heads, opts.Repository = broken, result.NewRepository(broken, r.disk)
+		err := New(opts).Run(r.t.Context(), r.fleet, func() { t.Error("it serves") })
+		wantErr(t, err, ErrRunsUnknown)
+		wantErr(t, err, errLost)
+	})
+}
+
+// TestStoreThatHangsAtTheTakeOver keeps no worker from being served, and the load goes on; whoever asks is told.
+func TestStoreThatHangsAtTheTakeOver(t *testing.T) {
+	bubble(t, strings.Replace(counted, "grace: 2s", "grace: 20s", 1), func(r *rig) {
+		r.fleet.join("a", 10)
+		r.fleet.join("b", 11)
+		r.create("r1", 0)
+		r.create("r2", 0)
+		r.create("r3", 0)
+		r.load("r1", 3500*time.Millisecond)
+		r.term.end()
+		r.cancel()
+		<-r.ended
+		time.Sleep(time.Second)
+		hung := make(chan struct{})
+		r.disk.beforeGet(func(string) { <-hung })
+		elected := time.Now()
+		r.elect(2)
+		if took := time.Since(elected); took > openWithin {
+			t.Errorf("it serves after %v", took)
+		}
+		r.fleet.reattach()
+		time.Sleep(12 * time.Second)
+		_, err := r.command("r1", run.Event{Kind: run.StopRequested, ID: "s", Stop: run.StopOperator, Reason: "no"})
+		wantErr(t, err, ErrTakingOver)
+		r.disk.beforeGet(nil)
+		close(hung)
+		for _, id := range []string{"r1", "r2", "r3"} {
+			rec, d := r.ended2(id)
+			whole(t, rec, d)
+		}
+		second, third := strings.Index(r.log.String(), "run_id=r2 from=IDLE"), strings.Index(r.log.String(), "run_id=r3 from=IDLE")
+		if second < 0 || third < second {
+			t.Errorf("the one that waited longer did not begin first:\n%s", r.log.String())
+		}
+	})
 }
 
 // TestNobodyComesBack: what workers may have fired on their leases, after the last commit, is unknown, and was
