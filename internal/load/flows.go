@@ -152,7 +152,7 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 		return err
 	case "grpc", "grpcs":
 		c, err := grpcload.NewClient(grpcload.Options{
-			Target: u, TLS: cfg, Dial: dialer.DialContext, Fresh: t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever,
+			Target: u, TLS: cfg, Dial: dialer.DialContext, Valid: validOf(dialer), Fresh: t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever,
 		})
 		if err == nil {
 			p.grpc[name] = c
@@ -169,13 +169,21 @@ func (p *flows) connect(name string, t scenario.Target, u *url.URL) error {
 	return err
 }
 
+// validOf tells open connections to addresses that are the target's still from others; nil: its addresses do not change.
+func validOf(d *transport.Dialer) func(net.Conn) bool {
+	if !d.Changing() {
+		return nil
+	}
+	return d.Valid
+}
+
 // newHTTPClient makes the client of a target that speaks HTTP.
 func (p *flows) newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, dialer *transport.Dialer) (httpClient, error) {
 	fresh := t.Connections != nil && t.Connections.Reuse == scenario.ReuseNever
-	var valid func(net.Conn) bool
+	valid := validOf(dialer)
 	var validAddr func(net.Addr) bool
 	if dialer.Changing() {
-		valid, validAddr = dialer.Valid, dialer.ValidAddr
+		validAddr = dialer.ValidAddr
 	}
 	switch t.HTTP {
 	case "2":

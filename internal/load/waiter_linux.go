@@ -1,9 +1,12 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +17,12 @@ import (
 type preciseWaiter struct {
 	latch latch
 	file  *os.File
+	raw   syscall.RawConn
 	fd    int
 	buf   [8]byte
+
+	onReady func(fd uintptr) bool // ready, bound once: binding allocates
+	wanted  time.Duration         // of the present Wait, until the timer is armed; then 0
 }
 
 // newPreciseWaiter returns the most precise Waiter of this system.
@@ -24,18 +31,35 @@ func newPreciseWaiter() (Waiter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create timer: %w", err)
 	}
-	return &preciseWaiter{file: os.NewFile(uintptr(fd), "pacer"), fd: fd}, nil
+	w := &preciseWaiter{file: os.NewFile(uintptr(fd), "pacer"), fd: fd}
+	w.onReady = w.ready
+	if w.raw, err = w.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("wait for timer: %w", err), w.file.Close())
+	}
+	return w, nil
 }
 
 // Wait implements Waiter.
 func (w *preciseWaiter) Wait(d time.Duration) {
-	if d <= 0 || !w.latch.arm(func() { w.set(d) }) {
+	if d <= 0 {
 		return
 	}
-	if _, err := w.file.Read(w.buf[:]); err != nil {
+	w.wanted = d
+	if err := w.raw.Read(w.onReady); err != nil {
 		time.Sleep(d) // not seen; better late than in a busy loop
 	}
 	w.latch.clear()
+}
+
+// ready is called by the poller until it returns true. The timer is armed in its first call, when its expiry cannot be
+// missed any more, which saves the read that would only find that it has not expired yet.
+func (w *preciseWaiter) ready(fd uintptr) bool {
+	if d := w.wanted; d != 0 {
+		w.wanted = 0
+		return !w.latch.arm(func() { w.set(d) })
+	}
+	_, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&w.buf)), uintptr(len(w.buf))) // raw: as httpload's
+	return errno != syscall.EAGAIN
 }
 
 // Wake implements Waiter.

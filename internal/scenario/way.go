@@ -23,9 +23,6 @@ func (l *loader) way(out *Target, f TargetF, u *url.URL) {
 	}
 	out.DNS = l.dns(f.DNS, u.Hostname())
 	out.Connections = l.connections(f.Connections)
-	if kind.protocol == protocolGRPC && out.DNS != nil && out.DNS.Refresh > 0 {
-		l.fail(f.DNS.At, "dns.refresh of a target with %s:// is not supported yet", u.Scheme)
-	}
 }
 
 // version takes the version of HTTP that a target is spoken to with.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +39,8 @@ type Options struct {
 	TLS *tls.Config
 	// Dial opens connections; by default a net.Dialer, which resolves the name for each connection.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Valid reports whether an open connection may take further calls; nil: all may.
+	Valid func(net.Conn) bool
 	// Connections is how many connections share the calls.
 	Connections int
 	// Fresh opens a connection for every call, and closes it afterwards.
@@ -53,10 +54,10 @@ type Options struct {
 
 // Client makes calls to one target. It may be used by any number of goroutines.
 type Client struct {
-	opts  Options
-	addr  string
-	links []*link // of streams; none when every call has its own
-	next  atomic.Uint32
+	opts   Options
+	addr   string
+	berths []*berth // of streams; none when every call has its own
+	next   atomic.Uint32
 
 	authority string
 	fast      *http2load.Client
@@ -66,7 +67,8 @@ type Client struct {
 
 // link is one connection to the target, which is opened when it is needed and again after it was lost.
 type link struct {
-	conn *grpc.ClientConn
+	conn    *grpc.ClientConn
+	streams int // that it carries; guarded by the lock of its berth
 	trace
 }
 
@@ -89,11 +91,7 @@ func NewClient(opts Options) (*Client, error) {
 	}
 	for range opts.Connections {
 		c.unary = append(c.unary, c.fast.NewLink())
-		l, err := c.open()
-		if err != nil {
-			return nil, errors.Join(err, c.Close())
-		}
-		c.links = append(c.links, l)
+		c.berths = append(c.berths, &berth{client: c})
 	}
 	return c, nil
 }
@@ -111,7 +109,7 @@ func (c *Client) speed() error {
 		web.Scheme, c.authority = "https", cfg.ServerName
 	}
 	var err error
-	c.fast, err = http2load.NewClient(http2load.Options{Target: web, TLS: cfg, Dial: c.opts.Dial})
+	c.fast, err = http2load.NewClient(http2load.Options{Target: web, TLS: cfg, Dial: c.opts.Dial, Valid: c.opts.Valid})
 	return err
 }
 
@@ -173,51 +171,26 @@ func dial(l *link, addr string, opts Options) (*grpc.ClientConn, error) {
 // Session is a connection apart from those that all share, such as that of one user, and one more if it makes
 // unary calls and streams. It must be closed. It may be used like the client.
 type Session struct {
-	client *Client
 	unary  *http2load.Link
-
-	mu     sync.Mutex
-	stream *link // nil: there was no stream yet
-	closed bool
+	stream berth
 }
 
 // NewSession returns a session, which connects to nothing before it is used.
-func (c *Client) NewSession() *Session { return &Session{client: c, unary: c.fast.NewLink()} }
-
-// link returns the connection for streams.
-func (s *Session) link() (*link, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opCall, Err: net.ErrClosed}
-	}
-	if s.stream != nil {
-		return s.stream, nil
-	}
-	var err error
-	s.stream, err = s.client.open()
-	return s.stream, err
+func (c *Client) NewSession() *Session {
+	return &Session{unary: c.fast.NewLink(), stream: berth{client: c}}
 }
 
 // Close closes the connections; calls in flight fail with transport.KindCancelled.
 func (s *Session) Close() error {
 	s.unary.Close()
-	s.mu.Lock()
-	l := s.stream
-	s.stream, s.closed = nil, true
-	s.mu.Unlock()
-	if l == nil {
-		return nil
-	}
-	return l.end()
+	return s.stream.close()
 }
 
 // link returns the connection for a stream, and what to do with it afterwards.
 func (c *Client) link(s *Session) (l *link, after func(), err error) {
 	switch {
 	case s != nil:
-		l, err := s.link()
-		return l, nothing, err
+		return s.stream.take()
 	case c.opts.Fresh:
 		l, err := c.open()
 		if err != nil {
@@ -225,7 +198,7 @@ func (c *Client) link(s *Session) (l *link, after func(), err error) {
 		}
 		return l, func() { _ = l.end() }, nil // nobody else has it
 	}
-	return c.links[int(c.next.Add(1)-1)%len(c.links)], nothing, nil
+	return c.berths[int(c.next.Add(1)-1)%len(c.berths)].take()
 }
 
 func nothing() {}
@@ -238,8 +211,8 @@ func (l *link) end() error {
 // Close closes the connections; calls in flight fail with transport.KindCancelled.
 func (c *Client) Close() error {
 	var errs []error
-	for _, l := range c.links {
-		errs = append(errs, l.end())
+	for _, b := range c.berths {
+		errs = append(errs, b.close())
 	}
 	for _, l := range c.unary {
 		l.Close()

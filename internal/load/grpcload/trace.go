@@ -18,6 +18,7 @@ import (
 // trace is what was seen of a connection on its way: the library tells of it in words only.
 type trace struct {
 	mu      sync.Mutex
+	current net.Conn      // the last that was opened; nil: none was
 	opening error         // why it could not be opened, the last time; nil: it was
 	broken  error         // why it broke, the last time
 	began   time.Time     // of the dial
@@ -40,7 +41,7 @@ func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net
 			t.opening = transport.NewError("dial", err, transport.KindConnect)
 			return nil, err
 		}
-		t.took = time.Since(began)
+		t.took, t.current = time.Since(began), nc
 		return &watched{Conn: nc, trace: t}, nil
 	}
 }
@@ -56,6 +57,13 @@ func (t *trace) watchLookup(ctx context.Context) context.Context {
 		DNSStart: func(httptrace.DNSStartInfo) { note(true) },
 		DNSDone:  func(httptrace.DNSDoneInfo) { note(false) },
 	})
+}
+
+// leads reports whether the connection may take further streams; one that is not there yet, or is opened anew, may.
+func (t *trace) leads(valid func(net.Conn) bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current == nil || valid == nil || valid(t.current)
 }
 
 // takeConnect returns how long the connection took to open, to the first who asks.

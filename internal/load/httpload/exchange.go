@@ -105,11 +105,11 @@ func (c *conn) ready(fd uintptr) bool {
 
 // tryProbe reads without waiting: an idle connection must have nothing to say.
 func (c *conn) tryProbe(fd int) (more bool) {
-	_, err := syscall.Read(fd, c.buf)
-	switch {
-	case err == syscall.EINTR:
+	_, errno := rawRead(fd, c.buf)
+	switch errno {
+	case syscall.EINTR:
 		return true
-	case err == syscall.EAGAIN:
+	case syscall.EAGAIN:
 		c.step = stepWrite
 		return true
 	}
@@ -119,8 +119,8 @@ func (c *conn) tryProbe(fd int) (more bool) {
 
 // tryWrite writes as much as the socket takes; what is left goes the ordinary way.
 func (c *conn) tryWrite(fd int) (more bool) {
-	n, err := syscall.Write(fd, c.out)
-	if err == syscall.EINTR {
+	n, errno := rawWrite(fd, c.out)
+	if errno == syscall.EINTR {
 		return true
 	}
 	c.wrote = max(n, 0)
@@ -128,8 +128,8 @@ func (c *conn) tryWrite(fd int) (more bool) {
 		c.step = stepRead
 		return false // sleep until the socket is readable
 	}
-	if err != nil && err != syscall.EAGAIN {
-		c.ioErr = err
+	if errno != 0 && errno != syscall.EAGAIN {
+		c.ioErr = errno
 	}
 	c.step = stepOver
 	return false
@@ -137,14 +137,17 @@ func (c *conn) tryWrite(fd int) (more bool) {
 
 func (c *conn) tryRead(fd int) (done bool) {
 	for {
-		n, err := syscall.Read(fd, c.buf)
-		switch err {
+		n, errno := rawRead(fd, c.buf)
+		switch errno {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 			return false
+		case 0:
+		default:
+			c.ioErr = errno
 		}
-		c.w, c.ioErr = max(n, 0), err
+		c.w = max(n, 0)
 		return true
 	}
 }

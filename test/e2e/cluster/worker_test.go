@@ -118,7 +118,7 @@ func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
 	if n := o.strangers(at); n > 0 {
 		t.Errorf("%d arrivals that were due when the worker lived, or after its part had been moved, never came", n)
 	}
-	const slack = unsealed - time.Second
+	const slack = 2 * time.Second // a container engine on a busy machine takes its time over a kill
 	for _, g := range r.Integrity.Gaps {
 		if g.Worker != worker {
 			t.Errorf("a gap of another worker: %+v", g)
