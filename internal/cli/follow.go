@@ -72,11 +72,7 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		case err != nil && !again(err):
 			return last, err
 		}
-		text := "the coordinator does not answer; the run goes on, trying again"
-		if notYet(err) {
-			text = status.Convert(err).Message()
-		}
-		if told != text {
+		if text := whyAgain(err); told != text {
 			told = text
 			w.show.note(text)
 		}
@@ -156,6 +152,14 @@ func again(err error) bool {
 		return true
 	}
 	return hasLeaderInfo(err)
+}
+
+// whyAgain is what a person is told when watching is tried again after err.
+func whyAgain(err error) string {
+	if notYet(err) {
+		return status.Convert(err).Message()
+	}
+	return "the coordinator does not answer; the run goes on, trying again"
 }
 
 // notYet reports whether a leader has answered that it cannot serve yet.
