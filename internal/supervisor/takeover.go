@@ -62,21 +62,18 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		}
 	}
 	m.expect(underWay, waiting)
+	if len(waiting) > 0 {
+		m.start(m.release)
+	}
 	for _, id := range underWay {
 		m.resume(&opening, id)
 	}
 	m.resume(&opening, waiting...)
-	if len(waiting) > 0 {
-		m.start(func(ctx context.Context) error {
-			select {
-			case <-time.After(settleFor):
-				m.queue.expect(nil) // one of them that cannot be read holds up no other for ever
-				m.queue.nudge()
-			case <-ctx.Done():
-			}
-			return nil
-		})
-	}
+	return m.opened(ctx, &opening)
+}
+
+// opened waits until all have been tried, but not for long.
+func (m *Manager) opened(ctx context.Context, opening *sync.WaitGroup) error {
 	opened := make(chan struct{})
 	m.start(func(context.Context) error {
 		opening.Wait()
@@ -101,6 +98,17 @@ func (m *Manager) expect(underWay, waiting []string) {
 		m.unread[id] = true
 	}
 	m.queue.expect(waiting)
+}
+
+// release lets new runs begin before those that waited longer and cannot be read: they hold up no other for ever.
+func (m *Manager) release(ctx context.Context) error {
+	select {
+	case <-time.After(settleFor):
+		m.queue.expect(nil)
+		m.queue.nudge()
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // read notes that a run was opened, or is known to be none that goes on.
