@@ -15,6 +15,8 @@ JOBS     ?=
 PARALLEL := $(if $(JOBS),-p $(JOBS))
 # Modules with tests: the product, its tools, and those of tests that need servers of others.
 MODULES  := . internal/tools $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
+# What has code that is not built with the race detector: the tests run once more without it.
+NO_RACE  := ./internal/load/httpload
 # The module whose validate.proto the API's .proto files import; keep it at the commit of
 # buf.build/gen/go/bufbuild/protovalidate in go.mod.
 VALIDATE := github.com/bufbuild/protovalidate@v1.2.2
@@ -126,9 +128,9 @@ lint-proto: proto-deps
 test: test-deps ## every test that this machine can run, with the race detector; lists what was skipped
 	@race=-race; command -v "$$($(GO) env CC)" >/dev/null || \
 		{ race=; echo 'no C compiler: the tests run WITHOUT the race detector'; }; \
-	for module in $(MODULES); do \
+	{ for module in $(MODULES); do \
 		$(GO) -C $$module test $$race $(PARALLEL) -timeout 10m -json $(TESTFLAGS) ./... || echo '{"Action":"fail","Package":"'$$module'"}'; \
-	done | $(GO) run -C internal/tools ./testsummary
+	done; [ -z "$$race" ] || $(GO) test $(PARALLEL) -timeout 10m -json $(TESTFLAGS) $(NO_RACE) || echo '{"Action":"fail","Package":"without -race"}'; } | $(GO) run -C internal/tools ./testsummary
 
 test-deps:
 	@scripts/test-deps

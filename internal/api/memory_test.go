@@ -25,6 +25,8 @@ type memory struct {
 	follower *follower
 	got      []NewRun
 	hang     bool // reads wait for their deadline
+
+	takingOver bool // commands come too early
 }
 
 func newMemory() *memory {
@@ -48,6 +50,9 @@ func (m *memory) Create(_ context.Context, n NewRun) (wire.RunView, error) {
 func (m *memory) Command(_ context.Context, id string, ev run.Event) (wire.RunView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.takingOver {
+		return wire.RunView{}, fmt.Errorf("run %s: %w", id, ErrTakingOver)
+	}
 	if ev.Kind == run.ScaleRequested {
 		ev.MaxFactor = 2
 	}

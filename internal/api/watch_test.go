@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 
 	"proofload/internal/run"
 	"proofload/internal/wire"
@@ -61,4 +65,37 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Errorf("watching an ended run: %v", err)
 	}
+}
+
+// TestTakingOver: of a run that has not ended, and that the leader does not have in hand yet, a watch tells the state
+// that is stored and then that it is to be asked for again; so does a command.
+func TestTakingOver(t *testing.T) {
+	r := serve(t)
+	id := r.create(t, request1).GetId()
+	r.runs2(id, run.Running)
+	stream, err := r.runs.WatchRun(t.Context(), &pb.WatchRunRequest{RunId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := stream.Recv(); err != nil || m.GetRun().GetState() != pb.RunState_RUN_STATE_RUNNING {
+		t.Errorf("first %v, %v", m, err)
+	}
+	wantTakingOver := func(err error) {
+		t.Helper()
+		st := wantCode(t, err, codes.Unavailable)
+		if !strings.Contains(st.Message(), id) || !strings.HasSuffix(st.Message(), ErrTakingOver.Error()) {
+			t.Errorf("message %q", st.Message())
+		}
+		if d := detail[*errdetails.RetryInfo](t, st); d.GetRetryDelay().AsDuration() <= 0 {
+			t.Errorf("detail %v", d)
+		}
+	}
+	_, err = stream.Recv()
+	wantTakingOver(err)
+
+	r.takingOver = true
+	_, err = r.runs.StopRun(t.Context(), &pb.StopRunRequest{RequestId: request2, RunId: id, Reason: "enough"})
+	wantTakingOver(err)
+	_, err = r.runs.PauseRun(t.Context(), &pb.PauseRunRequest{RequestId: request2, RunId: id})
+	wantTakingOver(err)
 }

@@ -92,7 +92,7 @@ func (c *client) call(fn func(runs pb.RunServiceClient, fleet pb.FleetServiceCli
 		}
 	}
 	c.close()
-	if status.Code(last) == codes.Unavailable {
+	if unanswered(last) {
 		return exitUnreachable(c.addresses, last)
 	}
 	return last
@@ -116,8 +116,12 @@ func checkAddresses(flag string, addresses []string) error {
 }
 
 // elsewhere reports whether another coordinator may answer better.
-func elsewhere(err error) bool {
-	return status.Code(err) == codes.Unavailable || hasLeaderInfo(err)
+func elsewhere(err error) bool { return unanswered(err) || hasLeaderInfo(err) }
+
+// unanswered reports whether no coordinator has answered. A leader that cannot serve yet has: it tells, in a detail,
+// when to ask it again.
+func unanswered(err error) bool {
+	return status.Code(err) == codes.Unavailable && len(status.Convert(err).Details()) == 0
 }
 
 func hasLeaderInfo(err error) bool {

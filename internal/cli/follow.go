@@ -48,14 +48,17 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		}
 		w.stopRun(watchCtx)
 	})
-	last, told := w.run, false
+	last, told := w.run, ""
 	unseen := &newEvents{progress: w.show}
 	for {
 		err := w.client.call(func(runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
 			// Always by the id: what `last` means may change while the coordinator is away.
 			r, err := watch(watchCtx, runs, w.run.GetId(), unseen)
 			if r != nil {
-				last, told = r, false
+				last = r
+				if !notYet(err) {
+					told = "" // it was watched meanwhile
+				}
 			}
 			return err
 		})
@@ -69,9 +72,9 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 		case err != nil && !again(err):
 			return last, err
 		}
-		if !told {
-			told = true
-			w.show.note("the coordinator does not answer; the run goes on, trying again")
+		if text := whyAgain(err); told != text {
+			told = text
+			w.show.note(text)
 		}
 		select {
 		case <-time.After(time.Second):
@@ -150,6 +153,17 @@ func again(err error) bool {
 	}
 	return hasLeaderInfo(err)
 }
+
+// whyAgain is what a person is told when watching is tried again after err.
+func whyAgain(err error) string {
+	if notYet(err) {
+		return status.Convert(err).Message()
+	}
+	return "the coordinator does not answer; the run goes on, trying again"
+}
+
+// notYet reports whether a leader has answered that it cannot serve yet.
+func notYet(err error) bool { return status.Code(err) == codes.Unavailable && !unanswered(err) }
 
 func watch(ctx context.Context, runs pb.RunServiceClient, id string, show progress) (*pb.Run, error) {
 	stream, err := runs.WatchRun(ctx, &pb.WatchRunRequest{RunId: id})

@@ -278,6 +278,9 @@ func (b *backend) Status(ctx context.Context) (api.Status, error) {
 			s.Problems = append(s.Problems, fmt.Sprintf("run %s: nothing could be committed since %s; its numbers are provisional", v.Run.ID, v.ProvisionalSince.UTC().Format("15:04:05Z")))
 		}
 	}
+	for _, id := range b.manager.Unread() {
+		s.Problems = append(s.Problems, fmt.Sprintf("run %s is being taken over from an earlier leader: the store has not told yet what it has of it; the load goes on", id))
+	}
 	return s, nil
 }
 

@@ -67,11 +67,11 @@ func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, e
 		in, lifted, err := b.halting.halt(recording, h)
 		cancel()
 		if err == nil {
-			c.halts.Forget(h.Request)
+			defer c.halts.Forget(h.Request)
 			if lifted {
 				return wire.Outcome{Lifted: true}, nil
 			}
-			passed := c.halts.Confirmed(ctx)
+			passed := c.hearHalt(ctx, b, h)
 			passed.Runs = wire.Union(passed.Runs, live)
 			return wire.Outcome{Passed: passed, Halted: in}, nil
 		}
@@ -91,6 +91,18 @@ func (c *Coordinator) HaltAll(ctx context.Context, h wire.Halt) (wire.Outcome, e
 		out.Halted = in
 	}
 	return out, nil
+}
+
+// hearHalt returns who has heard of a halt that is recorded. The workers of runs that this term does not have in hand
+// yet are told past it.
+func (c *Coordinator) hearHalt(ctx context.Context, b *backend, h wire.Halt) wire.Passed {
+	if len(b.manager.Unread()) > 0 {
+		if passed, err := c.Halt(ctx, h); err == nil {
+			passed.Coordinators, passed.Missed = nil, nil // nobody has to keep it
+			return passed
+		}
+	}
+	return c.halts.Confirmed(ctx)
 }
 
 // Unhalt implements api.Halter.

@@ -82,7 +82,14 @@ func (c *Coordinator) openHome(ctx context.Context) error {
 func (c *Coordinator) hasStore(ctx context.Context, repository *result.Repository) bool {
 	within, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
-	err := repository.CheckStore(within)
+	checked := make(chan error, 1)
+	go func() { checked <- repository.CheckStore(within) }() // a disk that hangs does not heed the context
+	var err error
+	select {
+	case err = <-checked:
+	case <-within.Done():
+		err = context.Cause(within)
+	}
 	if c.elsewhere(err) {
 		return false
 	}

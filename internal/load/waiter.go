@@ -95,6 +95,12 @@ func (l *latch) clear() {
 	l.woken = false
 }
 
+func (l *latch) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // close makes every later call a no-op; it reports whether it was the first.
 func (l *latch) close() bool {
 	l.mu.Lock()

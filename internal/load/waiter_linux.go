@@ -45,7 +45,7 @@ func (w *preciseWaiter) Wait(d time.Duration) {
 		return
 	}
 	w.wanted = d
-	if err := w.raw.Read(w.onReady); err != nil {
+	if err := w.raw.Read(w.onReady); err != nil && !w.latch.isClosed() {
 		time.Sleep(d) // not seen; better late than in a busy loop
 	}
 	w.latch.clear()

@@ -62,6 +62,7 @@ func TestWaiterWake(t *testing.T) {
 				t.Error(err)
 			}
 			w.Wake()
+			w.Wait(time.Hour) // of one that is closed ends at once
 		})
 	}
 }

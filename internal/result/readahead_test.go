@@ -52,14 +52,26 @@ func TestInOrder(t *testing.T) {
 			t.Errorf("%d was begun", last)
 		}
 
-		for range inOrder(t.Context(), items, func(ctx context.Context, _ int) (int, error) {
+		const toCancel = time.Millisecond
+		var begun, ended atomic.Int64
+		began = time.Now()
+		for range inOrder(t.Context(), items, func(ctx context.Context, i int) (int, error) {
+			begun.Add(1)
+			defer ended.Add(1)
+			if i == 0 {
+				return 0, nil
+			}
 			select {
 			case <-ctx.Done():
+				time.Sleep(toCancel)
 			case <-time.After(time.Second):
 			}
 			return 0, nil
 		}) {
 			break
+		}
+		if took := time.Since(began); begun.Load() != readAhead || ended.Load() != readAhead || took != toCancel {
+			t.Errorf("%d were begun and %d ended after %v, want %d, all of them, and %v", begun.Load(), ended.Load(), took, readAhead, toCancel)
 		}
 		for range inOrder(t.Context(), nil, func(context.Context, int) (int, error) { return 0, nil }) {
 			t.Error("something is yielded of nothing")

@@ -49,7 +49,14 @@ func (m *Manager) Create(ctx context.Context, a Accepted) (run.Run, error) {
 
 // conduct starts a runner for a recorded run that has not ended and that none conducts yet.
 func (m *Manager) conduct(id string) error {
-	_, err, _ := m.admitting.Do(id, func() (any, error) { return nil, m.admit(id) })
+	open := func() (any, error) { return nil, m.admit(id) }
+	_, err, shared := m.admitting.Do(id, open)
+	if shared && errors.Is(err, result.ErrNotFound) {
+		_, err, _ = m.admitting.Do(id, open) // the other may have looked before it was recorded
+	}
+	if err == nil || errors.Is(err, result.ErrNotFound) {
+		m.read(id)
+	}
 	return err
 }
 

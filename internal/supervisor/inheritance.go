@@ -68,7 +68,7 @@ func (r *runner) regain() {
 			pending = pending || h.status.State >= wire.WorkerRunning
 		case w.Silent <= r.patience():
 			pending = true
-			leased = leased || w.Incarnation == h.member.Incarnation // also by this term, which may have served and lost it
+			leased = leased || !here && w.Incarnation == h.member.Incarnation // also by this term, which may have served and lost it
 		}
 	}
 	pending = pending && (leased || time.Duration(now-r.takeOver.since) <= r.patience())
@@ -189,11 +189,12 @@ func (r *runner) latest() time.Duration {
 	if r.t0 != nil || c == nil {
 		return r.now()
 	}
-	most := r.plan.Grace + 2*r.m.opts.CommitEvery
+	// A store that was slow has kept the run from this term while that served the workers already.
+	most := r.plan.Grace + 2*r.m.opts.CommitEvery + time.Duration(r.launched-r.m.began)
 	if r.orphaned {
 		most = 2 * r.m.opts.CommitEvery // they ended with the process that would have committed
 	}
-	return c.Run + min(max(r.m.opts.Wall().Sub(c.Wall), time.Duration(r.m.opts.Clock()-r.launched)), most)
+	return c.Run + min(max(r.m.opts.Wall().Sub(c.Wall), time.Duration(r.m.opts.Clock()-r.m.began)), most)
 }
 
 // hearClocks keeps where those who are there say that T0 is: that stays so when they have gone.

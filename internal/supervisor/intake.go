@@ -125,7 +125,7 @@ func (r *runner) owed(source metric.Source) bool {
 func (r *runner) horizon() time.Duration {
 	now := r.now()
 	if c := r.facts.Clock; r.t0 == nil && c != nil {
-		alone := r.plan.Grace + 2*r.m.opts.CommitEvery + time.Duration(r.m.opts.Clock()-r.launched)
+		alone := r.plan.Grace + 2*r.m.opts.CommitEvery + time.Duration(r.m.opts.Clock()-r.m.began)
 		now = c.Run + max(alone, r.m.opts.Wall().Sub(c.Wall))
 	}
 	return now + maxAhead

@@ -102,13 +102,16 @@ type Manager struct {
 	group   *errgroup.Group
 	ctx     context.Context
 	closed  bool
+	unread  map[string]bool // runs of earlier terms that are not in hand yet, for the store has not told of them
+
+	began int64 // when the term did; set before there is a run
 
 	admitting singleflight.Group // by run: none is opened twice
 }
 
 // New returns a manager; Run makes it work.
 func New(opts Options) *Manager {
-	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}, strays: map[stray]bool{}, calls: newMailbox()}
+	return &Manager{opts: opts, log: opts.Logger.Named("supervisor"), runners: map[string]*runner{}, strays: map[stray]bool{}, calls: newMailbox(), unread: map[string]bool{}}
 }
 
 // Run conducts runs until ctx ends or the term is over; then it returns why. The runs that it finds
@@ -116,7 +119,7 @@ func New(opts Options) *Manager {
 func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	m.mu.Lock()
-	m.fleet, m.group, m.ctx = f, group, groupCtx
+	m.fleet, m.group, m.ctx, m.began = f, group, groupCtx, m.opts.Clock()
 	m.mu.Unlock()
 	// Held open from the start, so that runs can be launched at any time until it closes.
 	group.Go(func() error {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,12 +18,56 @@ const noteWaiting = 30
 type queue struct {
 	mu      sync.Mutex
 	waiting []*runner
+	old     map[string]bool // of earlier terms
+	unread  map[string]bool // those of them whose labels the store has not told yet
+}
+
+// expect says which runs of earlier terms will join, before those that this term accepts.
+func (q *queue) expect(ids []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.unread = map[string]bool{}
+	for _, id := range ids {
+		q.unread[id] = true
+	}
+	if ids != nil {
+		q.old = maps.Clone(q.unread)
+	}
+}
+
+// read says that such a run has joined, or will not.
+func (q *queue) read(id string) {
+	q.mu.Lock()
+	was := q.unread[id]
+	delete(q.unread, id)
+	last := was && len(q.unread) == 0
+	q.mu.Unlock()
+	if last {
+		q.nudge()
+	}
+}
+
+// behindUnread returns a run that waits longer than r, and of which it is not known for which workers; empty: there is
+// none.
+func (q *queue) behindUnread(r *runner) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.unread) == 0 || q.old[r.id] {
+		return ""
+	}
+	return slices.Min(slices.Collect(maps.Keys(q.unread)))
 }
 
 func (q *queue) join(r *runner) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, r)
+	at := len(q.waiting)
+	if q.old[r.id] {
+		if first := slices.IndexFunc(q.waiting, func(w *runner) bool { return !q.old[w.id] }); first >= 0 {
+			at = first
+		}
+	}
+	q.waiting = slices.Insert(q.waiting, at, r)
 }
 
 // leave takes a run out of the queue, if it is in it, and makes the others look for workers again.

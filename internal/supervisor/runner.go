@@ -336,6 +336,10 @@ func (r *runner) seekWorkers() {
 		r.wait("waiting behind run " + before.id)
 		return
 	}
+	if before := r.m.queue.behindUnread(r); before != "" {
+		r.wait("waiting behind run " + before + ", of which the store has not told yet for which workers it waits")
+		return
+	}
 	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)
 	if why != "" {
 		r.wait(why)

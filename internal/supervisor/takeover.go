@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +50,7 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		m.adopt(h)
 	}
 	var opening sync.WaitGroup
-	var waiting []string
+	var underWay, waiting []string
 	for _, h := range heads {
 		switch {
 		case h.Deleting || h.Run.State.Final():
@@ -56,10 +58,22 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		case h.Run.State == run.Idle:
 			waiting = append(waiting, h.Run.ID)
 		default:
-			m.resume(&opening, h.Run.ID)
+			underWay = append(underWay, h.Run.ID)
 		}
 	}
+	m.expect(underWay, waiting)
+	if len(waiting) > 0 {
+		m.start(m.release)
+	}
+	for _, id := range underWay {
+		m.resume(&opening, id)
+	}
 	m.resume(&opening, waiting...)
+	return m.opened(ctx, &opening)
+}
+
+// opened waits until all have been tried, but not for long.
+func (m *Manager) opened(ctx context.Context, opening *sync.WaitGroup) error {
 	opened := make(chan struct{})
 	m.start(func(context.Context) error {
 		opening.Wait()
@@ -74,6 +88,43 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// expect notes which runs are to be opened: those that wait keep their places before the ones that this term accepts.
+func (m *Manager) expect(underWay, waiting []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range slices.Concat(underWay, waiting) {
+		m.unread[id] = true
+	}
+	m.queue.expect(waiting)
+}
+
+// release lets new runs begin before those that waited longer and cannot be read: they hold up no other for ever.
+func (m *Manager) release(ctx context.Context) error {
+	select {
+	case <-time.After(settleFor):
+		m.queue.expect(nil)
+		m.queue.nudge()
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// read notes that a run was opened, or is known to be none that goes on.
+func (m *Manager) read(id string) {
+	m.mu.Lock()
+	delete(m.unread, id)
+	m.mu.Unlock()
+	m.queue.read(id)
+}
+
+// Unread returns the runs of earlier terms that have not ended and are not in hand yet, because the store has not told
+// of them so far, sorted.
+func (m *Manager) Unread() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.unread))
 }
 
 // resume takes runs over, one after the other and in the background.

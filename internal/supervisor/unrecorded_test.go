@@ -3,7 +3,9 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,7 +169,12 @@ func TestStoreThatHangsAtTheTakeOver(t *testing.T) {
 		<-r.ended
 		time.Sleep(time.Second)
 		hung := make(chan struct{})
-		r.disk.beforeGet(func(string) { <-hung })
+		var answers atomic.Bool
+		r.disk.beforeGet(func(string) {
+			if !answers.Load() {
+				<-hung
+			}
+		})
 		elected := time.Now()
 		r.elect(2)
 		if took := time.Since(elected); took > openWithin {
@@ -177,15 +184,59 @@ func TestStoreThatHangsAtTheTakeOver(t *testing.T) {
 		time.Sleep(12 * time.Second)
 		_, err := r.command("r1", run.Event{Kind: run.StopRequested, ID: "s", Stop: run.StopOperator, Reason: "no"})
 		wantErr(t, err, ErrTakingOver)
-		r.disk.beforeGet(nil)
+		if got := r.manager.Unread(); !slices.Equal(got, []string{"r1", "r2", "r3"}) {
+			t.Errorf("runs that are not in hand are %v", got)
+		}
+		answers.Store(true) // but for those who wait already
+		r.fleet.join("c", 12)
+		r.create("r4", 0)
+		time.Sleep(time.Second)
+		if rec := r.record("r4"); rec.State != run.Idle || !strings.Contains(rec.Reason, "behind run r2") {
+			t.Errorf("the newest run is %s, %s", rec.State, rec.Reason)
+		}
 		close(hung)
-		for _, id := range []string{"r1", "r2", "r3"} {
+		for _, id := range []string{"r1", "r2", "r3", "r4"} {
 			rec, d := r.ended2(id)
 			whole(t, rec, d)
 		}
-		second, third := strings.Index(r.log.String(), "run_id=r2 from=IDLE"), strings.Index(r.log.String(), "run_id=r3 from=IDLE")
-		if second < 0 || third < second {
-			t.Errorf("the one that waited longer did not begin first:\n%s", r.log.String())
+		last := 0
+		for _, id := range []string{"r2", "r3", "r4"} {
+			at := strings.Index(r.log.String(), "run_id="+id+" from=IDLE")
+			if at < last {
+				t.Errorf("run %s began before one that had waited longer:\n%s", id, r.log.String())
+			}
+			last = at
+		}
+		if got := r.manager.Unread(); len(got) > 0 {
+			t.Errorf("runs that are not in hand are %v", got)
+		}
+	})
+}
+
+// TestWorkersDieWhileTheStoreHangs: a leader that was not told of a run has kept its load going all the same. What its
+// workers may have fired then is unknown.
+func TestWorkersDieWhileTheStoreHangs(t *testing.T) {
+	text := strings.NewReplacer("grace: 2s", "grace: 5s", "for: 10s", "for: 60s").Replace(shop)
+	bubble(t, text, func(r *rig) {
+		a := r.fleet.join("a", 10)
+		r.create("r1", 0)
+		r.load("r1", 3500*time.Millisecond)
+		r.term.end()
+		r.cancel()
+		<-r.ended
+		time.Sleep(time.Second)
+		hung := make(chan struct{})
+		r.disk.beforeGet(func(string) { <-hung })
+		r.elect(2)
+		r.fleet.reattach()
+		time.Sleep(25 * time.Second)
+		a.die(false)
+		time.Sleep(time.Second)
+		r.disk.beforeGet(nil)
+		close(hung)
+		rec, d := r.ended2("r1")
+		if rec.State != run.Failed || rec.Elapsed < 29*time.Second {
+			t.Errorf("%s, elapsed %v, load %+v", rec.State, rec.Elapsed, d.Load)
 		}
 	})
 }

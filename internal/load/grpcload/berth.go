@@ -18,6 +18,7 @@ type berth struct {
 	mu     sync.Mutex
 	links  []*link // the last one is for new streams
 	closed bool
+	ending sync.WaitGroup // links that carry nothing any more; none begins to end after closed
 }
 
 // take returns the connection for a new stream, and what to call when that has ended.
@@ -33,8 +34,7 @@ func (b *berth) take() (l *link, after func(), err error) {
 			return nil, nil, err
 		}
 		if n > 0 && b.links[n-1].streams == 0 {
-			_ = b.links[n-1].end() // it carries nothing, and nobody waits for it
-			b.links = b.links[:n-1]
+			b.endLater(n - 1)
 		}
 		b.links = append(b.links, fresh)
 	}
@@ -49,19 +49,28 @@ func (b *berth) leave(l *link) {
 	defer b.mu.Unlock()
 	l.streams--
 	if i := slices.Index(b.links, l); l.streams == 0 && i >= 0 && i < len(b.links)-1 {
-		_ = l.end()
-		b.links = slices.Delete(b.links, i, i+1)
+		b.endLater(i)
 	}
+}
+
+// endLater takes away a connection that carries nothing, and ends it while streams go on: the library waits up to 5 s
+// for what it has to write, and where the connection leads to may be gone. It is called with the lock held.
+func (b *berth) endLater(i int) {
+	l := b.links[i]
+	b.links = slices.Delete(b.links, i, i+1)
+	b.ending.Go(func() { _ = l.end() })
 }
 
 // close closes the connections; streams in flight fail with transport.KindCancelled.
 func (b *berth) close() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	links := b.links
+	b.links, b.closed = nil, true
+	b.mu.Unlock()
 	var errs []error
-	for _, l := range b.links {
+	for _, l := range links {
 		errs = append(errs, l.end())
 	}
-	b.links, b.closed = nil, true
+	b.ending.Wait()
 	return errors.Join(errs...)
 }

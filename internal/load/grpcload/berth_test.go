@@ -136,3 +136,82 @@ func TestTargetThatMoves(t *testing.T) {
 		}
 	}
 }
+
+// gone is a connection that takes nothing any more once its target has moved, as one to a machine that is gone.
+type gone struct {
+	net.Conn
+	addresses *addresses
+	release   <-chan struct{}
+}
+
+func (g *gone) Write(b []byte) (int, error) {
+	if !g.addresses.valid(g.Conn) {
+		<-g.release
+	}
+	return g.Conn.Write(b)
+}
+
+// TestTargetThatIsGone: a connection that does not end, for nobody reads it, holds up neither the stream that leaves
+// it nor those on the connection after it. Closing waits for it.
+func TestTargetThatIsGone(t *testing.T) {
+	addr := serveFrames(t, func(w *wire, frame http2.Frame) {
+		if x, ok := frame.(*http2.HeadersFrame); ok {
+			w.headers(x.StreamID, false, ":status", "200", "content-type", "application/grpc")
+			_ = w.WriteData(x.StreamID, false, []byte{0, 0, 0, 0, 2, 8, 1})
+		}
+	})
+	const tooLong = 3 * time.Second
+	a, release := &addresses{}, make(chan struct{})
+	end := sync.OnceFunc(func() { close(release) })
+	defer time.AfterFunc(tooLong, end).Stop()
+	cl := client(t, "grpc", addr, func(o *Options) {
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := a.dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &gone{nc, a, release}, nil
+		}
+		o.Valid = func(nc net.Conn) bool { return a.valid(nc.(*gone).Conn) }
+	})
+	session := cl.NewSession()
+	in := &Call{Method: "/a.B/C", Timeout: time.Minute, FromClient: true, FromServer: true, Session: session}
+	begin := func() *Stream {
+		var r Response
+		s, err := cl.Open(t.Context(), in, &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	began := time.Now()
+	first := begin()
+	a.move()
+	second := begin()
+	first.End() // its connection is left
+	third := begin()
+	second.End()
+	third.End()
+	a.move()
+	begin().End() // that of the two before is replaced
+	if took := time.Since(began); took >= tooLong {
+		t.Fatalf("streams were held up for %v", took)
+	}
+	a.await(t, 0, 1, 2)
+
+	closed := make(chan error, 1)
+	go func() { closed <- session.Close() }()
+	select {
+	case err := <-closed:
+		t.Errorf("closed, %v, while connections end", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	end()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	a.await(t)
+}
