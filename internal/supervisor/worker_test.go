@@ -157,6 +157,14 @@ func (w *robot) attach() {
 	for _, b := range unacked {
 		boss.Received(w.info(), b)
 	}
+	w.mu.Lock()
+	late := slices.Clone(w.unacked) // sealed meanwhile: it may have come before what was to come first, and been refused
+	w.mu.Unlock()
+	for _, b := range late {
+		if !slices.ContainsFunc(unacked, func(sent wire.Sealed) bool { return sent.Seq == b.Seq && sent.Incarnation == b.Incarnation }) {
+			boss.Received(w.info(), b)
+		}
+	}
 	if final != nil {
 		boss.Received(w.info(), *final)
 	}
