@@ -233,9 +233,10 @@ func workerKilledInside(t *testing.T, c contained, p plan) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Skipf("the process of a container cannot be killed from here: %v", err)
 	}
+	dead := time.Since(tr.t0)
 	tr.note = fmt.Sprintf("worker %s killed in its container at %.2f s", worker, at.Seconds())
 	o := tr.end(t)
-	o.hurt(t, worker, at)
+	o.hurt(t, worker, at, dead)
 	o.movedAtOnce(t) // the lease is a minute: without an obituary, and without the restart of the container, it would be lost
 }
 
@@ -268,12 +269,13 @@ func hostGone(t *testing.T, c contained, p plan) {
 	tr.await(at)
 	c.cut(t, worker, slices.DeleteFunc(c.networks(t, worker), func(n string) bool { return n == "load" })...)
 	c.do(t, "kill", worker)
+	dead := time.Since(tr.t0)
 	c.cut(t, worker, "load")
 	tr.note = fmt.Sprintf("host of worker %s gone at %.2f s", worker, at.Seconds())
 	o := tr.end(t)
 	c.mend(t, worker)
 	c.do(t, "start", worker)
-	o.hurt(t, worker, at)
+	o.hurt(t, worker, at, dead)
 	if least := int((p.grace - 2*time.Second).Seconds()) * p.rate / workers; len(o.count.missing) < least {
 		t.Errorf("%d arrivals never came, want %d at least: others had its part before its lease was over", len(o.count.missing), least)
 	}
@@ -325,13 +327,14 @@ func workerElsewhere(t *testing.T, c contained, p plan) {
 	worker := fmt.Sprintf("w%d", 1+tr.draws.IntN(workers))
 	tr.await(at)
 	c.engine(t, "rm", "--force", c.container(t, worker))
+	dead := time.Since(tr.t0)
 	c.engine(t, "volume", "rm", c.project+"_"+worker)
 	if _, err := c.call("up", "--detach", "--no-deps", worker); err != nil {
 		t.Fatal(err)
 	}
 	tr.note = fmt.Sprintf("host of worker %s gone at %.2f s, and the same name on another from %.2f s on", worker, at.Seconds(), time.Since(tr.t0).Seconds())
 	o := tr.end(t)
-	o.hurt(t, worker, at)
+	o.hurt(t, worker, at, dead)
 	o.lostAround(t, worker, false)
 	o.lives(t, worker, 2)
 }

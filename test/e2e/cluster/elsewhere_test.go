@@ -22,6 +22,7 @@ func moveWorker(t *testing.T, c *cluster, p plan) outcome {
 	i := tr.draws.IntN(workers)
 	tr.await(at)
 	c.workers[i].vanish(t)
+	dead := time.Since(tr.t0)
 	elsewhere := newProcess(t, c.dir, c.workers[i].name, append([]string{c.workers[i].program}, c.workers[i].args...))
 	elsewhere.args[argument(t, elsewhere.args, "--data-dir")] = filepath.Join(c.dir, elsewhere.name+"-elsewhere-"+strconv.FormatUint(p.seed, 10))
 	refused := elsewhere.insist(t, "is held by another worker on host")
@@ -33,7 +34,7 @@ func moveWorker(t *testing.T, c *cluster, p plan) outcome {
 	o := tr.end(t)
 	elsewhere.kill(t)
 	c.workers[i].start(t) // the machine is back, and nobody has its name
-	o.hurt(t, elsewhere.name, at)
+	o.hurt(t, elsewhere.name, at, dead)
 	o.lostAround(t, elsewhere.name, false)
 	o.lives(t, elsewhere.name, 2)
 	return o

@@ -23,10 +23,11 @@ func killWorker(t *testing.T, c *cluster, p plan) outcome {
 	worker := tr.draws.IntN(workers)
 	tr.await(at)
 	c.workers[worker].kill(t)
+	dead := time.Since(tr.t0)
 	tr.note = fmt.Sprintf("worker w%d killed at %.2f s", worker+1, at.Seconds())
 	o := tr.end(t)
 	c.workers[worker].start(t)
-	o.hurt(t, c.workers[worker].name, at)
+	o.hurt(t, c.workers[worker].name, at, dead)
 	o.movedAtOnce(t)
 	return o
 }
@@ -54,6 +55,7 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 	tr.await(at + held)
 	name := fmt.Sprintf("w%d", worker+1)
 	c.worker(worker).kill(t)
+	dead := time.Since(tr.t0)
 	kept := keptBy(t, c.outbox(t, name), tr.id)
 	c.worker(worker).start(t)
 	for i := 1; i < members; i++ {
@@ -70,7 +72,7 @@ func restartWorker(t *testing.T, c *cluster, p plan) outcome {
 			t.Errorf("gap %+v, although all up to batch %d was sealed, and on the disk", g, kept.NextSeq-1)
 		}
 	}
-	o.hurt(t, name, at+held)
+	o.hurt(t, name, at+held, dead)
 	return o
 }
 
@@ -96,8 +98,8 @@ func keptBy(t *testing.T, outbox, run string) wire.OutboxState {
 }
 
 // hurt fails the test unless only what one worker had not sealed when it was killed is missing, and is
-// named; arrivals that nobody sent are counted, and none was sent twice.
-func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
+// named; arrivals that nobody sent are counted, and none was sent twice. The kill was asked for at at, and done by dead.
+func (o outcome) hurt(t *testing.T, worker string, at, dead time.Duration) {
 	t.Helper()
 	r := o.report
 	if r.Run.State != "COMPLETED" || r.Verdict.Result != "PASS" {
@@ -118,15 +120,15 @@ func (o outcome) hurt(t *testing.T, worker string, at time.Duration) {
 	if n := o.strangers(at); n > 0 {
 		t.Errorf("%d arrivals that were due when the worker lived, or after its part had been moved, never came", n)
 	}
-	const slack = 2 * time.Second // a container engine on a busy machine takes its time over a kill
+	const slack = unsealed - time.Second
 	for _, g := range r.Integrity.Gaps {
 		if g.Worker != worker {
 			t.Errorf("a gap of another worker: %+v", g)
 		}
 		if g.FromSeq == nil || g.From == nil || g.To == nil {
 			t.Errorf("a gap that does not say what is missing: %+v", g)
-		} else if *g.From > (at+slack).Seconds() || *g.To < (at-slack).Seconds() {
-			t.Errorf("gap from %.2f s to %.2f s, and the worker was killed at %.2f s", *g.From, *g.To, at.Seconds())
+		} else if *g.From > (dead+slack).Seconds() || *g.To < (at-slack).Seconds() {
+			t.Errorf("gap from %.2f s to %.2f s, and the worker was killed between %.2f s and %.2f s", *g.From, *g.To, at.Seconds(), dead.Seconds())
 		}
 	}
 	if whole := r.Integrity.Completeness == 1; whole == (len(r.Integrity.Gaps) > 0) || r.Integrity.Completeness > 1 {
