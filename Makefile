@@ -16,7 +16,7 @@ PARALLEL := $(if $(JOBS),-p $(JOBS))
 # Modules with tests: the product, its tools, and those of tests that need servers of others.
 MODULES  := . internal/tools $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
 # What has code that is not built with the race detector: the tests run once more without it.
-NO_RACE  := ./internal/load/httpload
+NO_RACE  := ./internal/load/httpload ./internal/load/transport
 # The module whose validate.proto the API's .proto files import; keep it at the commit of
 # buf.build/gen/go/bufbuild/protovalidate in go.mod.
 VALIDATE := github.com/bufbuild/protovalidate@v1.2.2

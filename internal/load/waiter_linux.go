@@ -6,9 +6,10 @@ import (
 	"os"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"proofload/internal/load/transport"
 )
 
 // preciseWaiter waits on a timer of the kernel, read through the runtime's poller: its expiry ends
@@ -58,7 +59,7 @@ func (w *preciseWaiter) ready(fd uintptr) bool {
 		w.wanted = 0
 		return !w.latch.arm(func() { w.set(d) })
 	}
-	_, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&w.buf)), uintptr(len(w.buf))) // raw: as httpload's
+	_, errno := transport.ReadNow(int(fd), w.buf[:])
 	return errno != syscall.EAGAIN
 }
 

@@ -105,7 +105,7 @@ func (c *conn) ready(fd uintptr) bool {
 
 // tryProbe reads without waiting: an idle connection must have nothing to say.
 func (c *conn) tryProbe(fd int) (more bool) {
-	_, errno := rawRead(fd, c.buf)
+	_, errno := transport.ReadNow(fd, c.buf)
 	switch errno {
 	case syscall.EINTR:
 		return true
@@ -119,7 +119,7 @@ func (c *conn) tryProbe(fd int) (more bool) {
 
 // tryWrite writes as much as the socket takes; what is left goes the ordinary way.
 func (c *conn) tryWrite(fd int) (more bool) {
-	n, errno := rawWrite(fd, c.out)
+	n, errno := transport.WriteNow(fd, c.out)
 	if errno == syscall.EINTR {
 		return true
 	}
@@ -137,17 +137,16 @@ func (c *conn) tryWrite(fd int) (more bool) {
 
 func (c *conn) tryRead(fd int) (done bool) {
 	for {
-		n, errno := rawRead(fd, c.buf)
+		n, errno := transport.ReadNow(fd, c.buf)
 		switch errno {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 			return false
-		case 0:
-		default:
+		}
+		if c.w = max(n, 0); errno != 0 {
 			c.ioErr = errno
 		}
-		c.w = max(n, 0)
 		return true
 	}
 }
