@@ -35,20 +35,7 @@ func newAgent(t *testing.T, now *int64) *Agent {
 // newEngine returns an engine of a small plan that has not been started.
 func newEngine(t *testing.T, w *work) *load.Engine {
 	t.Helper()
-	plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(`
-version: 1
-name: shop
-target: http://127.0.0.1:9
-flows:
-  buy:
-    - step: get
-      http: {method: GET, path: /}
-phases:
-  - name: hold
-    flow: buy
-    rate:
-      - hold: {at: 1/s, for: 10s}
-`)}}, "s.yaml", scenario.Options{})
+	plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(onePhase + "target: http://127.0.0.1:9\n")}}, "s.yaml", scenario.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
