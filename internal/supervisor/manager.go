@@ -145,15 +145,13 @@ func (m *Manager) Run(ctx context.Context, f Fleet, ready func()) error {
 	return err
 }
 
-// start does something in the background for as long as the term lasts, or reports that it is over.
-func (m *Manager) start(work func(ctx context.Context) error) bool {
+// start does something in the background for as long as the term lasts.
+func (m *Manager) start(work func(ctx context.Context) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return false
+	if !m.closed {
+		m.group.Go(func() error { return work(m.ctx) })
 	}
-	m.group.Go(func() error { return work(m.ctx) })
-	return true
 }
 
 // launch registers a runner and starts its goroutine. At the end of the term it does nothing: the run

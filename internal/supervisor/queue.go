@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,66 +15,52 @@ const noteWaiting = 30
 // queue is the runs in IDLE, oldest first. They get workers in the order in which they were accepted,
 // but one that cannot start holds up only those that compete with it.
 type queue struct {
-	mu      sync.Mutex
-	waiting []*runner
-	old     map[string]bool // of earlier terms
-	unread  map[string]bool // those of them whose labels the store has not told yet
+	mu     sync.Mutex
+	places []place
 }
 
-// expect says which runs of earlier terms will join, before those that this term accepts.
+// place is one in the queue. That of a run of an earlier term has no runner until the store has told of it.
+type place struct {
+	id     string
+	runner *runner
+}
+
+// expect keeps places for runs of earlier terms, before those that this term accepts.
 func (q *queue) expect(ids []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.unread = map[string]bool{}
 	for _, id := range ids {
-		q.unread[id] = true
-	}
-	if ids != nil {
-		q.old = maps.Clone(q.unread)
+		q.places = append(q.places, place{id: id})
 	}
 }
 
-// read says that such a run has joined, or will not.
-func (q *queue) read(id string) {
-	q.mu.Lock()
-	was := q.unread[id]
-	delete(q.unread, id)
-	last := was && len(q.unread) == 0
-	q.mu.Unlock()
-	if last {
-		q.nudge()
-	}
-}
-
-// behindUnread returns a run that waits longer than r, and of which it is not known for which workers; empty: there is
-// none.
-func (q *queue) behindUnread(r *runner) string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.unread) == 0 || q.old[r.id] {
-		return ""
-	}
-	return slices.Min(slices.Collect(maps.Keys(q.unread)))
-}
-
+// join gives a run the place that is kept for it, or the last one.
 func (q *queue) join(r *runner) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	at := len(q.waiting)
-	if q.old[r.id] {
-		if first := slices.IndexFunc(q.waiting, func(w *runner) bool { return !q.old[w.id] }); first >= 0 {
-			at = first
-		}
+	if i := slices.IndexFunc(q.places, func(p place) bool { return p.id == r.id }); i >= 0 {
+		q.places[i].runner = r
+		return
 	}
-	q.waiting = slices.Insert(q.waiting, at, r)
+	q.places = append(q.places, place{r.id, r})
 }
 
 // leave takes a run out of the queue, if it is in it, and makes the others look for workers again.
-func (q *queue) leave(r *runner) {
+func (q *queue) leave(r *runner) { q.remove(func(p place) bool { return p.runner == r }) }
+
+// giveUp takes away the place that is kept for a run which has not joined.
+func (q *queue) giveUp(id string) {
+	q.remove(func(p place) bool { return p.id == id && p.runner == nil })
+}
+
+// giveUpAll takes away all such places.
+func (q *queue) giveUpAll() { q.remove(func(p place) bool { return p.runner == nil }) }
+
+func (q *queue) remove(which func(place) bool) {
 	q.mu.Lock()
-	before := len(q.waiting)
-	q.waiting = slices.DeleteFunc(q.waiting, func(w *runner) bool { return w == r })
-	left := len(q.waiting) < before
+	before := len(q.places)
+	q.places = slices.DeleteFunc(q.places, which)
+	left := len(q.places) < before
 	q.mu.Unlock()
 	if left {
 		q.nudge()
@@ -86,8 +71,10 @@ func (q *queue) leave(r *runner) {
 func (q *queue) nudge() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, r := range q.waiting {
-		r.mail.post(r.seekWorkers)
+	for _, p := range q.places {
+		if p.runner != nil {
+			p.runner.mail.post(p.runner.seekWorkers)
+		}
 	}
 }
 
@@ -95,22 +82,22 @@ func (q *queue) nudge() {
 func (q *queue) wants(match map[string]string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.waiting, func(w *runner) bool { return overlap(match, w.plan.Workers.Match) })
+	return slices.ContainsFunc(q.places, func(p place) bool { return p.runner != nil && overlap(match, p.runner.plan.Workers.Match) })
 }
 
-// ahead returns the run that waits longer for the same workers; nil: none does.
-func (q *queue) ahead(r *runner) *runner {
+// ahead returns the run that waits longer for the same workers, or of which it is not known for which; empty: none does.
+func (q *queue) ahead(r *runner) (id string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, before := range q.waiting {
-		if before == r {
+	for _, before := range q.places {
+		if before.id == r.id {
 			break
 		}
-		if overlap(r.plan.Workers.Match, before.plan.Workers.Match) {
-			return before
+		if before.runner == nil || overlap(r.plan.Workers.Match, before.runner.plan.Workers.Match) {
+			return before.id
 		}
 	}
-	return nil
+	return ""
 }
 
 // overlap reports whether a worker could carry the labels of both.

@@ -332,12 +332,8 @@ func (r *runner) seekWorkers() {
 		r.wait("the cluster is halted") // and this run about to be ended, unless the halt is lifted before
 		return
 	}
-	if before := r.m.queue.ahead(r); before != nil {
-		r.wait("waiting behind run " + before.id)
-		return
-	}
-	if before := r.m.queue.behindUnread(r); before != "" {
-		r.wait("waiting behind run " + before + ", of which the store has not told yet for which workers it waits")
+	if before := r.m.queue.ahead(r); before != "" {
+		r.wait("waiting behind run " + before)
 		return
 	}
 	taken, why := r.m.fleet.Reserve(r.id, r.plan.Workers.Match, r.plan.Workers.Min)

@@ -72,7 +72,7 @@ func (m *Manager) takeOver(ctx context.Context) error {
 	return m.opened(ctx, &opening)
 }
 
-// opened waits until all have been tried, but not for long.
+// opened waits until all have been tried, but not for long. Where the term has ended before, not even the wait is begun.
 func (m *Manager) opened(ctx context.Context, opening *sync.WaitGroup) error {
 	opened := make(chan struct{})
 	m.start(func(context.Context) error {
@@ -104,8 +104,7 @@ func (m *Manager) expect(underWay, waiting []string) {
 func (m *Manager) release(ctx context.Context) error {
 	select {
 	case <-time.After(settleFor):
-		m.queue.expect(nil)
-		m.queue.nudge()
+		m.queue.giveUpAll()
 	case <-ctx.Done():
 	}
 	return nil
@@ -116,7 +115,7 @@ func (m *Manager) read(id string) {
 	m.mu.Lock()
 	delete(m.unread, id)
 	m.mu.Unlock()
-	m.queue.read(id)
+	m.queue.giveUp(id)
 }
 
 // Unread returns the runs of earlier terms that have not ended and are not in hand yet, because the store has not told
@@ -130,7 +129,7 @@ func (m *Manager) Unread() []string {
 // resume takes runs over, one after the other and in the background.
 func (m *Manager) resume(opening *sync.WaitGroup, ids ...string) {
 	opening.Add(1)
-	started := m.start(func(ctx context.Context) error {
+	m.start(func(ctx context.Context) error {
 		defer opening.Done()
 		for _, id := range ids {
 			if err := m.conduct(id); err != nil {
@@ -146,9 +145,6 @@ func (m *Manager) resume(opening *sync.WaitGroup, ids ...string) {
 		}
 		return nil
 	})
-	if !started {
-		opening.Done()
-	}
 }
 
 // adopt keeps the workers of a run that is under way from being taken for free.
