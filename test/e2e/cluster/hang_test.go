@@ -37,10 +37,7 @@ func TestHaltWhileTheStoreHangs(t *testing.T) {
 		return next != leader
 	})
 	before := tr.target.received()
-	time.Sleep(2 * time.Second)
-	if n := tr.target.received() - before; n < int64(tr.plan.rate) {
-		t.Errorf("%d arrivals in two seconds, want the load of %d/s to go on", n, tr.plan.rate)
-	}
+	until(t, "sign that the load goes on", func() bool { return tr.target.received() >= before+2*int64(tr.plan.rate) })
 	answer := haltAt(t, c, next)
 	if !answer.GetHalt().GetRecorded() || len(answer.GetToldWorkers()) != workers || len(answer.GetStoppedWorkers()) != workers {
 		t.Errorf("the answer is %v, want that it is recorded and all %d workers have stopped", answer, workers)
@@ -92,10 +89,9 @@ func hang(t *testing.T, dir string) (release func()) {
 			if err := os.Rename(path+".away", path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := pipe.Write(data); err != nil { // for one who waits
+			if _, err := pipe.Write(data); err != nil { // who waits keeps it from going with this end
 				t.Fatal(err)
 			}
-			time.Sleep(200 * time.Millisecond)
 			if err := pipe.Close(); err != nil {
 				t.Fatal(err)
 			}
