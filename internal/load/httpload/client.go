@@ -206,18 +206,8 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	if k.req.Session != nil {
 		k.pool = &k.req.Session.(*session).pool
 	}
-	now := k.req.Began
-	if now.IsZero() {
-		now = time.Now()
-	}
-	timeout := k.req.Timeout
-	if timeout <= 0 {
-		timeout = scenario.DefaultTimeout
-	}
-	k.limit = now.Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
-		k.limit = d
-	}
+	var now time.Time
+	now, k.limit = k.req.Span(ctx)
 	for {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
@@ -236,7 +226,7 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 // conn takes an idle connection or opens one, and puts it under the watch of ctx.
 func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *transport.Error) {
 	for cn := k.pool.get(now); cn != nil; cn = k.pool.get(now) {
-		if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && cn.watch(ctx) {
+		if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && cn.watch.Over(ctx, cn.net) {
 			k.resp.Reused, k.resp.Connect = true, 0
 			cn.limit = k.limit
 			return cn, nil
@@ -320,7 +310,7 @@ func (c *Client) readResponse(cn *conn, k *call) (keepAlive bool, failure *trans
 
 // release puts the connection back, if it may be used again.
 func (c *Client) release(cn *conn, k *call, keep bool) {
-	if !keep || c.opts.Fresh || k.own.close || cn.r != cn.w || cn.ended() {
+	if !keep || c.opts.Fresh || k.own.close || cn.r != cn.w || cn.watch.Ended() {
 		cn.close()
 		return
 	}

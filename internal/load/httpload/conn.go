@@ -25,9 +25,6 @@ const (
 	inlineBody = 32 << 10
 )
 
-// longAgo is a deadline that makes every read and write return at once.
-var longAgo = time.Unix(1, 0)
-
 // conn is one connection. It belongs to one call of Do at a time; only the watch over the context
 // touches it from elsewhere, by setting a deadline in the past.
 type conn struct {
@@ -47,10 +44,8 @@ type conn struct {
 	announced time.Duration // how long the server keeps it, less a margin; 0 if it did not say
 	used      bool          // has carried a request before
 
-	// The watch over a context, see watch.
-	done  <-chan struct{}
-	stop  func() bool
-	fired chan struct{}
+	// The watch stays in place between requests, because most come with the same context.
+	watch transport.Watch
 
 	// State of one exchange on raw, see exchange.go.
 	onReady func(fd uintptr) bool // ready and peek, bound once: binding allocates
@@ -84,7 +79,7 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 		cn.net, cn.secure = t, true
 	}
 	k.resp.Connect = time.Since(start)
-	cn.watch(ctx)
+	cn.watch.Over(ctx, cn.net)
 	return cn, nil
 }
 
@@ -102,56 +97,9 @@ func rawOf(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// watch makes the end of ctx interrupt the connection. The watch stays in place between requests,
-// because setting it costs an allocation and most requests come with the same context. It reports
-// false if the connection was interrupted already.
-func (c *conn) watch(ctx context.Context) bool {
-	done := ctx.Done()
-	if done == c.done {
-		return !c.ended()
-	}
-	if !c.unwatch() {
-		return false
-	}
-	if done == nil {
-		return true
-	}
-	fired := make(chan struct{})
-	c.done, c.fired = done, fired
-	c.stop = context.AfterFunc(ctx, func() {
-		defer close(fired)
-		_ = c.net.SetDeadline(longAgo) // fails only on a closed connection, which is just as good
-	})
-	return true
-}
-
-// unwatch ends the watch, and reports whether it had not struck yet. If it has, its goroutine has
-// ended when unwatch returns.
-func (c *conn) unwatch() bool {
-	if c.stop == nil {
-		return true
-	}
-	calm := c.stop()
-	if !calm {
-		<-c.fired
-	}
-	c.done, c.stop, c.fired = nil, nil, nil
-	return calm
-}
-
-// ended reports whether the context under watch has ended.
-func (c *conn) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
-}
-
 func (c *conn) close() {
 	_ = c.net.Close() // nothing was buffered in it, and there is nobody to tell
-	c.unwatch()
+	c.watch.End()
 }
 
 // rest prepares the connection for being idle until expires.
@@ -181,24 +129,22 @@ func (c *conn) arm(now time.Time) {
 func (c *conn) extend() {
 	c.deadline = c.limit
 	_ = c.net.SetDeadline(c.limit) // fails only on a closed connection; the next read says so
-	if c.ended() {
-		_ = c.net.SetDeadline(longAgo)
-	}
+	c.watch.Heed(c.net)
 }
 
 // early reports whether err came from a deadline that stood before the request's limit; then the
 // deadline has been moved and the operation can go on.
 func (c *conn) early(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) || c.ended() || !time.Now().Before(c.limit) {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.watch.Ended() || !time.Now().Before(c.limit) {
 		return false
 	}
 	c.extend()
-	return !c.ended()
+	return !c.watch.Ended()
 }
 
 // fail turns an error of reading or writing into the request's error.
 func (c *conn) fail(op string, err error) *transport.Error {
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.ended() && time.Now().Before(c.limit) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.watch.Ended() && time.Now().Before(c.limit) {
 		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
 	}
 	fallback := transport.KindReset

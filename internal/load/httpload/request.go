@@ -1,12 +1,14 @@
 package httpload
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"proofload/internal/load/transport"
+	"proofload/internal/scenario"
 )
 
 // Header is one field of a request, sent as it stands.
@@ -113,6 +115,22 @@ func (r *Request) Check() error {
 		return failure
 	}
 	return nil
+}
+
+// Span returns when the request began, which is now unless it says so, and when it has failed by timeout.
+func (r *Request) Span(ctx context.Context) (began, limit time.Time) {
+	if began = r.Began; began.IsZero() {
+		began = time.Now()
+	}
+	timeout := r.Timeout
+	if timeout <= 0 {
+		timeout = scenario.DefaultTimeout
+	}
+	limit = began.Add(timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(limit) {
+		limit = d
+	}
+	return began, limit
 }
 
 // WantsLength reports whether a request whose headers give no Content-Length carries one.

@@ -45,7 +45,7 @@ func (u *upload) run() {
 // end waits for run: for a short time if the response is complete, not at all otherwise. It
 // reports whether the body went out whole.
 func (u *upload) end(answered bool) bool {
-	deadline := longAgo
+	deadline := transport.LongAgo
 	if answered {
 		deadline = time.Now().Add(lingering)
 	}

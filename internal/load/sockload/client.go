@@ -111,6 +111,6 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	got.Ready = time.Now()
 	got.Connect = got.Ready.Sub(start)
 	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes, valid: c.opts.Valid}
-	conn.watch(ctx)
+	conn.watch.Over(ctx, nc)
 	return conn, nil
 }

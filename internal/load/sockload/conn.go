@@ -15,9 +15,6 @@ import (
 // keptSize is how large a buffer a connection keeps that it does not need.
 const keptSize = 16 << 10
 
-// longAgo is a deadline that makes every read and write return at once.
-var longAgo = time.Unix(1, 0)
-
 // ErrQuiet says that nothing came until the time given. The connection can be used on.
 var ErrQuiet = errors.New("nothing came")
 
@@ -34,8 +31,7 @@ type Conn struct {
 	came      time.Time // when the last of it did
 	limit     time.Time
 
-	done <-chan struct{} // of the context under watch
-	stop func() bool
+	watch transport.Watch
 }
 
 // Bytes returns how many bytes came and went since the connection was opened or resumed.
@@ -45,49 +41,18 @@ func (c *Conn) Bytes() (in, out int64) { return c.in, c.out }
 // connection is still usable: it leads where the target is, nothing came that nobody asked for, and its end did not.
 func (c *Conn) Resume(ctx context.Context) bool {
 	c.in, c.out = 0, 0
-	if !c.unwatch() || c.valid != nil && !c.valid(c.raw) || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
+	if !c.watch.End() || c.valid != nil && !c.valid(c.raw) || len(c.rest) > 0 || !c.datagrams && stale(c.raw) {
 		return false
 	}
-	c.watch(ctx)
+	c.watch.Over(ctx, c.net)
 	return true
-}
-
-// watch makes the end of ctx interrupt the connection.
-func (c *Conn) watch(ctx context.Context) {
-	if c.done = ctx.Done(); c.done == nil {
-		return
-	}
-	nc := c.net
-	c.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(longAgo) }) // fails only on a closed connection
-}
-
-// unwatch ends the watch, and reports whether it had not struck yet.
-func (c *Conn) unwatch() bool {
-	if c.stop == nil {
-		return true
-	}
-	calm := c.stop()
-	c.done, c.stop = nil, nil
-	return calm
-}
-
-// ended reports whether the context under watch has ended.
-func (c *Conn) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // arm sets the limit of what follows. The watch may have struck just before: its deadline must not be lost.
 func (c *Conn) arm(limit time.Time) {
 	c.limit = limit
 	_ = c.net.SetDeadline(limit) // fails only on a closed connection; the next read says so
-	if c.ended() {
-		_ = c.net.SetDeadline(longAgo)
-	}
+	c.watch.Heed(c.net)
 }
 
 // Send sends data, of UDP as one datagram. The error is a *transport.Error.
@@ -151,7 +116,7 @@ func (c *Conn) Receive(buf []byte, limit time.Time, enough Enough) ([]byte, time
 
 // silence tells a connection on which nothing came from one that broke off.
 func (c *Conn) silence(buf []byte, err error) error {
-	if len(buf) == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.ended() {
+	if len(buf) == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !c.watch.Ended() {
 		return ErrQuiet
 	}
 	return c.fail(opReceive, err)
@@ -222,13 +187,13 @@ func (c *Conn) Hold(until time.Time, came func(data []byte, at time.Time)) error
 
 // Close ends the connection.
 func (c *Conn) Close() {
-	c.unwatch()
+	c.watch.End()
 	_ = c.net.Close() // nothing was buffered in it, and there is nobody to tell
 }
 
 // fail turns an error of reading or writing into the caller's.
 func (c *Conn) fail(op string, err error) *transport.Error {
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.ended() && time.Now().Before(c.limit) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.watch.Ended() && time.Now().Before(c.limit) {
 		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
 	}
 	fallback := transport.KindReset

@@ -67,7 +67,7 @@ func (c *Conn) begun(kind websocket.MessageType, r io.Reader, err error) error {
 			c.link.armRead(c.link.hard, 0)
 		}
 		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded) && !c.link.ended() && c.link.frames.between():
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.link.watch.Ended() && c.link.frames.between():
 		return ErrQuiet
 	}
 	return c.fail(opReceive, err)

@@ -47,7 +47,7 @@ func (h *handshake) exchange(req *http.Request) (*http.Response, *transport.Erro
 	if failure := h.connect(); failure != nil {
 		return nil, failure
 	}
-	h.link.watch(h.outer)
+	h.link.watch.Over(h.outer, h.link.net)
 	h.link.arm(h.limit)
 	head := heads.Get().(*bytes.Buffer)
 	defer heads.Put(head)

@@ -10,9 +10,6 @@ import (
 	"proofload/internal/load/transport"
 )
 
-// longAgo is a deadline that makes every read and write return at once.
-var longAgo = time.Unix(1, 0)
-
 // link is the connection below a WebSocket: it counts bytes, follows the frames that come, and keeps the
 // limit of what is going on. It belongs to one goroutine at a time; only the watch over the context
 // touches the connection from elsewhere, by setting a deadline in the past.
@@ -25,8 +22,7 @@ type link struct {
 	limit   time.Time // of what is going on; zero: none
 	hard    time.Time // of a frame that has begun when limit comes
 
-	done   <-chan struct{} // of the context under watch
-	stop   func() bool
+	watch  transport.Watch
 	closed bool
 }
 
@@ -37,55 +33,28 @@ func (l *link) begin() {
 	l.meter = true
 	_ = l.net.SetDeadline(time.Time{}) // fails only on a closed connection; the next read says so
 	l.limit = time.Time{}
-	l.heed()
-}
-
-// watch makes the end of ctx interrupt the connection.
-func (l *link) watch(ctx context.Context) {
-	l.done = ctx.Done()
-	if l.done == nil {
-		return
-	}
-	nc := l.net
-	l.stop = context.AfterFunc(ctx, func() { _ = nc.SetDeadline(longAgo) }) // fails only on a closed connection
-}
-
-// ended reports whether the context under watch has ended.
-func (l *link) ended() bool {
-	select {
-	case <-l.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// heed makes up for an end of the context whose deadline was just overwritten.
-func (l *link) heed() {
-	if l.ended() {
-		_ = l.net.SetDeadline(longAgo)
-	}
+	l.watch.Heed(l.net)
 }
 
 // arm sets the limit of reading and writing.
 func (l *link) arm(limit time.Time) {
 	l.limit = limit
 	_ = l.net.SetDeadline(limit)
-	l.heed()
+	l.watch.Heed(l.net)
 }
 
 // armRead sets the limit of reading, which is so much later for a frame that has begun by then.
 func (l *link) armRead(limit time.Time, grace time.Duration) {
 	l.limit, l.hard = limit, limit.Add(grace)
 	_ = l.net.SetReadDeadline(limit)
-	l.heed()
+	l.watch.Heed(l.net)
 }
 
 // armWrite sets the limit of writing; the zero time is none.
 func (l *link) armWrite(limit time.Time) {
 	l.limit = limit
 	_ = l.net.SetWriteDeadline(limit)
-	l.heed()
+	l.watch.Heed(l.net)
 }
 
 // Read implements io.Reader. It is a loop around a read, and all else is elsewhere, to need little of the stack
@@ -124,7 +93,7 @@ func (l *link) came(p []byte, n int) {
 // again reports whether a read that has failed is to be done again with the later limit: the library would lose
 // its place in a frame whose head is cut in two.
 func (l *link) again(n int, err error) bool {
-	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.ended() || l.frames.between() || !l.limit.Before(l.hard) {
+	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || l.watch.Ended() || l.frames.between() || !l.limit.Before(l.hard) {
 		return false
 	}
 	l.armRead(l.hard, 0)
@@ -144,9 +113,7 @@ func (l *link) Close() error {
 		return nil
 	}
 	l.closed = true
-	if l.stop != nil {
-		l.stop()
-	}
+	l.watch.End()
 	return l.net.Close()
 }
 
@@ -154,7 +121,7 @@ func (l *link) close() { _ = l.Close() } // nothing was buffered in it, and ther
 
 // fail turns an error of reading or writing into the caller's.
 func (l *link) fail(op string, err error) *transport.Error {
-	if l.ended() && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed)) && (l.limit.IsZero() || time.Now().Before(l.limit)) {
+	if l.watch.Ended() && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed)) && (l.limit.IsZero() || time.Now().Before(l.limit)) {
 		return &transport.Error{Kind: transport.KindCancelled, Op: op, Err: context.Canceled}
 	}
 	return transport.NewError(op, err, transport.KindProtocol)

@@ -13,7 +13,6 @@ import (
 
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/transport"
-	"proofload/internal/scenario"
 )
 
 // protocol is the name of HTTP/2 over TLS.
@@ -103,18 +102,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 	if err := c.check(k); err != nil {
 		return err
 	}
-	timeout := k.req.Timeout
-	if timeout <= 0 {
-		timeout = scenario.DefaultTimeout
-	}
-	began := k.req.Began
-	if began.IsZero() {
-		began = time.Now()
-	}
-	k.limit = began.Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
-		k.limit = d
-	}
+	_, k.limit = k.req.Span(ctx)
 	for so := (attempts{limit: k.limit}); ; k.resp.Reset() {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
@@ -225,7 +213,7 @@ func (c *Client) dial(ctx, dialCtx context.Context) (*conn, error) {
 		nc = t
 	}
 	cn := newConn(c, nc)
-	stop := context.AfterFunc(dialCtx, func() { _ = plain.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(dialCtx, func() { _ = plain.SetDeadline(transport.LongAgo) })
 	failure := cn.open()
 	if !stop() && failure == nil {
 		failure = transport.NewError(opOpen, context.Cause(dialCtx), transport.KindTimeout)

@@ -18,7 +18,6 @@ import (
 
 	"proofload/internal/load/httpload"
 	"proofload/internal/load/transport"
-	"proofload/internal/scenario"
 )
 
 // The operations of transport.Error.Op.
@@ -121,18 +120,7 @@ func (c *Client) do(ctx context.Context, k *call) error {
 	if err != nil {
 		return err
 	}
-	timeout := k.req.Timeout
-	if timeout <= 0 {
-		timeout = scenario.DefaultTimeout
-	}
-	began := k.req.Began
-	if began.IsZero() {
-		began = time.Now()
-	}
-	k.limit = began.Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(k.limit) {
-		k.limit = d
-	}
+	_, k.limit = k.req.Span(ctx)
 	limited, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	for range httpload.MostUnsent {
