@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,7 +43,9 @@ func (r *reader) now() int64 {
 // is: it may grow with a later look, which took less time, but readings never go back.
 func (r *reader) compare() {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+	// Past the scheduler, which would wake its monitor thread for it: the call cannot wait.
+	_, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&ts)), 0)
+	if errno != 0 {
 		r.raise(0) // no kernel that Go runs on is without it
 		return
 	}

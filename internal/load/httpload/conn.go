@@ -69,7 +69,7 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 	cn.raw = rawOf(nc)
 	cn.onReady, cn.onProbe = cn.ready, cn.peek
 	if c.tls != nil {
-		below := &plainEnd{Conn: nc}
+		below := &plainEnd{Conn: transport.Prompt(nc)}
 		cn.below = below
 		t := tls.Client(below, c.tls)
 		if err := t.HandshakeContext(dialCtx); err != nil {

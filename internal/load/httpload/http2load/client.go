@@ -200,6 +200,7 @@ func (c *Client) dial(ctx, dialCtx context.Context) (*conn, error) {
 		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
 	}
 	plain := nc
+	nc = transport.Prompt(plain)
 	if c.tls != nil {
 		t := tls.Client(nc, c.tls)
 		if err := t.HandshakeContext(dialCtx); err != nil {
@@ -212,7 +213,7 @@ func (c *Client) dial(ctx, dialCtx context.Context) (*conn, error) {
 		}
 		nc = t
 	}
-	cn := newConn(c, nc)
+	cn := newConn(c, plain, nc)
 	stop := context.AfterFunc(dialCtx, func() { _ = plain.SetDeadline(transport.LongAgo) })
 	failure := cn.open()
 	if !stop() && failure == nil {

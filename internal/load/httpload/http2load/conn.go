@@ -45,8 +45,9 @@ var (
 // to be written, so that a server that does not read holds up nobody beyond the timeout of the request. What
 // many requests have to say at the same time goes out at once.
 type conn struct {
-	client *Client
-	net    net.Conn
+	client  *Client
+	dialled net.Conn // as it was dialled
+	net     net.Conn // what is read and written: with TLS the session above it
 
 	// Of the reader.
 	in     *bufio.Reader
@@ -88,9 +89,9 @@ type conn struct {
 	admitted int       // those whose turn it is and who have not begun
 }
 
-func newConn(c *Client, nc net.Conn) *conn {
+func newConn(c *Client, dialled, nc net.Conn) *conn {
 	cn := &conn{
-		client: c, net: nc, wake: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize, most: math.MaxInt32,
+		client: c, dialled: dialled, net: nc, wake: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize, most: math.MaxInt32,
 	}
 	cn.limit.Store(httpload.CarriedAtOnce)
 	cn.in = bufio.NewReaderSize(arrivals{cn}, readSize)
@@ -223,7 +224,7 @@ func (c *conn) Room() int { return int(c.limit.Load()) }
 func (c *conn) Gone() bool { return c.gone.Load() }
 
 // Valid implements httpload.Carrier.
-func (c *conn) Valid() bool { return c.client.opts.Valid == nil || c.client.opts.Valid(c.net) }
+func (c *conn) Valid() bool { return c.client.opts.Valid == nil || c.client.opts.Valid(c.dialled) }
 
 // Leave implements httpload.Carrier.
 func (c *conn) Leave() {
