@@ -229,8 +229,10 @@ func (e *ProtocolError) Error() string {
 // ErrNameTaken says that another living worker of the fleet has this worker's name.
 var ErrNameTaken = errors.New("worker name is taken")
 
-// fatalStatus returns the error for a refusal that trying again cannot mend, or nil.
-func fatalStatus(err error) error {
+// fatalStatus returns the error for a refusal that trying again cannot mend, or nil. A worker that coordinators have
+// welcomed before ends only for what a coordinator alone can say: the address of one that is gone may be another
+// server's by now, and it is for the next leader to say what becomes of the load.
+func fatalStatus(err error, known bool) error {
 	for _, detail := range details(err) {
 		switch d := detail.(type) {
 		case *pb.ProtocolMismatch:
@@ -238,6 +240,9 @@ func fatalStatus(err error) error {
 		case *pb.WorkerNameTaken:
 			return fmt.Errorf("%w: %s", ErrNameTaken, status.Convert(err).Message())
 		}
+	}
+	if known {
+		return nil
 	}
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:

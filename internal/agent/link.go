@@ -122,7 +122,7 @@ func (l *link) run(ctx context.Context) error {
 		}
 		welcomed := l.welcomes.Load() != welcomes
 		// What is refused after the welcome is one message, and no reason to lose the rest.
-		if permanent := fatalStatus(err); permanent != nil && !welcomed {
+		if permanent := fatalStatus(err, l.welcomes.Load() > 0); permanent != nil && !welcomed {
 			return permanent
 		}
 		address := l.dial.address()

@@ -275,12 +275,13 @@ func TestRefusals(t *testing.T) {
 		refusal error
 		says    string // empty: the worker tries again
 	}{
-		"other version": {other.Err(), "install the same version of both"},
-		"invalid hello": {invalid, "coordinator refused the worker: batch is not valid"},
-		"no permission": {status.Error(codes.PermissionDenied, "no"), "coordinator refused the worker"},
-		"name is taken": {taken.Err(), "worker name is taken"},
-		"not leading":   {status.Error(codes.FailedPrecondition, "does not lead"), ""},
-		"unavailable":   {status.Error(codes.Unavailable, "ends"), ""},
+		"other version":  {other.Err(), "install the same version of both"},
+		"invalid hello":  {invalid, "coordinator refused the worker: batch is not valid"},
+		"no permission":  {status.Error(codes.PermissionDenied, "no"), "coordinator refused the worker"},
+		"another server": {status.Error(codes.Unimplemented, "unknown service"), "coordinator refused the worker: unknown service"},
+		"name is taken":  {taken.Err(), "worker name is taken"},
+		"not leading":    {status.Error(codes.FailedPrecondition, "does not lead"), ""},
+		"unavailable":    {status.Error(codes.Unavailable, "ends"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onLine(t, func(l *line) {
@@ -295,6 +296,24 @@ func TestRefusals(t *testing.T) {
 			})
 		})
 	}
+	for _, code := range []codes.Code{codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument} {
+		t.Run("another server has the address of a coordinator that is gone: "+code.String(), func(t *testing.T) {
+			onLine(t, func(l *line) {
+				l.attach(0).breakOff(status.Error(codes.Unavailable, "killed"))
+				l.accept().end <- status.Error(code, "who are you?")
+				l.attach(0)
+			})
+		})
+	}
+	t.Run("another version leads", func(t *testing.T) {
+		onLine(t, func(l *line) {
+			l.attach(0).breakOff(status.Error(codes.Unavailable, "killed"))
+			l.accept().end <- other.Err()
+			if err := <-l.ended; err == nil || !strings.Contains(err.Error(), "install the same version of both") {
+				t.Errorf("the link ended with %v", err)
+			}
+		})
+	})
 	t.Run("invalid message", func(t *testing.T) {
 		onLine(t, func(l *line) {
 			l.attach(0).breakOff(invalid)

@@ -105,7 +105,7 @@ func (p *peer) call(ctx context.Context, method string, req any) (any, error) {
 	var at peers.Peer
 	resp := kind.output.New().Interface()
 	err = p.conn.Invoke(out, method, req, resp, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&at))
-	if err != nil && at.Addr == nil && status.Code(err) == codes.Unavailable && p.ctx.Err() == nil {
+	if err != nil && at.Addr == nil && status.Code(err) == codes.Unavailable && p.ctx.Err() == nil || stranger(err) {
 		return nil, &unreachableError{p.leader, err}
 	}
 	// These fail only where the answer cannot be given either.
@@ -115,6 +115,15 @@ func (p *peer) call(ctx context.Context, method string, req any) (any, error) {
 		return nil, p.ended(err)
 	}
 	return resp, nil
+}
+
+// stranger reports whether an answer is one of a server that is no coordinator: the address of a leader that is gone may
+// be another's by now. Every coordinator has all services; what an older one may lack is a method. The texts are those
+// of grpc-go, for a service that a server does not have and for a server that does not speak gRPC.
+func stranger(err error) bool {
+	text := status.Convert(err).Message()
+	return status.Code(err) == codes.Unimplemented &&
+		(strings.HasPrefix(text, "unknown service ") || strings.HasPrefix(text, "unexpected HTTP status code"))
 }
 
 // either is the description of every stream that is passed on: what the two ends may send is theirs to know.
@@ -154,6 +163,9 @@ func (p *peer) stream(caller grpc.ServerStream, method string) error {
 	caller.SetTrailer(passed(leader.Trailer()))
 	if errors.Is(err, io.EOF) {
 		return nil
+	}
+	if stranger(err) {
+		return &unreachableError{p.leader, err}
 	}
 	if cause := context.Cause(ctx); cause != nil && caller.Context().Err() == nil {
 		err = cause

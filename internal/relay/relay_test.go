@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +358,57 @@ func TestLeaderThatCannotBeReached(t *testing.T) {
 	got, err := follower.fleet.GetStatus(within(t), &pb.GetStatusRequest{})
 	if err != nil || len(got.GetProblems()) != 1 || !strings.Contains(got.GetProblems()[0], "c1") {
 		t.Errorf("status %v, %v", got, err)
+	}
+}
+
+// TestAddressOfAnother proves that a server which has the address of a leader that is gone is not taken for it.
+func TestAddressOfAnother(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		serve func(net.Listener) (stop func())
+	}{
+		{"gRPC without our services", func(l net.Listener) func() {
+			s := grpc.NewServer()
+			go func() { _ = s.Serve(l) }() // it ends with stop
+			return s.Stop
+		}},
+		{"HTTP/2 without gRPC", func(l net.Listener) func() {
+			s := &http.Server{Handler: http.NotFoundHandler(), Protocols: new(http.Protocols), ReadHeaderTimeout: patience}
+			s.Protocols.SetUnencryptedHTTP2(true)
+			go func() { _ = s.Serve(l) }() // it ends with stop
+			return func() { _ = s.Close() }
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			leader, follower := cluster(t)
+			leader.stop()
+			l, err := net.Listen("tcp", leader.leader.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer row.serve(l)()
+			follower.GetStatusFn = func(ctx context.Context) (*pb.GetStatusResponse, error) {
+				return &pb.GetStatusResponse{Problems: []string{Away(ctx)}}, nil
+			}
+			wantAway := func(what string, err error) {
+				t.Helper()
+				st := status.Convert(err)
+				if st.Code() != codes.Unavailable || !strings.Contains(st.Message(), "leader c1") || len(st.Details()) != 1 {
+					t.Errorf("%s: %v with details %v", what, err, st.Details())
+				}
+			}
+			_, err = follower.runs.GetRun(within(t), &pb.GetRunRequest{RunId: "r"})
+			wantAway("call", err)
+			s, err := follower.workers.Attach(within(t))
+			if err == nil {
+				_, err = s.Recv()
+			}
+			wantAway("stream", err)
+			got, err := follower.fleet.GetStatus(within(t), &pb.GetStatusRequest{})
+			if err != nil || len(got.GetProblems()) != 1 || !strings.Contains(got.GetProblems()[0], "c1") {
+				t.Errorf("status %v, %v", got, err)
+			}
+		})
 	}
 }
 
