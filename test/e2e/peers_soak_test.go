@@ -70,7 +70,7 @@ var contests = []contest{
 			{"wrk", []string{"wrk", "-t", "1", "-c", "64", "-d", "%ds", "http://%s/"}, regexp.MustCompile(`(\d+) requests in`)},
 			{"fortio", []string{"fortio", "load", "-quiet", "-c", "64", "-qps", "0", "-t", "%ds", "http://%s/"}, fortioCount},
 			{"h2load --h1", []string{"h2load", "--h1", "-t", "1", "-c", "64", "-D", "%d", "http://%s/"}, h2loadCount},
-			{"ab", []string{"ab", "-q", "-k", "-c", "64", "-t", "%d", "-n", "1000000000", "http://%s/"}, regexp.MustCompile(`Complete requests: +(\d+)`)},
+			{"ab", []string{"ab", "-q", "-k", "-c", "64", "-t", "%d", "-n", "20000000", "http://%s/"}, regexp.MustCompile(`Complete requests: +(\d+)`)},
 		},
 	},
 	{
