@@ -22,17 +22,17 @@ type Watch struct {
 // setting it costs an allocation. It reports whether the connection has not been interrupted.
 func (w *Watch) Over(ctx context.Context, nc net.Conn) (calm bool) {
 	done := ctx.Done()
-	if done == w.done {
+	if w.stop != nil && done == w.done {
 		return !w.Ended()
 	}
 	if !w.End() {
 		return false
 	}
-	if done == nil {
+	if w.done = done; done == nil {
 		return true
 	}
 	fired := make(chan struct{})
-	w.done, w.fired = done, fired
+	w.fired = fired
 	w.stop = context.AfterFunc(ctx, func() {
 		defer close(fired)
 		_ = nc.SetDeadline(LongAgo) // fails only on a closed connection, which is just as good
@@ -41,20 +41,19 @@ func (w *Watch) Over(ctx context.Context, nc net.Conn) (calm bool) {
 }
 
 // End ends the watch, and reports whether the connection has not been interrupted. If it has, that is over when End
-// returns.
+// returns. Ended goes on telling of the context: an error may be looked at when the connection is closed.
 func (w *Watch) End() (calm bool) {
 	if w.stop == nil {
 		return true
 	}
-	calm = w.stop()
-	if !calm {
+	if calm = w.stop(); !calm {
 		<-w.fired
 	}
-	*w = Watch{}
+	w.stop = nil
 	return calm
 }
 
-// Ended reports whether the context under watch has ended.
+// Ended reports whether the context has ended that was watched over last.
 func (w *Watch) Ended() bool {
 	select {
 	case <-w.done:

@@ -360,12 +360,12 @@ func TestContextEnds(t *testing.T) {
 	}
 	defer c.Drop()
 	time.AfterFunc(10*time.Millisecond, cancel)
-	_, err = c.Receive(nil, patient(), patient())
-	if e, ok := errors.AsType[*transport.Error](err); !ok || e.Kind != transport.KindCancelled {
-		t.Errorf("receive: %v", err)
-	}
-	if err := c.Send(false, []byte("a"), patient()); err == nil {
-		t.Error("sent after the end")
+	_, receive := c.Receive(nil, patient(), patient())
+	send := c.Send(false, []byte("a"), patient()) // by now the connection is closed
+	for what, err := range map[string]error{"receive": receive, "send": send} {
+		if e, ok := errors.AsType[*transport.Error](err); !ok || e.Kind != transport.KindCancelled {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	if _, err := client(t, addr).Open(ctx, &Opening{Path: "/"}, &Opened{}); err == nil {
 		t.Error("opened after the end")
