@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"proofload/internal/load/schedule"
+	"proofload/internal/load/transport"
 	"proofload/internal/metric"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
@@ -28,6 +29,8 @@ type Engine struct {
 	waiter  Waiter
 	program program
 	acc     *metric.Accumulator
+	pace    cadence
+	express express
 	own     *lane   // what the pacer itself counts
 	lanes   []*lane // the runners
 	runners sync.WaitGroup
@@ -78,9 +81,13 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new engine: %w", err)
 	}
+	collector, err := transport.NewCollector()
+	if err != nil {
+		opts.Logger.Debug("answers are not collected", "error", err)
+	}
 	n := 2 * runtime.GOMAXPROCS(0)
 	e := &Engine{
-		opts: opts, log: opts.Logger.Named("load"), clock: opts.Clock, waiter: waiter,
+		opts: opts, log: opts.Logger.Named("load"), clock: opts.Clock, waiter: waiter, pace: newCadence(), express: express{collector: collector},
 		acc:   metric.NewAccumulator(n+1, 0),
 		books: map[metric.ArrivalKey]int64{}, check: newSelfCheck(opts.Plan, opts.Host), paced: never,
 	}
@@ -207,7 +214,7 @@ func (e *Engine) Close() error {
 	if c, ok := e.program.(interface{ Close() error }); ok {
 		errs = append(errs, c.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.express.collector.Close())...)
 }
 
 // giveUp counts an arrival that is not sent. The engine's lock must be held.

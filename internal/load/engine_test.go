@@ -62,6 +62,14 @@ func (f *fakeProgram) trim(r *runner) {
 	}
 }
 
+func (f *fakeProgram) plain(string) string { return "" }
+
+func (f *fakeProgram) send(context.Context, *runner) bool { return false }
+
+func (f *fakeProgram) receive(*runner) (done, ok bool, ended time.Duration) { return false, false, 0 }
+
+func (f *fakeProgram) finish(*runner) (ok bool, ended time.Duration) { return false, 0 }
+
 func (f *fakeProgram) admit(r *runner) bool { return f.AdmitFn == nil || f.AdmitFn(&r.job) }
 
 func (f *fakeProgram) run(ctx context.Context, r *runner) bool {

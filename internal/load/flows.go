@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"time"
 
 	"proofload/internal/load/feed"
 	"proofload/internal/load/flow"
@@ -56,6 +57,11 @@ func (e *Engine) Prepare(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.program, e.prepared = p, true
+	for _, phase := range e.phases {
+		for _, f := range phase.flows {
+			f.plain = p.plain(f.key.Flow)
+		}
+	}
 	return nil
 }
 
@@ -195,6 +201,7 @@ func (p *flows) newHTTPClient(t scenario.Target, u *url.URL, cfg *tls.Config, di
 	}
 	return httpload.NewClient(httpload.Options{
 		Target: u, TLS: cfg, Dial: dialer.DialContext, MaxIdle: maxIdle(p.engine.opts.Plan), Valid: valid, Fresh: fresh,
+		Collector: p.engine.express.collector,
 	})
 }
 
@@ -242,7 +249,7 @@ func (p *flows) admit(r *runner) bool {
 	}
 	x.it.Ordinal, x.it.Intended = j.n, j.intended
 	x.it.Clock, x.it.Sink, x.it.Setup = p.engine.clock, r, p.engine.setupValues()
-	x.it.Session = p.session(j)
+	x.it.Session, x.it.Collect = p.session(j), j.collect
 	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
 }
 
@@ -252,6 +259,22 @@ func (p *flows) run(ctx context.Context, r *runner) bool {
 	r.execution.it.Session = nil // it is the user's, who may leave
 	return ok
 }
+
+// plain implements program.
+func (p *flows) plain(name string) (step string) { return p.program.Flow(name).Plain() }
+
+// send implements program.
+func (p *flows) send(ctx context.Context, r *runner) bool {
+	return r.execution.it.Send(ctx, p.program.Flow(r.job.flow.key.Flow), r)
+}
+
+// receive implements program.
+func (p *flows) receive(r *runner) (done, ok bool, ended time.Duration) {
+	return r.execution.it.Receive()
+}
+
+// finish implements program.
+func (p *flows) finish(r *runner) (ok bool, ended time.Duration) { return r.execution.it.Finish() }
 
 // trim implements program.
 func (p *flows) trim(r *runner) { r.execution.it.Trim() }

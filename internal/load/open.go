@@ -93,7 +93,9 @@ func (o *openLoad) fire(e *Engine, a schedule.Arrival, due, now time.Duration) {
 		e.giveUp(flow, e.hold, now)
 	case p.admits(e, now):
 		o.gap(e, a, now)
-		e.dispatch(j)
+		if !e.send(&j, now) {
+			e.dispatch(j)
+		}
 		p.admits(e, now) // notes when that was the last permit
 	default:
 		e.giveUp(flow, metric.CauseNoPermit, now)

@@ -28,14 +28,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	if now := e.clock.Now(); now > 0 {
 		e.setSkew(now)
 	}
-	var pace cadence
 	for {
 		next, done := e.pass(ctx)
+		e.express.collect()
 		if done {
 			break
 		}
 		if now := e.clock.Now(); now < next {
-			e.waiter.Wait(max(min(next, now+longestWait)-now, pace.wait(now, e.dispatched)))
+			e.waiter.Wait(e.express.wait(max(min(next, now+longestWait)-now, e.pace.wait(now, e.dispatched)), e.pace.express))
+			e.pace.rest(e.clock.Now() - now)
 		}
 	}
 	e.drain(ctx, cut)
@@ -156,7 +157,8 @@ func (e *Engine) drain(ctx context.Context, cut context.CancelCauseFunc) {
 		if deadline != 0 && now >= deadline {
 			cut(errCut)
 		}
-		e.waiter.Wait(longestWait)
+		e.waiter.Wait(e.express.wait(longestWait, false))
+		e.express.collect()
 	}
 	for _, l := range e.lanes {
 		l.close()

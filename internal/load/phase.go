@@ -33,6 +33,7 @@ type phase struct {
 	permits    int64
 	dispatched int64 // iterations handed to runners
 	finished   int64 // of them those that have ended, as far as known; never more
+	express    int64 // of them those that the pacer itself has in hand
 }
 
 // flowRow is a flow as part of one phase.
@@ -41,6 +42,7 @@ type flowRow struct {
 	row        metric.ArrivalHandle
 	ok, failed metric.Handle // of metric.Iterations
 	labels     metric.Labels // of metric.Iterations that failed
+	plain      string        // the step of a flow that can be executed by halves; empty: it cannot
 
 	columns []atomic.Pointer[column] // by the index of a step
 	samples sync.Map                 // *column of what programs print, by *flow.Step

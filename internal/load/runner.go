@@ -23,6 +23,8 @@ type job struct {
 	intended time.Duration // run time from which response time counts
 	ready    time.Duration // run time from which the engine could have started it; lag counts from here
 
+	collect bool // its connection may become the collector's
+
 	started   time.Duration // set by the runner
 	exhausted bool          // set by the runner: no data was left
 }
@@ -36,6 +38,16 @@ type program interface {
 	run(ctx context.Context, r *runner) bool
 	// trim gives back what an idle runner holds and may not need for long.
 	trim(r *runner)
+
+	// plain returns the step of a flow whose iterations can be executed by halves: send, receive, and finish if there is
+	// more to come than receive has found. It is empty if they cannot.
+	plain(flow string) (step string)
+	// send begins the runner's job without waiting for anything, and reports whether it has.
+	send(ctx context.Context, r *runner) bool
+	// receive ends it, and reports whether that is done, whether all went well, and when.
+	receive(r *runner) (done, ok bool, ended time.Duration)
+	// finish is receive that waits.
+	finish(r *runner) (ok bool, ended time.Duration)
 }
 
 // runner is a goroutine that executes one iteration after the other, and the place where they
@@ -91,10 +103,9 @@ func (r *runner) execute(ctx context.Context) {
 		r.lane.giveUp(r.job.flow.row, cause, second(r.job.started))
 		return
 	}
-	r.failure = failure{}
-	r.begin()
+	r.begin("")
 	ok := r.engine.program.run(ctx, r)
-	r.end(ok)
+	r.end(ok, r.engine.clock.Now())
 }
 
 // refusal says why the job cannot be started after all, if so.
@@ -117,8 +128,9 @@ func (r *runner) refusal(ctx context.Context) metric.Cause {
 	return ""
 }
 
-// begin counts the iteration as sent.
-func (r *runner) begin() {
+// begin counts the iteration as sent, with the step that it begins with, if that is known.
+func (r *runner) begin(step string) {
+	r.failure = failure{}
 	j, l, s := &r.job, r.lane, second(r.job.started)
 	l.rec.Lock()
 	defer l.rec.Unlock()
@@ -126,14 +138,13 @@ func (r *runner) begin() {
 	row.Planned++
 	row.Sent++
 	l.rec.Observe(s, j.phase.lag, max(0, j.started-j.ready))
-	r.step, r.since = "", j.started
+	r.step, r.since = step, j.started
 	l.enlist(r)
 }
 
-// end counts the iteration's outcome.
-func (r *runner) end(ok bool) {
+// end counts the iteration's outcome, as of run time now.
+func (r *runner) end(ok bool, now time.Duration) {
 	j, l := &r.job, r.lane
-	now := r.engine.clock.Now()
 	r.ended = now
 	s := second(now)
 	took := j.flow.ok

@@ -81,6 +81,7 @@ type attempted struct {
 	step     *Step
 	intended time.Duration
 	began    time.Time
+	since    time.Duration // run time of began, of what is sent and received by halves
 	retried  bool
 	final    bool // set when trying again could not change anything
 	hops     int  // redirects that were followed

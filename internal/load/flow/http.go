@@ -155,9 +155,12 @@ func (r *request) target(it *Iteration) (string, error) {
 }
 
 func (r *request) do(ctx context.Context, it *Iteration, x *exchange) error {
-	it.req.Began = x.began
-	w := it.way
-	err := w.client.Do(ctx, &it.req, &it.resp)
+	it.req.Began, it.req.Collect = x.began, it.Collect
+	return it.take(it.way, x, it.way.client.Do(ctx, &it.req, &it.resp))
+}
+
+// take notes what came of a request.
+func (it *Iteration) take(w *way, x *exchange, err error) error {
 	in := &it.resp
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
 	if w.sample > 0 {

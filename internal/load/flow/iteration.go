@@ -31,6 +31,9 @@ type Iteration struct {
 	// Session is what the user keeps from one iteration to the next. nil: the iteration has its own.
 	Session *Session
 
+	// Collect says that answers may be taken in when the client's Collector comes to it.
+	Collect bool
+
 	own       Session
 	program   *Program
 	rows      []int64 // by data set
@@ -42,8 +45,9 @@ type Iteration struct {
 	req       httpload.Request
 	resp      httpload.Response
 	opening   wsload.Opening
-	talk      *conversation // nil: it has spoken no script yet
-	rpc       *rpcState     // nil: it has made no call yet
+	talk      *conversation     // nil: it has spoken no script yet
+	rpc       *rpcState         // nil: it has made no call yet
+	pending   *httpload.Pending // nil: it has sent nothing by halves yet
 	timer     *time.Timer
 	saved     []any
 	measured  []float64

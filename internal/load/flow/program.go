@@ -59,6 +59,7 @@ type Flow struct {
 	Name  string
 	Steps []*Step
 	data  []int // data sets that it reads, as indexes into Program.feeds
+	plain *plain
 }
 
 // Compile compiles the flows of a plan.
@@ -109,6 +110,7 @@ func (p *Program) flow(name string, steps []scenario.Step, opts Options) (*Flow,
 			return nil, fmt.Errorf("compile flow %s, step %d %s: %w", name, i+1, steps[i].Name, err)
 		}
 	}
+	f.plain = newPlain(f)
 	return f, nil
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Valid reports whether an idle connection may still be used; nil: all may.
 	Valid func(net.Conn) bool
+	// Collector takes the connections of requests that may be collected. nil: none may.
+	Collector *transport.Collector
 	// Fresh opens a connection for each request, and tells the server that it is the only one on it.
 	Fresh bool
 	// MaxIdle is the number of idle connections that are kept; negative keeps none.
@@ -62,6 +64,7 @@ type Client struct {
 	hostLine  []byte
 	agentLine []byte
 	pool      pool
+	collected pool // of connections that are the collector's
 }
 
 // NewClient checks the options and returns a client; it connects to nothing.
@@ -81,6 +84,7 @@ func NewClient(opts Options) (*Client, error) {
 		hostLine:  []byte("Host: " + e.Authority + "\r\n"),
 		agentLine: []byte("User-Agent: " + opts.UserAgent + "\r\n"),
 		pool:      pool{max: opts.MaxIdle},
+		collected: pool{max: opts.MaxIdle},
 	}
 	if e.Secure {
 		c.tls = transport.ClientTLS(opts.TLS, e.Host, "http/1.1")
@@ -180,6 +184,8 @@ type call struct {
 	own   traits
 	pool  *pool     // where connections come from and go to
 	limit time.Time // when the request has failed by timeout
+
+	collect bool // the connection is the collector's
 }
 
 // Do sends req and reads the response into resp. A nil error means a complete, valid response of
@@ -203,8 +209,11 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 		return failure
 	}
 	k.own, k.pool = own, &c.pool
-	if k.req.Session != nil {
+	switch {
+	case k.req.Session != nil:
 		k.pool = &k.req.Session.(*session).pool
+	case k.req.Collect && c.collects(k.req):
+		k.pool, k.collect = &c.collected, true
 	}
 	var now time.Time
 	now, k.limit = k.req.Span(ctx)
@@ -223,15 +232,15 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	}
 }
 
+// collects reports whether the connection of a request may be the collector's.
+func (c *Client) collects(req *Request) bool {
+	return c.opts.Collector != nil && c.tls == nil && !c.opts.Fresh && len(req.Body) <= inlineBody
+}
+
 // conn takes an idle connection or opens one, and puts it under the watch of ctx.
 func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *transport.Error) {
-	for cn := k.pool.get(now); cn != nil; cn = k.pool.get(now) {
-		if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && cn.watch.Over(ctx, cn.net) {
-			k.resp.Reused, k.resp.Connect = true, 0
-			cn.limit = k.limit
-			return cn, nil
-		}
-		cn.close()
+	if cn := c.idle(ctx, k, now); cn != nil {
+		return cn, nil
 	}
 	if c.pool.isClosed() {
 		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
@@ -240,15 +249,42 @@ func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *tran
 	return c.dial(ctx, k)
 }
 
+// idle takes a connection that is open, and puts it under the watch of ctx; nil: there is none.
+func (c *Client) idle(ctx context.Context, k *call, now time.Time) *conn {
+	for _, from := range [...]*pool{k.pool, c.other(k)} {
+		if from == nil {
+			break
+		}
+		for cn := from.get(now); cn != nil; cn = from.get(now) {
+			if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && c.adapt(cn, k) && cn.watch.Over(ctx, cn.net) {
+				k.resp.Reused, k.resp.Connect = true, 0
+				cn.limit = k.limit
+				return cn
+			}
+			cn.close()
+		}
+	}
+	return nil
+}
+
+// other returns the pool from which a connection may be had when its own has none: so that there are not more of them
+// because some are the collector's.
+func (c *Client) other(k *call) *pool {
+	switch {
+	case c.opts.Collector == nil:
+		return nil
+	case k.pool == &c.collected:
+		return &c.pool
+	case k.pool == &c.pool:
+		return &c.collected
+	}
+	return nil
+}
+
 // roundTrip sends the request over cn and reads the response. again says that an idle connection
 // turned out to be dead before anything was written.
 func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *transport.Error) {
-	k.resp.BytesOut, cn.in = 0, 0
-	large := len(k.req.Body) > inlineBody
-	cn.out = c.appendHead(cn.out[:0], k.req, k.own)
-	if !large {
-		cn.out = append(cn.out, k.req.Body...)
-	}
+	large := c.compose(cn, k)
 	failure = cn.send(k.resp, !large)
 	if cn.stale {
 		cn.close()
@@ -262,15 +298,30 @@ func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *transport.Er
 		keep, failure = c.exchangeLarge(cn, k)
 	default:
 		keep, failure = c.readResponse(cn, k)
-		k.resp.End = time.Now()
+		k.resp.End = cn.ended(k.resp.Sent)
 	}
+	return false, c.settle(cn, k, keep, failure)
+}
+
+// compose writes the request into cn.out, without a body that is too large for that.
+func (c *Client) compose(cn *conn, k *call) (large bool) {
+	k.resp.BytesOut, cn.in = 0, 0
+	cn.out = c.appendHead(cn.out[:0], k.req, k.own)
+	if large = len(k.req.Body) > inlineBody; !large {
+		cn.out = append(cn.out, k.req.Body...)
+	}
+	return large
+}
+
+// settle parts with the connection after a request.
+func (c *Client) settle(cn *conn, k *call, keep bool, failure *transport.Error) *transport.Error {
 	k.resp.BytesIn = cn.in
 	if failure != nil {
 		cn.close()
-		return false, failure
+		return failure
 	}
 	c.release(cn, k, keep)
-	return false, nil
+	return nil
 }
 
 // rescue looks for a response after a request could not be written as a whole: a server that
@@ -326,5 +377,6 @@ func (c *Client) release(cn *conn, k *call, keep bool) {
 // when they have ended; later requests fail with transport.KindCancelled.
 func (c *Client) Close() error {
 	c.pool.drain(true)
+	c.collected.drain(true)
 	return nil
 }

@@ -24,16 +24,9 @@ import (
 	"proofload/internal/load/transport"
 )
 
-func TestWellFormedResponse(t *testing.T) {
-	cases := []struct {
-		name   string
-		method string
-		text   string
-		last   bool
-		status int
-		body   string
-		kept   bool
-	}{
+// wellFormed are answers that are right, and what the client makes of them.
+func wellFormed() []formed {
+	return []formed{
 		{"length", "GET", ok200 + "Content-Length: 5\r\n\r\nhello", false, 200, "hello", true},
 		{"empty", "GET", ok200 + "Content-Length: 0\r\n\r\n", false, 200, "", true},
 		{"length given twice", "GET", ok200 + "Content-Length: 1\r\nContent-Length: 01\r\n\r\nx", false, 200, "x", true},
@@ -58,7 +51,21 @@ func TestWellFormedResponse(t *testing.T) {
 		{"unusual status", "GET", "HTTP/1.1 799 \r\nContent-Length: 0\r\n\r\n", false, 799, "", true},
 		{"keep-alive of zero", "GET", ok200 + "Keep-Alive: timeout=0\r\nContent-Length: 0\r\n\r\n", false, 200, "", true},
 	}
-	for _, tt := range cases {
+}
+
+// formed is a well-formed answer; last says that the server closes after it, kept that the client keeps the connection.
+type formed struct {
+	name   string
+	method string
+	text   string
+	last   bool
+	status int
+	body   string
+	kept   bool
+}
+
+func TestWellFormedResponse(t *testing.T) {
+	for _, tt := range wellFormed() {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serveRaw(t, answer(tt.text, tt.last))
 			c := newClient(t, s.url())

@@ -33,10 +33,14 @@ type conn struct {
 	secure bool
 	below  *plainEnd // what TLS reads from; nil without TLS
 
+	collected *transport.Collected // net, if that is a collector's
+
 	buf  []byte // read buffer; buf[r:w] is unread
 	r, w int
 	in   int64 // bytes read for this request
 	out  []byte
+	// whole says that nothing more is to be read than buf has.
+	whole bool
 
 	limit     time.Time     // of this request
 	deadline  time.Time     // set on net; may be earlier than limit, see early
@@ -79,8 +83,33 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 		cn.net, cn.secure = t, true
 	}
 	k.resp.Connect = time.Since(start)
+	c.adapt(cn, k)
 	cn.watch.Over(ctx, cn.net)
 	return cn, nil
+}
+
+// adapt makes a connection the collector's, or takes it from the collector, as the request wants it. It reports whether
+// the connection is of use: one that the collector cannot take is used as it is.
+func (c *Client) adapt(cn *conn, k *call) bool {
+	if k.collect == (cn.collected != nil) {
+		return true
+	}
+	if !cn.watch.End() {
+		return false
+	}
+	if k.collect {
+		if taken, err := c.opts.Collector.Take(cn.net); err == nil {
+			cn.net, cn.collected, cn.raw = taken, taken, nil
+		}
+	} else {
+		left, err := cn.collected.Leave()
+		if err != nil {
+			return false
+		}
+		cn.net, cn.collected, cn.raw = left, nil, rawOf(left)
+	}
+	cn.deadline = time.Time{}
+	return true
 }
 
 // rawOf returns the access to a socket that probing needs. Other connections, such as pipes, are
@@ -95,6 +124,17 @@ func rawOf(nc net.Conn) syscall.RawConn {
 		return nil
 	}
 	return raw
+}
+
+// ended returns when the last bytes of a response came to a request that was sent at sent.
+func (c *conn) ended(sent time.Time) time.Time {
+	if c.collected == nil {
+		return time.Now()
+	}
+	if at := c.collected.Received(); at.After(sent) {
+		return at
+	}
+	return sent
 }
 
 func (c *conn) close() {
@@ -169,6 +209,9 @@ func (c *conn) write(p []byte, written *int64) error {
 
 // read reads at least one byte into p.
 func (c *conn) read(p []byte) (int, error) {
+	if c.whole {
+		return 0, errPart
+	}
 	for {
 		n, err := c.net.Read(p)
 		if n > 0 {
@@ -206,6 +249,9 @@ func (c *plainEnd) Read(p []byte) (int, error) {
 
 // fill reads more into the buffer, growing it up to size if it is full.
 func (c *conn) fill(size int) error {
+	if c.whole {
+		return errPart
+	}
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}

@@ -30,7 +30,7 @@ func (c *conn) send(resp *Response, wait bool) *transport.Error {
 	if wait && c.used && c.raw != nil && !c.secure {
 		return c.sendRaw(resp)
 	}
-	if c.used && c.raw != nil && c.probe() {
+	if c.used && c.dead() {
 		c.stale, resp.Sent = true, time.Time{}
 		return nil
 	}
@@ -149,6 +149,14 @@ func (c *conn) tryRead(fd int) (done bool) {
 		}
 		return true
 	}
+}
+
+// dead reports whether an idle connection is of no use, as far as that can be told.
+func (c *conn) dead() bool {
+	if c.collected != nil {
+		return !c.collected.Quiet()
+	}
+	return c.raw != nil && c.probe()
 }
 
 // probe reports whether an idle connection is dead: closed by the server, broken, or with bytes

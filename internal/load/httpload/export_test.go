@@ -1,8 +1,12 @@
 package httpload
 
-// Idle returns the number of idle connections.
+// Idle returns the number of idle connections, the collector's included.
 func (c *Client) Idle() int {
-	c.pool.mu.Lock()
-	defer c.pool.mu.Unlock()
-	return len(c.pool.idle) - c.pool.head
+	return c.pool.count() + c.collected.count()
+}
+
+func (p *pool) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle) - p.head
 }

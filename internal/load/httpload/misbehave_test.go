@@ -100,15 +100,18 @@ func reset(c *net.TCPConn) {
 
 const ok200 = "HTTP/1.1 200 OK\r\n"
 
-func TestMisbehavingServer(t *testing.T) {
+// misbehaviour is what a server does wrong, and what the client makes of it.
+type misbehaviour struct {
+	name   string
+	handle func(*net.TCPConn)
+	kind   transport.Kind
+	op     string
+	status int
+}
+
+func misbehaviours() []misbehaviour {
 	endless := strings.Repeat("x", 1000)
-	cases := []struct {
-		name   string
-		handle func(*net.TCPConn)
-		kind   transport.Kind
-		op     string
-		status int
-	}{
+	return []misbehaviour{
 		{"resets at once", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)); reset(c) }, transport.KindReset, "read response", 0},
 		{"closes without a word", func(c *net.TCPConn) { readRequest(bufio.NewReader(c)) }, transport.KindClosed, "read response", 0},
 		{"never answers", hang, transport.KindTimeout, "read response", 0},
@@ -200,10 +203,16 @@ func TestMisbehavingServer(t *testing.T) {
 		{"bad trailer", answer(chunks("0\r\nA b\r\n\r\n"), false), transport.KindProtocol, "read body", 200},
 		{"endless trailer", answer(chunks("0\r\n"+strings.Repeat("A: "+endless+"\r\n", 200)), false), transport.KindProtocol, "read body", 200},
 	}
-	for _, tt := range cases {
+}
+
+// limits are those with which misbehaviours can be found in little time.
+func limits(o *httpload.Options) { o.MaxBody, o.MaxHeader = 100_000, 16<<10 }
+
+func TestMisbehavingServer(t *testing.T) {
+	for _, tt := range misbehaviours() {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serveRaw(t, tt.handle)
-			c := newClient(t, s.url(), func(o *httpload.Options) { o.MaxBody = 100_000; o.MaxHeader = 16 << 10 })
+			c := newClient(t, s.url(), limits)
 			req := httpload.Request{Method: "GET", Path: "/", Timeout: 30 * time.Second}
 			if tt.kind == transport.KindTimeout {
 				req.Timeout = 20 * time.Millisecond

@@ -38,6 +38,9 @@ type Request struct {
 	Session Session
 	// Began is when the caller began with the request; the zero time stands for the call of Do.
 	Began time.Time
+	// Collect says that nothing waits for the response, so that it may be taken in when the client's Collector
+	// comes to it. When it ended is as exact as otherwise. It is of no effect with a Session.
+	Collect bool
 	// Discard says that the body of the response is read, checked and counted but not kept.
 	Discard bool
 }

@@ -44,6 +44,12 @@ func (r *Response) reset() {
 	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
 }
 
+// forget drops what was read of a response that is read again from its beginning.
+func (r *Response) forget() {
+	r.Status, r.Body, r.BodySize, r.Truncated = 0, r.Body[:0], 0, false
+	r.ClearFields()
+}
+
 // Reset empties r and keeps its memory. It is for the clients of other versions of HTTP.
 func (r *Response) Reset() { r.reset() }
 

@@ -5,6 +5,8 @@ package transport
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // ReadNow reads from a descriptor that never waits, and WriteNow writes to one. n is negative where errno is not 0.
@@ -20,4 +22,10 @@ func WriteNow(fd int, p []byte) (n int, errno syscall.Errno) { return now(syscal
 func now(call uintptr, fd int, p []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	return int(n), errno
+}
+
+// receiveNow is recvmsg in the way of ReadNow.
+func receiveNow(fd int, m *unix.Msghdr) (n int, errno syscall.Errno) {
+	r, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0)
+	return int(r), errno
 }

@@ -1,0 +1,407 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Collector takes connections out of the runtime's poller, which wakes the program for each answer that comes, and
+// looks for what has come whenever its owner calls Collect. The kernel notes when it came (SO_TIMESTAMPNS), so that
+// the time of an answer does not depend on when it is collected; only what follows an answer has to wait for that.
+//
+// Any number of goroutines may use its connections. Collect has one caller at a time.
+type Collector struct {
+	poll pollSet
+
+	waits atomic.Int64 // connections on which somebody waits
+
+	mu       sync.Mutex
+	conns    []*Collected // by descriptor
+	waiting  []*Collected
+	told     []Receiver // whom the next Collect tells
+	spare    []Receiver // told of the one before, to be used again
+	soonest  time.Time  // none of those who wait has an earlier deadline; zero: none has one
+	previous time.Time  // when Collect was called last, and before that
+	last     time.Time
+}
+
+// Receiver is told that there is something to receive, or that the time for it is over. It is told by the goroutine
+// that collects, and must not keep it.
+type Receiver interface{ Ready() }
+
+// Collected is a connection of a Collector. It belongs to one goroutine at a time; SetDeadline alone may be called
+// by others.
+type Collected struct {
+	owner         *Collector
+	fd            int
+	local, remote net.Addr
+	message       message
+	received      time.Time
+	dry           bool          // Read has found nothing
+	failure       syscall.Errno // that Fetch has found, for Read
+	woken         chan error
+
+	// Guarded by the owner's lock while somebody waits.
+	deadline time.Time
+	since    time.Time // nothing had come by then
+	found    time.Time // something had come by then
+	place    int       // in waiting; -1: nobody waits
+	receiver Receiver  // who waits; nil: who reads or writes
+	edge     bool      // something has come since anybody waited
+	ended    bool      // the other side has ended it
+	closed   bool
+}
+
+var _ net.Conn = (*Collected)(nil)
+
+// Take makes nc, a connection of TCP, one of the collector's, and is then the end of nc; if it fails nc is as it was.
+func (o *Collector) Take(nc net.Conn) (*Collected, error) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &Collected{owner: o, fd: noFile, local: nc.LocalAddr(), remote: nc.RemoteAddr(), woken: make(chan error, 1), place: -1}
+	var failure error
+	if err := raw.Control(func(fd uintptr) { c.fd, failure = o.poll.adopt(int(fd)) }); err != nil {
+		return nil, err
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	_ = nc.Close() // the descriptor of the collector's keeps the connection
+	c.since = time.Now()
+	c.found = c.since
+	o.mu.Lock()
+	for len(o.conns) <= c.fd {
+		o.conns = append(o.conns, nil)
+	}
+	o.conns[c.fd] = c
+	o.mu.Unlock()
+	if err := o.poll.add(c.fd); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// Waiting returns on how many connections somebody waits.
+func (o *Collector) Waiting() int64 {
+	if o == nil {
+		return 0
+	}
+	return o.waits.Load()
+}
+
+// Collect wakes those for whom something has come, or whose time is over, and tells those of them who are Receivers.
+func (o *Collector) Collect() {
+	if o == nil {
+		return
+	}
+	told := o.look(time.Now())
+	for i, r := range told {
+		r.Ready()
+		told[i] = nil
+	}
+}
+
+// look finds whom there is something for, and returns those who are to be told, which is valid until the next call.
+func (o *Collector) look(now time.Time) []Receiver {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.previous, o.last = o.last, now
+	o.poll.ready(func(fd int, ended bool) {
+		c := o.conns[fd]
+		if c == nil {
+			return
+		}
+		c.ended = c.ended || ended
+		if c.place < 0 {
+			c.edge = true
+			return
+		}
+		c.since, c.found = o.previous, now
+		c.wake(nil)
+	})
+	if !o.soonest.IsZero() && !now.Before(o.soonest) {
+		o.expire(now)
+	}
+	told := o.told
+	o.told, o.spare = o.spare[:0], told
+	return told
+}
+
+// expire wakes those whose deadline is over. The lock must be held.
+func (o *Collector) expire(now time.Time) {
+	o.soonest = time.Time{}
+	for i := len(o.waiting) - 1; i >= 0; i-- {
+		switch c := o.waiting[i]; {
+		case c.deadline.IsZero():
+		case now.Before(c.deadline):
+			o.note(c.deadline)
+		default:
+			c.wake(os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// note takes a deadline of one who waits into account.
+func (o *Collector) note(deadline time.Time) {
+	if !deadline.IsZero() && (o.soonest.IsZero() || deadline.Before(o.soonest)) {
+		o.soonest = deadline
+	}
+}
+
+// Close ends the collector. Its connections must have been closed.
+func (o *Collector) Close() error {
+	if o == nil {
+		return nil
+	}
+	return o.poll.close()
+}
+
+// wake ends a wait. The owner's lock must be held.
+func (c *Collected) wake(err error) {
+	o := c.owner
+	last := len(o.waiting) - 1
+	moved := o.waiting[last]
+	o.waiting[c.place], moved.place = moved, c.place
+	o.waiting[last] = nil
+	o.waiting, c.place = o.waiting[:last], -1
+	o.waits.Add(-1)
+	if c.receiver != nil {
+		o.told, c.receiver = append(o.told, c.receiver), nil
+		return
+	}
+	c.woken <- err // there is room: nobody is woken twice
+}
+
+// await waits until something has come, or there is room again for what is to be sent.
+func (c *Collected) await() error {
+	o := c.owner
+	o.mu.Lock()
+	switch {
+	case c.closed:
+		o.mu.Unlock()
+		return net.ErrClosed
+	case c.edge:
+		c.edge = false
+		o.mu.Unlock()
+		return nil
+	case !c.deadline.IsZero() && c.deadline.Before(o.last):
+		o.mu.Unlock()
+		return os.ErrDeadlineExceeded
+	}
+	c.enlist()
+	o.mu.Unlock()
+	return <-c.woken
+}
+
+// enlist puts c among those who wait. The owner's lock must be held.
+func (c *Collected) enlist() {
+	o := c.owner
+	c.place = len(o.waiting)
+	o.waiting = append(o.waiting, c)
+	o.waits.Add(1)
+	o.note(c.deadline)
+}
+
+// Expect has r told once, by a Collect that comes, when something has come or the deadline is over. It takes the place of
+// waiting in Read, and Fetch is what follows.
+func (c *Collected) Expect(r Receiver) {
+	o := c.owner
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c.edge {
+		c.edge = false
+		o.told = append(o.told, r)
+		return
+	}
+	c.receiver = r
+	c.enlist()
+}
+
+// Fetch reads what has come, at most once and without waiting. n is 0 if nothing has come, or something that Read has to say.
+func (c *Collected) Fetch(p []byte) (n int) {
+	n, at, errno := c.message.receive(c.fd, p)
+	c.dry = errno == syscall.EAGAIN
+	switch errno {
+	case 0:
+		if n > 0 {
+			c.received = c.instant(at)
+		}
+		return n
+	case syscall.EINTR, syscall.EAGAIN, syscall.EBADF:
+	default:
+		c.failure = errno
+	}
+	return 0
+}
+
+// Read implements net.Conn.
+func (c *Collected) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if c.failure != 0 {
+			return 0, c.failed("read", os.NewSyscallError("recvmsg", c.failure))
+		}
+		if c.dry {
+			if err := c.await(); err != nil {
+				return 0, c.failed("read", err)
+			}
+		}
+		n, at, errno := c.message.receive(c.fd, p)
+		c.dry = errno == syscall.EAGAIN
+		switch {
+		case errno == syscall.EINTR, errno == syscall.EAGAIN:
+		case errno == syscall.EBADF:
+			return 0, c.failed("read", net.ErrClosed)
+		case errno != 0:
+			c.failure = errno
+		case n == 0:
+			return 0, io.EOF
+		default:
+			c.received = c.instant(at)
+			return n, nil
+		}
+	}
+}
+
+// instant turns a reading of the wall clock into an instant that does not depend on how that clock is set. It is
+// neither later than now, nor earlier than when nothing had come yet: a clock that was set meanwhile misleads by no
+// more than that.
+func (c *Collected) instant(wall int64) time.Time {
+	if ahead := time.Duration(wall - c.found.UnixNano()); wall != 0 && ahead <= 0 {
+		return latest(c.found.Add(ahead), c.since)
+	}
+	now := time.Now()
+	if ahead := time.Duration(wall - now.UnixNano()); wall != 0 && ahead <= 0 {
+		return latest(now.Add(ahead), c.since)
+	}
+	return now
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// Received returns when that came which Read has returned last.
+func (c *Collected) Received() time.Time { return c.received }
+
+// Quiet reports whether nothing has come that nobody has read, as of the last Collect, and the connection has not ended.
+func (c *Collected) Quiet() bool {
+	c.owner.mu.Lock()
+	edge, ended := c.edge, c.ended
+	c.edge = false
+	c.owner.mu.Unlock()
+	return !ended && (!edge || quiet(c.fd))
+}
+
+// Write implements net.Conn.
+func (c *Collected) Write(p []byte) (written int, err error) {
+	for written < len(p) {
+		n, errno := WriteNow(c.fd, p[written:])
+		switch errno {
+		case 0:
+			written += n
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			if err := c.await(); err != nil {
+				return written, c.failed("write", err)
+			}
+		case syscall.EBADF:
+			return written, c.failed("write", net.ErrClosed)
+		default:
+			return written, c.failed("write", os.NewSyscallError("write", errno))
+		}
+	}
+	return written, nil
+}
+
+// Post writes as much as the connection takes at once, which may be nothing. It does not say why it takes no more.
+func (c *Collected) Post(p []byte) (written int) {
+	for {
+		n, errno := WriteNow(c.fd, p)
+		if errno != syscall.EINTR {
+			return max(n, 0)
+		}
+	}
+}
+
+// Close implements net.Conn.
+func (c *Collected) Close() error {
+	o := c.owner
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	fd := c.fd
+	c.gone()
+	return os.NewSyscallError("close", syscall.Close(fd))
+}
+
+// gone makes the connection none of the collector's. The owner's lock must be held.
+func (c *Collected) gone() { c.owner.conns[c.fd], c.fd, c.closed = nil, noFile, true }
+
+// noFile is no descriptor: the system says so of everything that is tried with it.
+const noFile = -1
+
+// Leave takes the connection from the collector, and is its end; the one returned is an ordinary one. If it fails the
+// connection is closed.
+func (c *Collected) Leave() (net.Conn, error) {
+	o := c.owner
+	fd := c.fd
+	o.mu.Lock()
+	c.gone()
+	o.mu.Unlock()
+	o.poll.remove(fd)
+	f := os.NewFile(uintptr(fd), "collected")
+	nc, err := net.FileConn(f) // of another descriptor
+	return nc, errors.Join(err, f.Close())
+}
+
+// LocalAddr implements net.Conn.
+func (c *Collected) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements net.Conn.
+func (c *Collected) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline implements net.Conn. A deadline that is over ends a wait at once, and what is still to come at the
+// Collect that follows it.
+func (c *Collected) SetDeadline(t time.Time) error {
+	o := c.owner
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c.deadline = t
+	if c.place < 0 {
+		return nil
+	}
+	if o.note(t); !t.IsZero() && !time.Now().Before(t) {
+		c.wake(os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// SetReadDeadline is SetDeadline.
+func (c *Collected) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
+
+// SetWriteDeadline is SetDeadline.
+func (c *Collected) SetWriteDeadline(t time.Time) error { return c.SetDeadline(t) }
+
+func (c *Collected) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: c.local, Addr: c.remote, Err: err}
+}
