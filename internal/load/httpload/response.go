@@ -49,10 +49,7 @@ func (r *Response) Reset() { r.reset() }
 
 // AddField adds a header field.
 func (r *Response) AddField(name, value string) {
-	at := int32(len(r.head))
-	r.head = append(append(r.head, name...), value...)
-	mid := at + int32(len(name))
-	r.fields = append(r.fields, field{name: at, nameEnd: mid, value: mid, valueEnd: mid + int32(len(value))})
+	r.head, r.fields = appendField(r.head, r.fields, name, value)
 }
 
 // ClearFields drops the header fields.

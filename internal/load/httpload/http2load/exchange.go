@@ -2,9 +2,7 @@ package http2load
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 
 	"golang.org/x/net/http2"
@@ -75,8 +73,6 @@ func lengthError(format string, args ...any) *transport.Error {
 	return &transport.Error{Kind: transport.KindLength, Op: opRead, Err: fmt.Errorf(format, args...)}
 }
 
-var errStatus = errors.New("the response has no valid status")
-
 // header implements receiver.
 func (x *exchange) header(b *block, end bool) *transport.Error {
 	if x.began { // a trailer
@@ -85,32 +81,22 @@ func (x *exchange) header(b *block, end bool) *transport.Error {
 		}
 		return x.complete()
 	}
-	status, err := b.status()
-	if err != nil {
-		return protocolError("%w", err)
+	a := b.read()
+	if a.status == 0 {
+		return a.failure
 	}
-	if status < 200 {
-		if end || status == 101 {
-			return protocolError("status %d ends the response", status)
+	if a.status < 200 {
+		if end || a.status == 101 {
+			return protocolError("status %d ends the response", a.status)
 		}
 		return nil
 	}
 	x.began = true
-	for i := 1; i < len(b.fields); i++ {
-		f := &b.fields[i]
-		if f.Name == "" || f.Name[0] == ':' {
-			return protocolError("field %q does not belong into a response", f.Name)
-		}
-		if f.Name == "content-length" {
-			n, err := strconv.ParseInt(f.Value, 10, 64)
-			if err != nil || n < 0 || x.length >= 0 && x.length != n {
-				return protocolError("content-length is not a number")
-			}
-			x.length = n
-		}
-		x.resp.AddField(f.Name, f.Value)
+	x.resp.SetFields(&a.fields)
+	if a.failure != nil {
+		return a.failure
 	}
-	x.resp.Status = status
+	x.length, x.resp.Status = a.length, a.status
 	if end {
 		return x.complete()
 	}
