@@ -34,6 +34,7 @@ type Response struct {
 
 	head   []byte
 	fields []field
+	kept   any // of the client
 }
 
 // field is the place of one header field in Response.head.
@@ -41,11 +42,17 @@ type field struct{ name, nameEnd, value, valueEnd int32 }
 
 // reset empties r and keeps its memory.
 func (r *Response) reset() {
-	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
+	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0], kept: r.kept}
 }
 
 // Reset empties r and keeps its memory. It is for the clients of other versions of HTTP.
 func (r *Response) Reset() { r.reset() }
+
+// Kept returns what a client has left to be used again by the next Do, perhaps of another client; nil: nothing.
+func (r *Response) Kept() any { return r.kept }
+
+// Keep leaves something to be used again. Trim gives it back.
+func (r *Response) Keep(v any) { r.kept = v }
 
 // AddField adds a header field.
 func (r *Response) AddField(name, value string) {
@@ -64,6 +71,7 @@ func (r *Response) AddBody(p []byte, keep int) {
 // Trim gives back the memory of a large body or head. What the last Do has put there is gone.
 func (r *Response) Trim() {
 	r.reset()
+	r.kept = nil
 	if cap(r.Body) > keptSize {
 		r.Body = nil
 	}

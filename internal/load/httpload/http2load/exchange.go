@@ -3,7 +3,6 @@ package http2load
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"golang.org/x/net/http2"
 
@@ -23,14 +22,14 @@ type exchange struct {
 	length int64 // announced; -1: it was not
 }
 
-var free = sync.Pool{New: func() any {
-	x := &exchange{}
-	x.to, x.done, x.stirs = x, make(chan struct{}, 1), make(chan struct{}, 1)
-	return x
-}}
-
+// newExchange returns the exchange of a call: the one that its response had for the last call, if it had one.
 func newExchange(k *call) *exchange {
-	x := free.Get().(*exchange)
+	x, ok := k.resp.Kept().(*exchange)
+	if !ok {
+		x = &exchange{}
+		x.done, x.stirs = make(chan struct{}, 1), make(chan struct{}, 1)
+		k.resp.Keep(x)
+	}
 	*x = exchange{
 		stream: stream{to: x, done: x.done, stirs: x.stirs, limit: k.limit},
 		resp:   k.resp, discard: k.req.Discard, head: k.req.Method == "HEAD", length: -1,
@@ -38,14 +37,13 @@ func newExchange(k *call) *exchange {
 	return x
 }
 
-// free gives the exchange back. Its stream must have finished, or never have begun.
+// free makes the exchange ready for the next call. Its stream must have finished, or never have begun.
 func (x *exchange) free() {
 	select {
 	case <-x.stirs:
 	default:
 	}
-	x.resp, x.failure, x.conn = nil, nil, nil
-	free.Put(x)
+	x.resp, x.failure, x.conn = nil, nil, nil // which it would keep from being collected
 }
 
 // exchange sends a request over one stream and waits for its response.
