@@ -33,6 +33,8 @@ type Options struct {
 	MemoryBytes uint64
 	// Clock is the machine's monotonic clock in nanoseconds; it must go on while the machine sleeps.
 	Clock func() int64
+	// Instant is Clock, with the same instant for time spans; nil: that is read apart.
+	Instant func() (int64, time.Time)
 	// Boot names the time during which the readings of Clock can be compared, also by another process;
 	// empty: only this process can.
 	Boot        string

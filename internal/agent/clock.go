@@ -20,7 +20,8 @@ import (
 //
 // Every request reads it several times, so readers take no lock: they see one value or the next.
 type runClock struct {
-	read func() int64 // the machine's monotonic clock
+	read func() int64              // the machine's monotonic clock
+	both func() (int64, time.Time) // the same, with its instant
 
 	tied atomic.Pointer[run.Clock] // nil: T0 is not known
 
@@ -29,7 +30,13 @@ type runClock struct {
 	kept  *run.Clock // what is on disk
 }
 
-func newRunClock(read func() int64) *runClock { return &runClock{read: read} }
+// newRunClock returns a clock that goes by the machine's; without both the instant is read apart.
+func newRunClock(read func() int64, both func() (int64, time.Time)) *runClock {
+	if both == nil {
+		both = func() (int64, time.Time) { return read(), time.Now() }
+	}
+	return &runClock{read: read, both: both}
+}
 
 // resume goes on with a clock that an earlier process has kept.
 func (c *runClock) resume(kept run.Clock) {
@@ -71,6 +78,12 @@ func (c *runClock) known() bool { return c.tied.Load() != nil }
 
 // Now implements load.Clock. Before T0 is known it is far before it.
 func (c *runClock) Now() time.Duration { return c.at(c.read()) }
+
+// Both implements load.Clock.
+func (c *runClock) Both() (time.Duration, time.Time) {
+	reading, instant := c.both()
+	return c.at(reading), instant
+}
 
 // at returns the run time of a reading.
 func (c *runClock) at(reading int64) time.Duration {

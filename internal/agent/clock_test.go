@@ -61,7 +61,7 @@ func TestRunTimeSurvivesARestart(t *testing.T) {
 		saves++
 		return f.save("r", c)
 	}
-	c := newRunClock(func() int64 { return now })
+	c := newRunClock(func() int64 { return now }, nil)
 	keep := func(want int) {
 		t.Helper()
 		if err := c.keep(save); err != nil {
@@ -85,7 +85,7 @@ func TestRunTimeSurvivesARestart(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatalf("kept clock: %v, %v", ok, err)
 	}
-	next := newRunClock(func() int64 { return now })
+	next := newRunClock(func() int64 { return now }, nil)
 	next.resume(left)
 	now = 120 * second
 	if got, want := next.Now(), c.Now(); (got - want).Abs() > keepWithin {
@@ -142,5 +142,20 @@ func TestWorkGoesOnWithTheClock(t *testing.T) {
 	}
 	if work("other").clock.known() {
 		t.Error("another run goes on with this run's clock")
+	}
+}
+
+// TestClockBoth: the run time is that of the reading that its instant belongs to, be they read together or apart.
+func TestClockBoth(t *testing.T) {
+	at := time.Now().Add(-time.Hour)
+	c := newRunClock(func() int64 { return 5 }, func() (int64, time.Time) { return 7, at })
+	c.tie(2)
+	if run, instant := c.Both(); run != 5 || !instant.Equal(at) || c.Now() != 3 {
+		t.Errorf("%d at %v, want 5 at %v; now %d, want 3", run, instant, at, c.Now())
+	}
+	c = newRunClock(func() int64 { return 5 }, nil)
+	c.tie(2)
+	if run, instant := c.Both(); run != 3 || time.Since(instant) > time.Minute {
+		t.Errorf("%d at %v, want 3 and the present", run, instant)
 	}
 }

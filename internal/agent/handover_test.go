@@ -27,7 +27,7 @@ func giver(t *testing.T) *work {
 		}
 	})
 	w := &work{
-		agent: a, log: hclog.NewNullLogger(), run: "r", state: wire.WorkerRunning, executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
+		agent: a, log: hclog.NewNullLogger(), run: "r", state: wire.WorkerRunning, executed: make(chan struct{}), clock: newRunClock(a.opts.Clock, a.opts.Instant),
 		wanted: wire.Assignment{Run: "r", Goal: wire.GoalRun, Ranges: []wire.ShardRange{{From: 0, To: 16384}}},
 	}
 	w.clock.tie(a.opts.Clock() - int64(time.Minute))

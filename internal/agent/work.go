@@ -64,7 +64,7 @@ func newWork(ctx context.Context, a *Agent, wanted wire.Assignment) *work {
 		agent: a, run: wanted.Run, incarnation: a.link.Incarnation(), log: a.log.With("run_id", wanted.Run), life: workCtx, end: cancel, stopLoad: stopLoad,
 		starting: starting, stopSetup: stopSetup,
 		wanted: wanted, state: wire.WorkerPreparing, tasks: map[string]bool{}, ready: make(chan struct{}),
-		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock),
+		executed: make(chan struct{}), clock: newRunClock(a.opts.Clock, a.opts.Instant),
 	}
 	w.resume()
 	w.report()

@@ -32,7 +32,11 @@ func newReader() *reader {
 
 // now returns the reading. Many goroutines may call it; no reading is before one that was returned earlier.
 func (r *reader) now() int64 {
-	now := fallback()
+	return r.at(fallback())
+}
+
+// at is the reading at Go's monotonic time now, which has just been read.
+func (r *reader) at(now int64) int64 {
 	if now-r.compared.Load() >= compareEvery {
 		r.compare()
 	}
@@ -66,6 +70,12 @@ func (r *reader) raise(ahead int64) {
 // Nanos returns CLOCK_BOOTTIME in nanoseconds: the same for every process of one boot of the machine. It
 // never goes back; for a millisecond after the machine has slept it may lack that sleep.
 func Nanos() int64 { return boottime.now() }
+
+// Instant returns what Nanos does, and that instant for time spans; its wall clock is not kept up to date.
+func Instant() (int64, time.Time) {
+	now, at := instant()
+	return boottime.at(now), at
+}
 
 // Boot names the time during which readings of Nanos can be compared, by whichever process of this
 // machine: the boot, and the namespace of clocks, which containers may have of their own. It is empty

@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,22 @@ func TestNanosNeverGoesBack(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestInstant: what both clocks say is of the same moment.
+func TestInstant(t *testing.T) {
+	first, began := Instant()
+	for range 10_000 {
+		wall, before := time.Now(), Nanos()
+		reading, instant := Instant()
+		after, end := Nanos(), time.Now()
+		if reading < before || reading > after || instant.Before(wall) || instant.After(end) {
+			t.Fatalf("%d, not within %d and %d, or %v, not within %v and %v", reading, before, after, instant, wall, end)
+		}
+		if off := time.Duration(reading-first) - instant.Sub(began); off < 0 || off > time.Millisecond {
+			t.Fatalf("%v apart", off)
+		}
+	}
 }
 
 // After a sleep of the machine, which Go's clock does not see, the readings have it.

@@ -326,12 +326,15 @@ func (c *closedLoad) returned(j job, end time.Duration) bool {
 	return !c.over
 }
 
-// again returns the next iteration of a user that may go on at once, without the pacer. Any goroutine
-// may call it.
-func (c *closedLoad) again(j job, end time.Duration) (job, bool) {
+// again makes of an iteration that has ended the next one of a user that may go on at once, without the pacer. That
+// one starts at the very instant: whatever happens to its goroutine from then on is part of it, and of the response
+// time of its first step. Any goroutine may call it.
+func (c *closedLoad) again(j *job, end time.Duration) bool {
 	g := c.gate.Load()
 	if g == nil || j.exhausted || j.started < g.since || j.user >= g.active || end >= g.until || !g.owned.has(schedule.UserShard(j.user)) {
-		return job{}, false
+		return false
 	}
-	return c.job(j.user, j.n+1, end, end), true
+	*j = c.job(j.user, j.n+1, end, end)
+	j.started = end
+	return true
 }

@@ -36,6 +36,11 @@ type simClock struct{ t0 time.Time }
 
 func (c simClock) Now() time.Duration { return time.Since(c.t0) }
 
+func (c simClock) Both() (time.Duration, time.Time) {
+	now := time.Now()
+	return now.Sub(c.t0), now
+}
+
 // fakeProgram stands in for the flows.
 type fakeProgram struct {
 	AdmitFn func(j *job) bool

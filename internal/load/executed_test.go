@@ -22,6 +22,30 @@ func (c busyClock) Now() time.Duration {
 	return c.simClock.Now() + time.Duration(c.extra.Add(int64(50*time.Microsecond)))
 }
 
+// TestGoingOnIsOneInstant: a user who goes on at once does so when the iteration before has ended, so that no time
+// lies between the two; the lag tells of none.
+func TestGoingOnIsOneInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plan := planOf(usersPhase("p", [3]float64{1, 1, 2}))
+		var n, late atomic.Int64
+		prog := &fakeProgram{RunFn: func(_ context.Context, j *job) bool {
+			if j.n > 0 {
+				n.Add(1)
+				late.Add(int64(j.started - j.intended))
+			}
+			time.Sleep(100 * time.Millisecond)
+			return true
+		}}
+		var extra atomic.Int64
+		r := newRig(t, plan, prog, func(o *Options) { o.Clock = busyClock{simClock{time.Now()}, &extra} })
+		r.run()
+		r.wait()
+		if n.Load() < 10 || late.Load() != 0 {
+			t.Errorf("%d iterations followed one, %v after its end in all", n.Load(), time.Duration(late.Load()))
+		}
+	})
+}
+
 // TestExecutedIsTrue: nothing that is due later than what Apply returns may have been started.
 func TestExecutedIsTrue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

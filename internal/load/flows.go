@@ -26,7 +26,9 @@ import (
 
 // execution is what a runner keeps of its iterations.
 type execution struct {
-	it flow.Iteration
+	it   flow.Iteration
+	flow *flow.Flow // of row; it is the same for all of a phase's iterations, or nearly all
+	row  *flowRow   // of the last job
 }
 
 // flows is the program of a plan: its flows over its targets, mocks and data.
@@ -245,17 +247,20 @@ func (p *flows) admit(r *runner) bool {
 	x.it.ID = feed.Identity{Arrival: j.row, User: -1, Draw: j.draw, Owner: j.draw, Deals: j.phase.plan.Deals}
 	if j.user != noUser {
 		x.it.ID.User = j.user
-		x.it.ID.Owner = j.phase.draw.Named("user").Child(uint64(j.user))
+		x.it.ID.Owner = j.phase.owner.Child(uint64(j.user))
 	}
 	x.it.Ordinal, x.it.Intended = j.n, j.intended
 	x.it.Clock, x.it.Sink, x.it.Setup = p.engine.clock, r, p.engine.setupValues()
 	x.it.Session, x.it.Collect = p.session(j), j.collect
-	return x.it.Prepare(p.program, p.program.Flow(j.flow.key.Flow)) == nil
+	if x.row != j.flow {
+		x.row, x.flow = j.flow, p.program.Flow(j.flow.key.Flow)
+	}
+	return x.it.Prepare(p.program, x.flow) == nil
 }
 
 // run implements program.
 func (p *flows) run(ctx context.Context, r *runner) bool {
-	ok, _ := r.execution.it.Run(ctx, p.program.Flow(r.job.flow.key.Flow))
+	ok, _ := r.execution.it.Run(ctx, r.execution.flow)
 	r.execution.it.Session = nil // it is the user's, who may leave
 	return ok
 }
@@ -265,7 +270,7 @@ func (p *flows) plain(name string) (step string) { return p.program.Flow(name).P
 
 // send implements program.
 func (p *flows) send(ctx context.Context, r *runner) bool {
-	return r.execution.it.Send(ctx, p.program.Flow(r.job.flow.key.Flow), r)
+	return r.execution.it.Send(ctx, r.execution.flow, r)
 }
 
 // receive implements program.

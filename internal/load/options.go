@@ -14,6 +14,8 @@ import (
 type Clock interface {
 	// Now returns the run time: how long ago T0 was, negative before it. It never goes back.
 	Now() time.Duration
+	// Both returns the run time, and the same instant for time spans.
+	Both() (time.Duration, time.Time)
 }
 
 // HostLoad is how busy the machine was since it was last asked. Shares are 0 to 1.

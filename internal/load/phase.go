@@ -20,6 +20,7 @@ type phase struct {
 	flows []*flowRow // in the order of the mix
 	mix   schedule.Mix
 	draw  schedule.Draw
+	owner schedule.Draw // its children are those of the users
 	lag   metric.Handle
 	gap   metric.Handle
 	load  model
@@ -68,11 +69,12 @@ type model interface {
 // newPhase prepares a phase and its series.
 func newPhase(e *Engine, index int) *phase {
 	plan := &e.opts.Plan.Phases[index]
+	draw := schedule.NewDraw(e.opts.Plan.Seed, plan.Name)
 	p := &phase{
 		plan: plan, index: index,
 		mix:  schedule.NewMix(plan.Mix),
-		draw: schedule.NewDraw(e.opts.Plan.Seed, plan.Name),
-		lag:  e.acc.Hist(metric.Key{Metric: metric.ScheduleLag, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))}),
+		draw: draw, owner: draw.Named("user"),
+		lag: e.acc.Hist(metric.Key{Metric: metric.ScheduleLag, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))}),
 	}
 	p.gap = e.acc.Hist(metric.Key{Metric: metric.ArrivalGap, Labels: metric.NewLabels("phase", plan.Name, "warmup", warmup(plan))})
 	for _, w := range plan.Mix {

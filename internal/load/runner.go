@@ -70,6 +70,7 @@ type runner struct {
 // loop executes jobs until the channel is closed.
 func (r *runner) loop(ctx context.Context) {
 	for r.job = range r.jobs { // not in a variable: the frame of a user who thinks stays on its stack
+		r.job.started = r.engine.clock.Now()
 		for again := true; again; {
 			r.execute(ctx)
 			again = r.finish()
@@ -95,9 +96,8 @@ func (r *runner) rest() bool {
 	return true
 }
 
-// execute runs one iteration and counts it.
+// execute runs one iteration, which has started, and counts it.
 func (r *runner) execute(ctx context.Context) {
-	r.job.started = r.engine.clock.Now()
 	if cause := r.refusal(ctx); cause != "" {
 		r.ended = r.job.started
 		r.lane.giveUp(r.job.flow.row, cause, second(r.job.started))
@@ -195,8 +195,7 @@ func (f *failure) excuse() string {
 func (r *runner) finish() (again bool) {
 	j := &r.job
 	if j.user != noUser {
-		if next, ok := j.phase.users.again(*j, r.ended); ok {
-			r.job = next
+		if j.phase.users.again(j, r.ended) {
 			return true
 		}
 		if !j.phase.users.returned(*j, r.ended) {

@@ -75,7 +75,7 @@ func (o Options) agent() agent.Options {
 	}
 	return agent.Options{
 		Name: cmp.Or(o.Name, hostname), Addresses: o.Join, Labels: o.Labels, Capacity: o.Capacity, DataDir: o.DataDir,
-		Version: o.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Boot: clock.Boot(),
+		Version: o.Version, Hostname: hostname, MemoryBytes: host.Memory(), Clock: clock.Nanos, Instant: clock.Instant, Boot: clock.Boot(),
 		Host: &machine{read: host.New(), load: host.New()}, Fsync: o.Fsync, Logger: o.Logger, AllowProgram: programload.Allowed(o.AllowPrograms).Check,
 		Dial: append(slices.Clone(o.Dial), o.Telemetry.DialOptions()...),
 	}

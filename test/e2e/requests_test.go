@@ -153,6 +153,11 @@ type zero struct{ at time.Time }
 
 func (z zero) Now() time.Duration { return time.Since(z.at) }
 
+func (z zero) Both() (time.Duration, time.Time) {
+	now := time.Now()
+	return now.Sub(z.at), now
+}
+
 // TestRequestsAgainstHTTPBin: an independent server has received what the scenario says, and what it answers is
 // read as it says.
 func TestRequestsAgainstHTTPBin(t *testing.T) {

@@ -60,6 +60,11 @@ type runTime struct{ zero time.Time }
 
 func (c runTime) Now() time.Duration { return time.Since(c.zero) }
 
+func (c runTime) Both() (time.Duration, time.Time) {
+	now := time.Now()
+	return now.Sub(c.zero), now
+}
+
 // heldMemory opens n connections as iterations of a flow do, each of which has said a word, heard the answer and
 // waits, and returns how many bytes of memory one of them takes in this process, stacks included.
 func heldMemory(t testing.TB, n int) float64 {

@@ -102,7 +102,6 @@ func (it *Iteration) attempt(ctx context.Context, a *attempted) (time.Duration, 
 		it.report(a, now, now)
 		return now, err
 	}
-	a.began = time.Now()
 	ended, again, err := it.send(ctx, a)
 	for again {
 		// The request that a redirect leads to is due when the one before it has ended.
@@ -123,10 +122,9 @@ func (it *Iteration) send(ctx context.Context, a *attempted) (ended time.Duratio
 
 // begin notes when the request begins, and returns the run time of that.
 func (it *Iteration) begin(a *attempted) time.Duration {
-	now := it.Clock.Now()
-	it.exchange.began = a.began
-	if a.hops > 0 {
-		it.exchange.began = time.Now()
+	now, wall := it.Clock.Both()
+	if it.exchange.began = wall; a.hops == 0 {
+		a.began = wall
 	}
 	it.Sink.Began(a.step.Name, now)
 	return now

@@ -26,6 +26,11 @@ type wallClock struct{ zero time.Time }
 
 func (c wallClock) Now() time.Duration { return time.Since(c.zero) }
 
+func (c wallClock) Both() (time.Duration, time.Time) {
+	now := time.Now()
+	return now.Sub(c.zero), now
+}
+
 // record is a Sink that keeps everything.
 type record struct {
 	began    []time.Duration

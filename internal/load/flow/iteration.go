@@ -15,7 +15,11 @@ import (
 )
 
 // Clock is run time.
-type Clock interface{ Now() time.Duration }
+type Clock interface {
+	Now() time.Duration
+	// Both returns Now, and the same instant for time spans.
+	Both() (time.Duration, time.Time)
+}
 
 // Iteration is one execution of a flow, with memory that the next one uses again. It belongs to one
 // goroutine. The exported fields are set before Prepare.

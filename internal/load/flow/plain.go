@@ -52,7 +52,7 @@ func (it *Iteration) Send(ctx context.Context, f *Flow, r transport.Receiver) bo
 		return false
 	}
 	a := &it.attempted
-	a.began, a.since = time.Now(), it.Clock.Now()
+	a.since, a.began = it.Clock.Both()
 	it.exchange.began, it.req.Began = a.began, a.began
 	if it.pending == nil {
 		it.pending = new(httpload.Pending)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"proofload/internal/load/transport"
@@ -23,13 +24,15 @@ type Carrier interface {
 	Gone() bool
 	// Valid reports whether it leads to an address that is still one of the target's.
 	Valid() bool
-	// Leave closes it.
+	// Leave closes it, also more than once.
 	Leave()
 }
 
 // Group is carriers that are used together. The one that was opened first is filled before the next. The empty
 // one is ready for use; it may be used by any number of goroutines.
 type Group[C Carrier] struct {
+	front atomic.Pointer[Seat[C]] // the first of seats; nil: there is none, or none may be taken
+
 	mu     sync.Mutex
 	seats  []*Seat[C]
 	dials  []*dialing
@@ -40,8 +43,11 @@ type Group[C Carrier] struct {
 type Seat[C Carrier] struct {
 	Conn C
 
+	// active is how many requests it carries. It becomes 0, and more than that, only with the group's lock held, so
+	// that what carries nothing can be closed under it.
+	active atomic.Int64
+
 	// Guarded by the group's lock.
-	active  int // requests that it carries
 	idle    time.Time
 	retired bool // is closed when it carries nothing
 }
@@ -60,6 +66,9 @@ const CarriedAtOnce = 100
 // opens one. limit is when the request has failed by timeout.
 func (g *Group[C]) Acquire(ctx context.Context, limit time.Time, dial func() (C, error)) (seat *Seat[C], reused bool, err error) {
 	for {
+		if seat := g.front.Load(); seat != nil && seat.join() {
+			return seat, true, nil
+		}
 		g.mu.Lock()
 		if g.closed {
 			g.mu.Unlock()
@@ -86,27 +95,62 @@ func (g *Group[C]) Acquire(ctx context.Context, limit time.Time, dial func() (C,
 
 var errEnded = &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
 
+// join takes a part of a carrier that is in use, without the lock: one that carries something is not closed.
+func (s *Seat[C]) join() bool { return !s.Conn.Gone() && s.Conn.Valid() && s.take(1) }
+
+// take takes a part of a carrier that has room and carries at least so many requests.
+func (s *Seat[C]) take(least int64) bool {
+	for n := s.active.Load(); n >= least && n < int64(s.Conn.Room()); n = s.active.Load() {
+		if s.active.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// part gives back a part of a carrier that carries more than that, without the lock.
+func (s *Seat[C]) part() bool {
+	for n := s.active.Load(); n > 1; n = s.active.Load() {
+		if s.active.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+	return false
+}
+
 // takeLocked takes a part of a carrier with room, and forgets those that take none any more.
 func (g *Group[C]) takeLocked() *Seat[C] {
 	var found *Seat[C]
 	kept := g.seats[:0]
 	for _, s := range g.seats {
-		if s.active == 0 && time.Since(s.idle) > DefaultIdleTimeout || s.Conn.Gone() || !s.Conn.Valid() {
+		empty := s.active.Load() == 0
+		if empty && time.Since(s.idle) > DefaultIdleTimeout || s.Conn.Gone() || !s.Conn.Valid() {
 			s.retired = true
-			if s.active == 0 {
+			if empty {
 				s.Conn.Leave()
 			}
 			continue
 		}
 		kept = append(kept, s)
-		if found == nil && s.active < s.Conn.Room() {
-			s.active++
+		if found == nil && s.take(0) {
 			found = s
 		}
 	}
 	clear(g.seats[len(kept):])
 	g.seats = kept
+	g.frontLocked()
 	return found
+}
+
+// frontLocked notes which carrier is the first.
+func (g *Group[C]) frontLocked() {
+	var first *Seat[C]
+	if len(g.seats) > 0 {
+		first = g.seats[0]
+	}
+	if g.front.Load() != first {
+		g.front.Store(first)
+	}
 }
 
 func (g *Group[C]) dialLocked() *dialing {
@@ -140,12 +184,14 @@ func (d *dialing) wait(ctx context.Context, limit time.Time) error {
 // open opens a carrier for who asks and for those who wait.
 func (g *Group[C]) open(d *dialing, dial func() (C, error)) (*Seat[C], error) {
 	conn, err := dial()
-	s := &Seat[C]{Conn: conn, active: 1}
+	s := &Seat[C]{Conn: conn}
+	s.active.Store(1)
 	g.mu.Lock()
 	g.dials = slices.DeleteFunc(g.dials, func(one *dialing) bool { return one == d })
 	closed := g.closed
 	if err == nil && !closed {
 		g.seats = append(g.seats, s)
+		g.frontLocked()
 	}
 	g.mu.Unlock()
 	d.failure = err
@@ -162,10 +208,13 @@ func (g *Group[C]) open(d *dialing, dial func() (C, error)) (*Seat[C], error) {
 
 // Release gives back what Acquire has returned.
 func (g *Group[C]) Release(s *Seat[C]) {
+	if s.part() {
+		return
+	}
 	g.mu.Lock()
-	s.active--
-	leave := s.active == 0 && (s.retired || g.closed || s.Conn.Gone())
-	if s.active == 0 {
+	empty := s.active.Add(-1) == 0
+	leave := empty && (s.retired || g.closed || s.Conn.Gone())
+	if empty {
 		s.idle = time.Now()
 	}
 	g.mu.Unlock()
@@ -180,9 +229,10 @@ func (g *Group[C]) Close() error {
 	g.closed = true
 	seats := g.seats
 	g.seats = nil
+	g.frontLocked()
 	var idle []*Seat[C]
 	for _, s := range seats {
-		if s.active == 0 {
+		if s.active.Load() == 0 {
 			idle = append(idle, s)
 		}
 	}

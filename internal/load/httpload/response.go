@@ -34,6 +34,7 @@ type Response struct {
 
 	head   []byte
 	fields []field
+	kept   any // of the client
 }
 
 // field is the place of one header field in Response.head.
@@ -41,7 +42,7 @@ type field struct{ name, nameEnd, value, valueEnd int32 }
 
 // reset empties r and keeps its memory.
 func (r *Response) reset() {
-	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0]}
+	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0], kept: r.kept}
 }
 
 // forget drops what was read of a response that is read again from its beginning.
@@ -53,12 +54,15 @@ func (r *Response) forget() {
 // Reset empties r and keeps its memory. It is for the clients of other versions of HTTP.
 func (r *Response) Reset() { r.reset() }
 
+// Kept returns what a client has left to be used again by the next Do, perhaps of another client; nil: nothing.
+func (r *Response) Kept() any { return r.kept }
+
+// Keep leaves something to be used again. Trim gives it back.
+func (r *Response) Keep(v any) { r.kept = v }
+
 // AddField adds a header field.
 func (r *Response) AddField(name, value string) {
-	at := int32(len(r.head))
-	r.head = append(append(r.head, name...), value...)
-	mid := at + int32(len(name))
-	r.fields = append(r.fields, field{name: at, nameEnd: mid, value: mid, valueEnd: mid + int32(len(value))})
+	r.head, r.fields = appendField(r.head, r.fields, name, value)
 }
 
 // ClearFields drops the header fields.
@@ -73,6 +77,7 @@ func (r *Response) AddBody(p []byte, keep int) {
 // Trim gives back the memory of a large body or head. What the last Do has put there is gone.
 func (r *Response) Trim() {
 	r.reset()
+	r.kept = nil
 	if cap(r.Body) > keptSize {
 		r.Body = nil
 	}

@@ -32,6 +32,11 @@ type runTime struct{ zero time.Time }
 
 func (c runTime) Now() time.Duration { return time.Since(c.zero) }
 
+func (c runTime) Both() (time.Duration, time.Time) {
+	now := time.Now()
+	return now.Sub(c.zero), now
+}
+
 // scenarioOf writes a scenario with one flow that is run by two users, five times each.
 func scenarioOf(target, steps string) string {
 	return `version: 1

@@ -56,7 +56,8 @@ type conn struct {
 	decode decoder
 	block  []byte // of a header in several frames
 	parts  int
-	ends   bool // which ends its stream
+	ends   bool      // which ends its stream
+	ended  []*stream // by frames that came together; their callers are to be woken
 
 	limit atomic.Int32 // streams at once that the server allows
 	gone  atomic.Bool  // takes no new stream
@@ -65,24 +66,25 @@ type conn struct {
 	spare    []byte        // of the writer
 	deadline time.Time     // of writes; of the writer
 
-	mu      sync.Mutex // given back with unlock
-	woken   bool       // the writer knows of what there is to be written
-	out     []byte     // frames that are to be written
-	frames  *http2.Framer
-	encode  encoder
-	full    bool      // somebody waits until out is written
-	batch   []*stream // those whose header is in out
-	streams map[uint32]*stream
-	next    uint32
-	window  int64 // what may be sent on the whole connection
-	initial int64 // and on a new stream
-	frame   int   // payload of a frame that is sent, at most
-	unread  int64 // bytes of the connection that the server has not heard of as read
-	away    bool  // the server takes no new stream
-	aside   error // what it said to that
-	failure *transport.Error
-	bye     bool // what is in out at the end is to be written
-	watch   watch
+	mu       sync.Mutex // given back with unlock
+	woken    bool       // the writer knows of what there is to be written
+	out      []byte     // frames that are to be written
+	frames   *http2.Framer
+	encode   encoder
+	full     bool      // somebody waits until out is written
+	batch    []*stream // those whose header is in out
+	streams  crowd
+	next     uint32
+	window   int64 // what may be sent on the whole connection
+	initial  int64 // and on a new stream
+	frame    int   // payload of a frame that is sent, at most
+	unread   int64 // bytes of the connection that the server has not heard of as read
+	away     bool  // the server takes no new stream
+	aside    error // what it said to that
+	failure  *transport.Error
+	bye      bool // what is in out at the end is to be written
+	watch    watch
+	batching bool // the reader takes frames that came together
 
 	most     int       // streams at once, of those that wait for their turn
 	waiting  []*stream // for their turn, who came first stands first
@@ -91,7 +93,7 @@ type conn struct {
 
 func newConn(c *Client, dialled, nc net.Conn) *conn {
 	cn := &conn{
-		client: c, dialled: dialled, net: nc, wake: make(chan struct{}, 1), streams: map[uint32]*stream{}, next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize, most: math.MaxInt32,
+		client: c, dialled: dialled, net: nc, wake: make(chan struct{}, 1), next: 1, window: defaultWindow, initial: defaultWindow, frame: frameSize, most: math.MaxInt32,
 	}
 	cn.limit.Store(httpload.CarriedAtOnce)
 	cn.in = bufio.NewReaderSize(arrivals{cn}, readSize)
@@ -176,7 +178,7 @@ func (c *conn) settings(s *http2.SettingsFrame) *transport.Error {
 		case http2.SettingInitialWindowSize:
 			change := int64(one.Val) - c.initial
 			c.initial += change
-			for _, st := range c.streams {
+			for st := range c.streams.all {
 				st.window += change
 				st.stir()
 			}
@@ -210,7 +212,7 @@ func (c *conn) failLocked(failure *transport.Error) {
 	c.failure = failure
 	c.watch.end()
 	now := time.Now()
-	for _, st := range c.streams {
+	for st := range c.streams.all {
 		st.unsent = st.queued && failure.Kind != transport.KindCancelled
 		c.finish(st, failure, now)
 	}
@@ -252,7 +254,7 @@ func (c *conn) begin(ctx context.Context, st *stream, h *header, body []byte) er
 	}
 	st.conn, st.id, st.window = c, c.next, c.initial
 	c.next += 2
-	c.streams[st.id] = st
+	c.streams.add(st)
 	st.queued = true
 	c.batch = append(c.batch, st)
 	before := len(c.out)

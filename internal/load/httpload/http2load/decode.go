@@ -3,7 +3,6 @@ package http2load
 import (
 	"bytes"
 	"errors"
-	"strconv"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -18,6 +17,9 @@ type block struct {
 	fields []hpack.HeaderField
 	size   int
 	beyond bool // it is larger than allowed, and was not kept as a whole
+
+	answer *answer // nil: it was not asked for yet
+	kept   answer  // its memory
 }
 
 func (b *block) add(f hpack.HeaderField) {
@@ -26,19 +28,6 @@ func (b *block) add(f hpack.HeaderField) {
 		return
 	}
 	b.fields = append(b.fields, f)
-}
-
-// status returns the status of a response's header.
-func (b *block) status() (int, error) {
-	if len(b.fields) == 0 || b.fields[0].Name != ":status" {
-		return 0, errStatus
-	}
-	text := b.fields[0].Value
-	n, err := strconv.Atoi(text)
-	if err != nil || len(text) != 3 || n < 100 {
-		return 0, errStatus
-	}
-	return n, nil
 }
 
 // keptBlocks is how many headers a connection knows by heart: what a server answers to calls is a header and a
@@ -68,17 +57,17 @@ func (d *decoder) init() {
 
 // block decodes a header block. What it returns is valid until the next call.
 func (d *decoder) block(b []byte) (*block, error) {
+	for i := range d.known {
+		if k := &d.known[i]; len(b) > 0 && bytes.Equal(k.bytes, b) {
+			return &k.block, nil
+		}
+	}
 	if !leavesTable(b) {
 		for i := range d.known {
 			d.known[i].bytes = d.known[i].bytes[:0] // the table may be another one
 		}
 		d.now = &d.free
 		return d.now, d.read(b)
-	}
-	for i := range d.known {
-		if k := &d.known[i]; len(b) > 0 && bytes.Equal(k.bytes, b) {
-			return &k.block, nil
-		}
 	}
 	k := &d.known[d.turn]
 	d.turn = (d.turn + 1) % keptBlocks
@@ -92,7 +81,7 @@ func (d *decoder) block(b []byte) (*block, error) {
 }
 
 func (d *decoder) read(b []byte) error {
-	d.now.fields, d.now.size, d.now.beyond = d.now.fields[:0], 0, false
+	d.now.fields, d.now.size, d.now.beyond, d.now.answer = d.now.fields[:0], 0, false, nil
 	if _, err := d.hpack.Write(b); err != nil {
 		return errors.Join(errBlock, err)
 	}

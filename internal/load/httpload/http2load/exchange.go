@@ -2,10 +2,7 @@ package http2load
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
-	"sync"
 
 	"golang.org/x/net/http2"
 
@@ -25,14 +22,14 @@ type exchange struct {
 	length int64 // announced; -1: it was not
 }
 
-var free = sync.Pool{New: func() any {
-	x := &exchange{}
-	x.to, x.done, x.stirs = x, make(chan struct{}, 1), make(chan struct{}, 1)
-	return x
-}}
-
+// newExchange returns the exchange of a call: the one that its response had for the last call, if it had one.
 func newExchange(k *call) *exchange {
-	x := free.Get().(*exchange)
+	x, ok := k.resp.Kept().(*exchange)
+	if !ok {
+		x = &exchange{}
+		x.done, x.stirs = make(chan struct{}, 1), make(chan struct{}, 1)
+		k.resp.Keep(x)
+	}
 	*x = exchange{
 		stream: stream{to: x, done: x.done, stirs: x.stirs, limit: k.limit},
 		resp:   k.resp, discard: k.req.Discard, head: k.req.Method == "HEAD", length: -1,
@@ -40,14 +37,13 @@ func newExchange(k *call) *exchange {
 	return x
 }
 
-// free gives the exchange back. Its stream must have finished, or never have begun.
+// free makes the exchange ready for the next call. Its stream must have finished, or never have begun.
 func (x *exchange) free() {
 	select {
 	case <-x.stirs:
 	default:
 	}
-	x.resp, x.failure, x.conn = nil, nil, nil
-	free.Put(x)
+	x.resp, x.failure, x.conn = nil, nil, nil // which it would keep from being collected
 }
 
 // exchange sends a request over one stream and waits for its response.
@@ -75,8 +71,6 @@ func lengthError(format string, args ...any) *transport.Error {
 	return &transport.Error{Kind: transport.KindLength, Op: opRead, Err: fmt.Errorf(format, args...)}
 }
 
-var errStatus = errors.New("the response has no valid status")
-
 // header implements receiver.
 func (x *exchange) header(b *block, end bool) *transport.Error {
 	if x.began { // a trailer
@@ -85,32 +79,22 @@ func (x *exchange) header(b *block, end bool) *transport.Error {
 		}
 		return x.complete()
 	}
-	status, err := b.status()
-	if err != nil {
-		return protocolError("%w", err)
+	a := b.read()
+	if a.status == 0 {
+		return a.failure
 	}
-	if status < 200 {
-		if end || status == 101 {
-			return protocolError("status %d ends the response", status)
+	if a.status < 200 {
+		if end || a.status == 101 {
+			return protocolError("status %d ends the response", a.status)
 		}
 		return nil
 	}
 	x.began = true
-	for i := 1; i < len(b.fields); i++ {
-		f := &b.fields[i]
-		if f.Name == "" || f.Name[0] == ':' {
-			return protocolError("field %q does not belong into a response", f.Name)
-		}
-		if f.Name == "content-length" {
-			n, err := strconv.ParseInt(f.Value, 10, 64)
-			if err != nil || n < 0 || x.length >= 0 && x.length != n {
-				return protocolError("content-length is not a number")
-			}
-			x.length = n
-		}
-		x.resp.AddField(f.Name, f.Value)
+	x.resp.SetFields(&a.fields)
+	if a.failure != nil {
+		return a.failure
 	}
-	x.resp.Status = status
+	x.length, x.resp.Status = a.length, a.status
 	if end {
 		return x.complete()
 	}

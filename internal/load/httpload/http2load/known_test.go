@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2/hpack"
+
+	"proofload/internal/load/httpload"
 )
 
 // FuzzDecoder: what is known by heart decodes to what the library says, whatever came before.
@@ -48,4 +50,48 @@ func FuzzDecoder(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAnswerByHeart: what is known by heart is what came, and not what came before it in the same place.
+func TestAnswerByHeart(t *testing.T) {
+	var d decoder
+	d.init()
+	for _, c := range []struct {
+		block  []byte
+		status int
+		length int64
+		fails  bool
+		etag   string
+	}{
+		{literals(":status", "200", "content-length", "2", "etag", "a"), 200, 2, false, "a"},
+		{literals(":status", "404", "content-length", "30"), 404, 30, false, ""},
+		{literals(":status", "200", "etag", "b"), 200, -1, false, "b"},
+		{literals(":status", "200", "content-length", "2", "etag", "a"), 200, 2, false, "a"},
+		{literals(":status", "2x0"), 0, -1, true, ""},
+		{literals(":status", "200", "etag", "c", ":path", "/"), 200, -1, true, "c"},
+		{literals(":status", "200", "content-length", "2", "content-length", "3"), 200, 2, true, ""},
+		{literals(":status", "304"), 304, -1, false, ""},
+	} {
+		for range 2 { // read, and by heart
+			b, err := d.block(c.block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := b.read()
+			var resp httpload.Response
+			resp.AddField("etag", "of another")
+			resp.SetFields(&a.fields)
+			etag, _ := resp.Header("ETag")
+			if a.status != c.status || a.length != c.length || (a.failure != nil) != c.fails || string(etag) != c.etag {
+				t.Errorf("%q: status %d, length %d, %v, etag %q", c.block, a.status, a.length, a.failure, etag)
+			}
+		}
+	}
+}
+
+func literals(pairs ...string) (b []byte) {
+	for i := 0; i < len(pairs); i += 2 {
+		b = AppendLiteral(b, pairs[i], []byte(pairs[i+1]))
+	}
+	return b
 }

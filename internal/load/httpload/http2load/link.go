@@ -232,7 +232,7 @@ func (o *opening) wait(ctx context.Context, limit time.Time) error {
 func (c *conn) retire() {
 	c.mu.Lock()
 	c.gone.Store(true)
-	idle := len(c.streams)+c.admitted+len(c.waiting) == 0
+	idle := c.streams.size+c.admitted+len(c.waiting) == 0
 	c.unlock()
 	if idle {
 		c.Leave()

@@ -26,42 +26,96 @@ func (c *conn) readLoop() {
 	}
 }
 
-// readPlain takes the frame that is next if it is of the kinds that almost all are, where it lies: a part of a
-// body, or a whole header, without padding and priority. Everything else is left to the library.
+// readPlain takes the frame that is next if it is a plain one, and those that follow it and are plain and there
+// already, with one hold of the lock. Whose streams they have ended is woken afterwards: woken at once by another
+// processor, it would wait for the lock. Everything else is left to the library.
 func (c *conn) readPlain() (failure *transport.Error, taken bool) {
 	h, err := c.in.Peek(frameHeader)
 	if err != nil {
 		return c.broken(err), true // it is told once
 	}
-	size, kind, flags := int(h[0])<<16|int(h[1])<<8|int(h[2]), http2.FrameType(h[3]), http2.Flags(h[4])
-	id := binary.BigEndian.Uint32(h[5:]) &^ (1 << 31)
-	if size > frameSize || id == 0 || len(c.block) > 0 {
+	f := frameOf(h)
+	if !f.plain() || len(c.block) > 0 {
 		return nil, false
 	}
-	switch kind {
-	case http2.FrameData:
-		if flags.Has(http2.FlagDataPadded) {
-			return nil, false
-		}
-	case http2.FrameHeaders:
-		if flags&(http2.FlagHeadersPadded|http2.FlagHeadersPriority|http2.FlagHeadersEndHeaders) != http2.FlagHeadersEndHeaders {
-			return nil, false
-		}
-	default:
-		return nil, false
+	if _, err = c.in.Peek(frameHeader + f.size); err != nil {
+		return c.broken(err), true
 	}
-	frame, err := c.in.Peek(frameHeader + size)
+	c.mu.Lock()
+	c.batching = true
+	for there := true; there && err == nil; f, there = c.plainThere() {
+		err = c.takePlain(f)
+	}
+	c.batching = false
+	c.unlock()
+	c.wakeEnded()
 	if err != nil {
 		return c.broken(err), true
 	}
-	payload, end := frame[frameHeader:], flags.Has(http2.FlagDataEndStream) // the same one for a header
-	if kind == http2.FrameData {
-		failure = c.takeData(id, payload, size, end)
-	} else {
-		failure = c.takeBlock(id, payload, frameHeader+size, end)
+	return nil, true
+}
+
+// frame is the beginning of one.
+type frame struct {
+	size  int
+	kind  http2.FrameType
+	flags http2.Flags
+	id    uint32
+}
+
+func frameOf(h []byte) frame {
+	_ = h[frameHeader-1]
+	return frame{
+		size: int(h[0])<<16 | int(h[1])<<8 | int(h[2]), kind: http2.FrameType(h[3]), flags: http2.Flags(h[4]),
+		id: binary.BigEndian.Uint32(h[5:]) &^ (1 << 31),
 	}
-	_, _ = c.in.Discard(len(frame)) // it is in the buffer
-	return failure, true
+}
+
+// plain reports whether a frame is of the kinds that almost all are: a part of a body, or a whole header, without
+// padding and priority.
+func (f frame) plain() bool {
+	switch {
+	case f.size > frameSize || f.id == 0:
+		return false
+	case f.kind == http2.FrameData:
+		return !f.flags.Has(http2.FlagDataPadded)
+	case f.kind == http2.FrameHeaders:
+		return f.flags&(http2.FlagHeadersPadded|http2.FlagHeadersPriority|http2.FlagHeadersEndHeaders) == http2.FlagHeadersEndHeaders
+	}
+	return false
+}
+
+// plainThere returns the frame that is next if it is plain and has come as a whole.
+func (c *conn) plainThere() (f frame, there bool) {
+	n := c.in.Buffered()
+	if n < frameHeader {
+		return f, false
+	}
+	h, _ := c.in.Peek(frameHeader) // it is in the buffer, as is all below
+	f = frameOf(h)
+	return f, n >= frameHeader+f.size && f.plain()
+}
+
+// takePlain takes a plain frame where it lies. An error ends the connection. The lock must be held.
+func (c *conn) takePlain(f frame) (err error) {
+	all, _ := c.in.Peek(frameHeader + f.size)
+	payload, end := all[frameHeader:], f.flags.Has(http2.FlagDataEndStream) // the same one for a header
+	if f.kind == http2.FrameData {
+		c.takeData(f.id, payload, f.size, end)
+	} else {
+		err = c.takeBlock(f.id, payload, frameHeader+f.size, end)
+	}
+	_, _ = c.in.Discard(len(all))
+	return err
+}
+
+// wakeEnded wakes those whose streams have ended with the last frames.
+func (c *conn) wakeEnded() {
+	for i, st := range c.ended {
+		c.ended[i] = nil
+		st.done <- struct{}{}
+	}
+	c.ended = c.ended[:0]
 }
 
 // readFrame takes the frame that is next, whatever it is.
@@ -73,7 +127,7 @@ func (c *conn) readFrame() *transport.Error {
 	if e, ok := errors.AsType[http2.StreamError](err); ok {
 		c.mu.Lock()
 		defer c.unlock()
-		if st := c.streams[e.StreamID]; st != nil {
+		if st := c.streams.get(e.StreamID); st != nil {
 			c.finish(st, protocolError("%w", err), c.came)
 		}
 		_ = c.frames.WriteRSTStream(e.StreamID, e.Code)
@@ -107,7 +161,10 @@ func (c *conn) broken(err error) *transport.Error {
 func (c *conn) take(f http2.Frame) *transport.Error {
 	switch f := f.(type) {
 	case *http2.DataFrame:
-		return c.takeData(f.StreamID, f.Data(), int(f.Length), f.StreamEnded())
+		c.mu.Lock()
+		defer c.unlock()
+		c.takeData(f.StreamID, f.Data(), int(f.Length), f.StreamEnded())
+		return nil
 	case *http2.HeadersFrame:
 		return c.takePart(f.StreamID, f.HeaderBlockFragment(), f.HeadersEnded(), f.StreamEnded())
 	case *http2.ContinuationFrame:
@@ -119,7 +176,7 @@ func (c *conn) take(f http2.Frame) *transport.Error {
 	defer c.unlock()
 	switch f := f.(type) {
 	case *http2.RSTStreamFrame:
-		if st := c.streams[f.StreamID]; st != nil {
+		if st := c.streams.get(f.StreamID); st != nil {
 			st.untouched = st.patient && f.ErrCode == http2.ErrCodeRefusedStream
 			c.finish(st, &transport.Error{Kind: transport.KindStreamReset, Op: opRead, Err: fmt.Errorf("the server reset the stream: %s", f.ErrCode)}, c.came)
 		}
@@ -154,21 +211,24 @@ func (c *conn) takePart(id uint32, part []byte, last, end bool) *transport.Error
 		return nil
 	}
 	size := c.parts*frameHeader + len(c.block)
-	failure := c.takeBlock(id, c.block, size, c.ends)
+	c.mu.Lock()
+	err := c.takeBlock(id, c.block, size, c.ends)
+	c.unlock()
 	c.block, c.parts, c.ends = c.block[:0], 0, false
-	return failure
+	if err != nil {
+		return c.broken(err)
+	}
+	return nil
 }
 
 // takeBlock takes a header, which came in frames of size bytes. It has to be decoded also when nobody waits for it
-// any more, for what follows builds on it.
-func (c *conn) takeBlock(id uint32, part []byte, size int, end bool) *transport.Error {
+// any more, for what follows builds on it. An error ends the connection. The lock must be held.
+func (c *conn) takeBlock(id uint32, part []byte, size int, end bool) error {
 	b, err := c.decode.block(part)
 	if err != nil {
-		return c.broken(fmt.Errorf("header: %w", err))
+		return fmt.Errorf("header: %w", err)
 	}
-	c.mu.Lock()
-	defer c.unlock()
-	st := c.streams[id]
+	st := c.streams.get(id)
 	if st == nil {
 		return nil
 	}
@@ -185,17 +245,15 @@ func (c *conn) takeBlock(id uint32, part []byte, size int, end bool) *transport.
 	return nil
 }
 
-// takeData takes a part of a body, and tells the server now and then how much was read.
-func (c *conn) takeData(id uint32, data []byte, size int, end bool) *transport.Error {
-	c.mu.Lock()
-	defer c.unlock()
+// takeData takes a part of a body, and tells the server now and then how much was read. The lock must be held.
+func (c *conn) takeData(id uint32, data []byte, size int, end bool) {
 	if c.unread += int64(size); c.unread >= connWindow/4 { // padding counts as well
 		_ = c.frames.WriteWindowUpdate(0, uint32(c.unread))
 		c.unread = 0
 	}
-	st := c.streams[id]
+	st := c.streams.get(id)
 	if st == nil {
-		return nil
+		return
 	}
 	st.bytesIn += frameHeader + int64(size)
 	failure := st.to.data(data, end)
@@ -204,7 +262,6 @@ func (c *conn) takeData(id uint32, data []byte, size int, end bool) *transport.E
 	} else {
 		c.credit(st, int64(size))
 	}
-	return nil
 }
 
 // credit notes that n bytes of a stream were read, of which the server hears now and then. The lock must be held.
@@ -236,8 +293,8 @@ func (c *conn) goAway(f *http2.GoAwayFrame) {
 	} else if c.aside == nil {
 		c.aside = errors.New("the server gave the connection up")
 	}
-	for id, st := range c.streams {
-		if id <= f.LastStreamID {
+	for st := range c.streams.all {
+		if st.id <= f.LastStreamID {
 			continue
 		}
 		if st.untouched = graceful || st.patient; graceful {
@@ -252,7 +309,7 @@ func (c *conn) goAway(f *http2.GoAwayFrame) {
 // opened takes note of a window that has opened. The lock must be held.
 func (c *conn) opened(f *http2.WindowUpdateFrame) *transport.Error {
 	if f.StreamID != 0 {
-		if st := c.streams[f.StreamID]; st != nil {
+		if st := c.streams.get(f.StreamID); st != nil {
 			st.window += int64(f.Increment)
 			st.stir()
 		}
@@ -261,7 +318,7 @@ func (c *conn) opened(f *http2.WindowUpdateFrame) *transport.Error {
 	if c.window += int64(f.Increment); c.window > 1<<31-1 {
 		return protocolError("the window of the connection has grown beyond its limit")
 	}
-	for _, st := range c.streams {
+	for st := range c.streams.all {
 		st.stir()
 	}
 	return nil

@@ -51,7 +51,7 @@ type receiver interface {
 
 // finish ends a stream. The lock must be held.
 func (c *conn) finish(st *stream, failure *transport.Error, at time.Time) {
-	delete(c.streams, st.id)
+	c.streams.remove(st)
 	c.watch.leave(st)
 	if failure == nil && !st.limit.IsZero() && at.After(st.limit) {
 		failure = timeoutError()
@@ -68,6 +68,10 @@ func (c *conn) finish(st *stream, failure *transport.Error, at time.Time) {
 	st.finished, st.failure, st.endedAt = true, failure, at
 	if len(c.waiting) > 0 {
 		c.admit()
+	}
+	if c.batching {
+		c.ended = append(c.ended, st)
+		return
 	}
 	st.done <- struct{}{}
 }

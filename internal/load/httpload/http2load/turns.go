@@ -19,7 +19,7 @@ func (c *conn) enter(st *stream) bool {
 		c.admitted--
 		return true
 	}
-	if len(c.waiting) == 0 && len(c.streams)+c.admitted < c.most {
+	if len(c.waiting) == 0 && c.streams.size+c.admitted < c.most {
 		return true
 	}
 	c.waiting = append(c.waiting, st)
@@ -28,7 +28,7 @@ func (c *conn) enter(st *stream) bool {
 
 // admit tells those whose turn it is. The lock must be held.
 func (c *conn) admit() {
-	for len(c.waiting) > 0 && len(c.streams)+c.admitted < c.most {
+	for len(c.waiting) > 0 && c.streams.size+c.admitted < c.most {
 		st := c.waiting[0]
 		c.waiting[0] = nil
 		c.waiting = c.waiting[1:]

@@ -85,7 +85,7 @@ func (c *conn) expire() {
 	}
 	var next time.Time
 	now := time.Now()
-	for _, st := range c.streams {
+	for st := range c.streams.all {
 		switch {
 		case st.limit.IsZero():
 		case !st.limit.After(now):
@@ -107,7 +107,7 @@ func (c *conn) cancel(context <-chan struct{}) {
 		return
 	}
 	now := time.Now()
-	for _, st := range c.streams {
+	for st := range c.streams.all {
 		if st.watched {
 			c.abandon(st, st.cancelled(now), now)
 		}
@@ -119,7 +119,7 @@ func (c *conn) cancel(context <-chan struct{}) {
 func (c *conn) cancelOne(id uint32) {
 	c.mu.Lock()
 	defer c.unlock()
-	if st := c.streams[id]; st != nil {
+	if st := c.streams.get(id); st != nil {
 		now := time.Now()
 		c.abandon(st, st.cancelled(now), now)
 	}

@@ -62,7 +62,7 @@ func (c *conn) writeLoop() {
 func (c *conn) gather() {
 	for before := 0; ; {
 		c.mu.Lock()
-		size, alone := len(c.out), len(c.streams) < 2
+		size, alone := len(c.out), c.streams.size < 2
 		c.mu.Unlock()
 		if alone || size == before || size >= readSize {
 			return
@@ -82,7 +82,7 @@ func (c *conn) swap(now time.Time) {
 	c.batch = c.batch[:0]
 	if c.full {
 		c.full = false
-		for _, st := range c.streams {
+		for st := range c.streams.all {
 			st.stir()
 		}
 	}
