@@ -21,6 +21,7 @@ type Clock interface {
 // HostLoad is how busy the machine was since it was last asked. Shares are 0 to 1.
 type HostLoad struct {
 	BusiestCore float64 // share of its time that the busiest core worked
+	Own         float64 // share of the processors that this process may use which it used
 	Throttled   float64 // share of the time in which a quota kept this process from running
 }
 

@@ -46,7 +46,9 @@ type selfCheck struct {
 	host    Host
 	sample  []metrics.Sample
 	before  []uint64 // the counts of the scheduler's histogram at the last call
+	closed  []string // phases with users
 	busy    int      // seconds in a row with a busy core
+	spent   int      // seconds in a row in which users took all that this process may use
 	verdict verdict
 }
 
@@ -65,6 +67,11 @@ func (v *verdict) add(h metric.Health, cause string) {
 
 func newSelfCheck(plan *scenario.Plan, host Host) *selfCheck {
 	c := &selfCheck{bounds: plan.Validity, host: host, sample: []metrics.Sample{{Name: latencyMetric}}}
+	for i := range plan.Phases {
+		if p := &plan.Phases[i]; len(p.Users) > 0 {
+			c.closed = append(c.closed, p.Name)
+		}
+	}
 	if c.bounds.ScheduleLagP99 == 0 {
 		c.bounds.ScheduleLagP99 = 5 * time.Millisecond
 	}
@@ -91,7 +98,7 @@ func (c *selfCheck) judge(s metric.Second, lapsed bool) (metric.Health, []string
 	if lapsed {
 		c.verdict.add(metric.HealthInvalid, CauseNoLease)
 	}
-	c.judgeHost(strained)
+	c.judgeHost(strained, c.hasUsers(s))
 	for kind, cause := range generatorErrors {
 		ofKind := func(l metric.Labels) bool { return l.Get("error") == kind }
 		if !s.Select(metric.Unsent, ofKind).Empty() || !s.Select(metric.ResponseTime, ofKind).Empty() {
@@ -126,7 +133,10 @@ func worstLag(s metric.Second) time.Duration {
 // judgeHost looks at the machine. A core without time left is the reason for bad numbers only if
 // they show it, or else every run that shares a small machine with its target would be invalid: it
 // makes a second invalid when it has lasted and arrivals or goroutines had to wait as well.
-func (c *selfCheck) judgeHost(strained bool) {
+//
+// Users are another matter: they start when answers let them, and so nothing of theirs is ever late. When they take all
+// that this process may use, it is the process that says how fast they are and not the target, whoever else is on the machine.
+func (c *selfCheck) judgeHost(strained, users bool) {
 	if c.host == nil {
 		return
 	}
@@ -141,9 +151,28 @@ func (c *selfCheck) judgeHost(strained bool) {
 	} else {
 		c.busy = 0
 	}
+	if c.spent++; !users || load.Own <= c.bounds.WorkerCPU {
+		c.spent = 0
+	}
+	if c.spent > 0 {
+		c.verdict.add(metric.HealthDegraded, CauseCPU)
+	}
+	if c.spent >= busySeconds {
+		c.verdict.add(metric.HealthInvalid, CauseCPU)
+	}
 	if load.Throttled > maxThrottled {
 		c.verdict.add(metric.HealthDegraded, CauseThrottled)
 	}
+}
+
+// hasUsers reports whether users have started something in the second.
+func (c *selfCheck) hasUsers(s metric.Second) bool {
+	for key, a := range s.Arrivals {
+		if a.Sent > 0 && slices.Contains(c.closed, key.Phase) {
+			return true
+		}
+	}
+	return false
 }
 
 // schedulerLatency returns the 99th percentile of how long goroutines waited for a processor since

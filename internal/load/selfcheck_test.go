@@ -24,7 +24,12 @@ func secondOf(lag time.Duration, a metric.Arrivals) metric.Second {
 }
 
 func TestSelfCheck(t *testing.T) {
-	busy := HostLoad{BusiestCore: 0.97}
+	busy, full := HostLoad{BusiestCore: 0.97}, HostLoad{BusiestCore: 0.97, Own: 0.95}
+	users := func() metric.Second {
+		s := metric.NewSecond(0)
+		s.Arrivals[metric.ArrivalKey{Phase: "users", Flow: "f"}] = &metric.Arrivals{Planned: 1000, Sent: 1000}
+		return s
+	}
 	notSent := func(c metric.Cause, n int64) metric.Arrivals {
 		return metric.Arrivals{Planned: 1000, Sent: 1000 - n, NotSent: map[metric.Cause]int64{c: n}}
 	}
@@ -65,11 +70,15 @@ func TestSelfCheck(t *testing.T) {
 		{name: "busy", second: secondOf(0, metric.Arrivals{}), host: busy, seconds: 9, health: metric.HealthDegraded, causes: []string{CauseCPU}},
 		{name: "busy and late, at first", second: secondOf(8*time.Millisecond, metric.Arrivals{}), host: busy, seconds: 4, health: metric.HealthDegraded, causes: []string{CauseCPU, CauseScheduleLag}},
 		{name: "busy and late, and it lasts", second: secondOf(8*time.Millisecond, metric.Arrivals{}), host: busy, seconds: 5, health: metric.HealthInvalid, causes: []string{CauseCPU, CauseScheduleLag}},
+		{name: "users, and others keep the machine busy", second: users(), host: busy, seconds: 9, health: metric.HealthDegraded, causes: []string{CauseCPU}},
+		{name: "users take all of the process, at first", second: users(), host: full, seconds: 4, health: metric.HealthDegraded, causes: []string{CauseCPU}},
+		{name: "users take all of the process, and it lasts", second: users(), host: full, seconds: 5, health: metric.HealthInvalid, causes: []string{CauseCPU}},
+		{name: "arrivals take all of the process, and none is late", second: secondOf(0, metric.Arrivals{Planned: 10, Sent: 10}), host: full, seconds: 9, health: metric.HealthDegraded, causes: []string{CauseCPU}},
 		{name: "throttled", second: secondOf(0, metric.Arrivals{}), host: HostLoad{Throttled: 0.2}, health: metric.HealthDegraded, causes: []string{CauseThrottled}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newSelfCheck(planOf(), fakeHost{func() HostLoad { return tt.host }})
+			c := newSelfCheck(planOf(openPhase("p"), usersPhase("users", [3]float64{1, 1, 1})), fakeHost{func() HostLoad { return tt.host }})
 			c.sample[0].Name = "/none" // what this machine is doing is not part of the table
 			var health metric.Health
 			var causes []string

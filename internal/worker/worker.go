@@ -163,7 +163,7 @@ type machine struct{ read, load *host.Probe }
 
 // Load implements load.Host.
 func (m *machine) Load() load.HostLoad {
-	return load.HostLoad{BusiestCore: m.load.BusiestCore(), Throttled: m.load.Throttled()}
+	return load.HostLoad{BusiestCore: m.load.BusiestCore(), Own: m.load.Own(), Throttled: m.load.Throttled()}
 }
 
 // Measure implements agent.Host.

@@ -34,6 +34,9 @@ type Probe struct {
 	busyTime time.Time
 	busy     float64 // what was told last of the busiest processor
 	throttle throttle
+	ownAt    float64 // processor time of this process in seconds, and when
+	ownTime  time.Time
+	own      float64 // what was told last of it
 
 	readTime time.Time // of what follows
 	totalAt  []cpu.TimesStat
@@ -52,11 +55,8 @@ func New() *Probe {
 	if all, err := net.IOCounters(false); err == nil && len(all) == 1 {
 		p.net = all[0]
 	}
-	if p.self != nil {
-		if t, err := p.self.Times(); err == nil {
-			p.selfCPU = t.User + t.System
-		}
-	}
+	p.selfCPU = p.spent()
+	p.ownAt, p.ownTime = p.selfCPU, p.readTime
 	p.throttle.since(p.now())
 	return p
 }
@@ -80,6 +80,20 @@ func (p *Probe) BusiestCore() float64 {
 // Throttled returns the share of the time in which a quota of the control group kept this process
 // from running, since the call before. Asked again at once it tells the same.
 func (p *Probe) Throttled() float64 { return p.throttle.since(p.now()) }
+
+// Own returns the share of the processors that this process may use which it used since the call before, 1 being all of
+// each. Asked again at once it tells the same.
+func (p *Probe) Own() float64 {
+	at := p.now()
+	passed := at.Sub(p.ownTime)
+	if passed < shortest {
+		return p.own
+	}
+	spent := p.spent()
+	p.own = max(0, spent-p.ownAt) / (passed.Seconds() * float64(runtime.GOMAXPROCS(0)))
+	p.ownAt, p.ownTime = spent, at
+	return p.own
+}
 
 // Read returns the measurements since the call before. Rates are missing when that was too short a while
 // ago, and are over all of the time at the next call.
@@ -120,13 +134,22 @@ func (p *Probe) rates(add func(name, category, unit string, v float64), passed f
 		}
 		p.net = all[0]
 	}
+	if spent := p.spent(); spent > 0 {
+		add("worker_cpu", "agent", "ratio", max(0, spent-p.selfCPU)/passed)
+		p.selfCPU = spent
+	}
+}
+
+// spent returns the processor time that this process has used, in seconds; 0 if the system does not tell.
+func (p *Probe) spent() float64 {
 	if p.self == nil {
-		return
+		return 0
 	}
-	if t, err := p.self.Times(); err == nil {
-		add("worker_cpu", "agent", "ratio", max(0, t.User+t.System-p.selfCPU)/passed)
-		p.selfCPU = t.User + t.System
+	t, err := p.self.Times()
+	if err != nil {
+		return 0
 	}
+	return t.User + t.System
 }
 
 // shares returns the share of time worked by the busiest processor and by all together.

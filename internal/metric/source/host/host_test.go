@@ -3,6 +3,7 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -93,5 +94,24 @@ func TestRatesNeedTime(t *testing.T) {
 	p.selfCPU = cpu - 5 // it has worked for 5 s of the 10
 	if got := read(10 * time.Second)["worker_cpu"]; got < 0.49 || got > 0.7 {
 		t.Errorf("worker_cpu %v, want about 0.5: over all of the time", got)
+	}
+}
+
+// TestOwn: the share is of all processors that the process may use, over all of the time since it was told last.
+func TestOwn(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	p := New()
+	clock := time.Now()
+	p.now = func() time.Time { return clock }
+	p.Own()
+	clock = clock.Add(10 * time.Second)
+	p.ownAt -= 10 // it has worked for 10 s of 2 x 10
+	got := p.Own()
+	if got < 0.45 || got > 0.6 {
+		t.Errorf("own share %v, want about 0.5", got)
+	}
+	clock = clock.Add(time.Microsecond)
+	if again := p.Own(); again != got {
+		t.Errorf("own share %v, and %v at once after", got, again)
 	}
 }
