@@ -39,6 +39,7 @@ const (
 type cadence struct {
 	since   time.Duration // run time at which the count began
 	started int64         // iterations started since the beginning, at that time
+	own     int64         // of them those that the pacer sent itself
 	rested  time.Duration // of the present period
 	least   time.Duration
 
@@ -50,8 +51,9 @@ type cadence struct {
 
 func newCadence() cadence { return cadence{dense: denseRate} }
 
-// wait returns the shortest wait at run time now, when so many iterations have been started in all.
-func (c *cadence) wait(now time.Duration, started int64) time.Duration {
+// wait returns the shortest wait at run time now, when so many iterations have been started in all, and so many of them by
+// the pacer itself.
+func (c *cadence) wait(now time.Duration, started, own int64) time.Duration {
 	passed := now - c.since
 	if c.least == 0 || passed >= cadencePeriod {
 		rate := 0.0
@@ -60,11 +62,11 @@ func (c *cadence) wait(now time.Duration, started int64) time.Duration {
 			c.judge(rate, float64(c.rested)/float64(passed))
 		}
 		longest := longestGroup
-		if c.express {
+		if c.express && 2*(own-c.own) >= started-c.started { // what others start is later by what it takes to wake them
 			longest = longestExpress
 		}
 		c.least = min(max(shortestWait, time.Duration(rate*float64(longest)/fullGroups)), longest)
-		c.since, c.started, c.rested = now, started, 0
+		c.since, c.started, c.own, c.rested = now, started, own, 0
 	}
 	return c.least
 }

@@ -11,26 +11,34 @@ import (
 func TestCadenceFollowsTheRate(t *testing.T) {
 	c := newCadence()
 	now, started := time.Duration(0), int64(0)
+	own := int64(0)
 	for _, step := range []struct {
 		rate int64
+		own  bool // the pacer sends them itself
 		want time.Duration
 	}{
-		{1000, 100 * time.Microsecond},
-		{9_000, 126 * time.Microsecond},
-		{10_000, longestExpress / 2},
-		{20_000, longestExpress},
-		{200_000, longestExpress},
-		{0, 100 * time.Microsecond},
+		{1000, false, 100 * time.Microsecond},
+		{9_000, false, 126 * time.Microsecond},
+		{10_000, true, longestExpress / 2},
+		{10_000, false, longestGroup / 2},
+		{20_000, false, longestGroup},
+		{20_000, true, longestExpress},
+		{200_000, true, longestExpress},
+		{200_000, false, longestGroup},
+		{0, false, 100 * time.Microsecond},
 	} {
 		var got time.Duration
 		for range 1000 { // a second and more
-			got = c.wait(now, started)
+			got = c.wait(now, started, own)
 			now += time.Millisecond
 			c.rest(time.Millisecond)
 			started += step.rate / 1000
+			if step.own {
+				own += step.rate / 1000
+			}
 		}
 		if got != step.want {
-			t.Errorf("at %d/s it waits %v, want %v", step.rate, got, step.want)
+			t.Errorf("at %d/s, own %v, it waits %v, want %v", step.rate, step.own, got, step.want)
 		}
 	}
 }
@@ -43,12 +51,12 @@ func TestCadenceLeavesExpress(t *testing.T) {
 	now, started := time.Duration(0), int64(0)
 	run := func(periods int, rested time.Duration) {
 		for range periods {
-			c.wait(now, started)
+			c.wait(now, started, started)
 			now += cadencePeriod
 			started += int64(2 * denseRate * cadencePeriod.Seconds())
 			c.rest(rested)
 		}
-		c.wait(now, started)
+		c.wait(now, started, started)
 	}
 	step := func(periods int, rested time.Duration, want bool) {
 		t.Helper()
@@ -65,7 +73,7 @@ func TestCadenceLeavesExpress(t *testing.T) {
 	step(1, cadencePeriod/2, true)
 	runtime.GOMAXPROCS(1)
 	step(2*busyPeriods, 0, true) // nobody could help
-	c.wait(now+time.Hour, started)
+	c.wait(now+time.Hour, started, started)
 	if c.express {
 		t.Error("express although nothing arrives")
 	}

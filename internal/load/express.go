@@ -16,6 +16,7 @@ type express struct {
 	collector *transport.Collector // nil: this system has none, and nothing goes this way
 	on        bool                 // arrivals are dense enough
 	spare     []*runner
+	sent      int64 // iterations that went this way
 }
 
 // wait returns how long the pacer may wait, who would wait for so long; on says whether arrivals go this way from here on.
@@ -49,6 +50,7 @@ func (e *Engine) send(j *job, now time.Duration) bool {
 	p.dispatched++
 	e.dispatched++
 	p.express++
+	x.sent++
 	r.begin(j.flow.plain)
 	return true
 }

@@ -35,7 +35,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			break
 		}
 		if now := e.clock.Now(); now < next {
-			e.waiter.Wait(e.express.wait(max(min(next, now+longestWait)-now, e.pace.wait(now, e.dispatched)), e.pace.express))
+			e.waiter.Wait(e.express.wait(max(min(next, now+longestWait)-now, e.pace.wait(now, e.dispatched, e.express.sent)), e.pace.express))
 			e.pace.rest(e.clock.Now() - now)
 		}
 	}
