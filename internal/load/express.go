@@ -17,6 +17,29 @@ type express struct {
 	on        bool                 // arrivals are dense enough
 	spare     []*runner
 	sent      int64 // iterations that went this way
+	looked    bool  // in the present pass
+	lookedAt  time.Duration
+}
+
+// lookEvery is how long what has come is known: which of its connections the server has ended must be known before they
+// are used.
+const lookEvery = 50 * time.Microsecond
+
+// look finds out what has come, unless it has only just done so.
+func (x *express) look(now time.Duration) {
+	if !x.looked || now-x.lookedAt >= lookEvery {
+		x.looked, x.lookedAt = true, now
+		x.collector.Look()
+	}
+}
+
+// collect takes in the answers that have come, at the end of a pass.
+func (x *express) collect() {
+	if !x.looked {
+		x.collector.Look()
+	}
+	x.looked = false
+	x.collector.Tell()
 }
 
 // wait returns how long the pacer may wait, who would wait for so long; on says whether arrivals go this way from here on.
@@ -28,9 +51,6 @@ func (x *express) wait(d time.Duration, on bool) time.Duration {
 	return d
 }
 
-// collect takes in the answers that have come.
-func (x *express) collect() { x.collector.Collect() }
-
 // send executes a job's first half, if that can be done here and now, and reports whether it has. The engine's lock must be held.
 func (e *Engine) send(j *job, now time.Duration) bool {
 	x, p := &e.express, j.phase
@@ -39,6 +59,7 @@ func (e *Engine) send(j *job, now time.Duration) bool {
 	if !x.on || j.flow.plain == "" || p.express >= p.permits/2 {
 		return false
 	}
+	x.look(now)
 	r := x.take(e)
 	r.job = *j
 	r.job.started = now

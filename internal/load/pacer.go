@@ -158,7 +158,7 @@ func (e *Engine) drain(ctx context.Context, cut context.CancelCauseFunc) {
 			cut(errCut)
 		}
 		e.waiter.Wait(e.express.wait(longestWait, false))
-		e.express.collect()
+		e.express.collector.Collect()
 	}
 	for _, l := range e.lanes {
 		l.close()

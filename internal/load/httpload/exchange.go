@@ -30,7 +30,7 @@ func (c *conn) send(resp *Response, wait bool) *transport.Error {
 	if wait && c.used && c.raw != nil && !c.secure {
 		return c.sendRaw(resp)
 	}
-	if c.used && c.dead() {
+	if c.used && c.dead(resp.Sent) {
 		c.stale, resp.Sent = true, time.Time{}
 		return nil
 	}
@@ -152,9 +152,9 @@ func (c *conn) tryRead(fd int) (done bool) {
 }
 
 // dead reports whether an idle connection is of no use, as far as that can be told.
-func (c *conn) dead() bool {
+func (c *conn) dead(now time.Time) bool {
 	if c.collected != nil {
-		return !c.collected.Quiet()
+		return !c.collected.Quiet(now)
 	}
 	return c.raw != nil && c.probe()
 }

@@ -50,7 +50,7 @@ func (p *Pending) Send(ctx context.Context, req *Request, resp *Response) bool {
 		case cn.collected == nil: // the system is short of something
 			c.pool.put(cn, now)
 			return false
-		case cn.dead():
+		case cn.dead(now):
 			cn.close()
 			continue
 		}

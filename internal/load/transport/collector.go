@@ -12,10 +12,10 @@ import (
 )
 
 // Collector takes connections out of the runtime's poller, which wakes the program for each answer that comes, and
-// looks for what has come whenever its owner calls Collect. The kernel notes when it came (SO_TIMESTAMPNS), so that
+// looks for what has come whenever its owner calls Look. The kernel notes when it came (SO_TIMESTAMPNS), so that
 // the time of an answer does not depend on when it is collected; only what follows an answer has to wait for that.
 //
-// Any number of goroutines may use its connections. Collect has one caller at a time.
+// Any number of goroutines may use its connections. Look and Tell have one caller at a time.
 type Collector struct {
 	poll pollSet
 
@@ -24,7 +24,7 @@ type Collector struct {
 	mu       sync.Mutex
 	conns    []*Collected // by descriptor
 	waiting  []*Collected
-	told     []Receiver // whom the next Collect tells
+	told     []Receiver // whom the next Tell tells
 	spare    []Receiver // told of the one before, to be used again
 	soonest  time.Time  // none of those who wait has an earlier deadline; zero: none has one
 	previous time.Time  // when Collect was called last, and before that
@@ -32,7 +32,7 @@ type Collector struct {
 }
 
 // Receiver is told that there is something to receive, or that the time for it is over. It is told by the goroutine
-// that collects, and must not keep it.
+// that calls Tell, and must not keep it.
 type Receiver interface{ Ready() }
 
 // Collected is a connection of a Collector. It belongs to one goroutine at a time; SetDeadline alone may be called
@@ -101,20 +101,18 @@ func (o *Collector) Waiting() int64 {
 	return o.waits.Load()
 }
 
-// Collect wakes those for whom something has come, or whose time is over, and tells those of them who are Receivers.
+// Collect is Look and Tell.
 func (o *Collector) Collect() {
+	o.Look()
+	o.Tell()
+}
+
+// Look wakes those for whom something has come, or whose time is over, but for Receivers.
+func (o *Collector) Look() {
 	if o == nil {
 		return
 	}
-	told := o.look(time.Now())
-	for i, r := range told {
-		r.Ready()
-		told[i] = nil
-	}
-}
-
-// look finds whom there is something for, and returns those who are to be told, which is valid until the next call.
-func (o *Collector) look(now time.Time) []Receiver {
+	now := time.Now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.previous, o.last = o.last, now
@@ -134,9 +132,21 @@ func (o *Collector) look(now time.Time) []Receiver {
 	if !o.soonest.IsZero() && !now.Before(o.soonest) {
 		o.expire(now)
 	}
+}
+
+// Tell tells the Receivers for whom Look has found something. It is not called while it goes on.
+func (o *Collector) Tell() {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
 	told := o.told
 	o.told, o.spare = o.spare[:0], told
-	return told
+	o.mu.Unlock()
+	for i, r := range told {
+		r.Ready()
+		told[i] = nil
+	}
 }
 
 // expire wakes those whose deadline is over. The lock must be held.
@@ -214,7 +224,7 @@ func (c *Collected) enlist() {
 	o.note(c.deadline)
 }
 
-// Expect has r told once, by a Collect that comes, when something has come or the deadline is over. It takes the place of
+// Expect has r told once, by a Tell that comes, when something has come or the deadline is over. It takes the place of
 // waiting in Read, and Fetch is what follows.
 func (c *Collected) Expect(r Receiver) {
 	o := c.owner
@@ -301,13 +311,18 @@ func latest(a, b time.Time) time.Time {
 // Received returns when that came which Read has returned last.
 func (c *Collected) Received() time.Time { return c.received }
 
-// Quiet reports whether nothing has come that nobody has read, as of the last Collect, and the connection has not ended.
-func (c *Collected) Quiet() bool {
-	c.owner.mu.Lock()
-	edge, ended := c.edge, c.ended
+// fresh is how long what Look has found says enough of an idle connection.
+const fresh = 100 * time.Microsecond
+
+// Quiet reports whether nothing has come that nobody has read, and the connection has not ended. At the time now it looks
+// at the socket, unless the last Look has just done so for all.
+func (c *Collected) Quiet(now time.Time) bool {
+	o := c.owner
+	o.mu.Lock()
+	ended, known := c.ended, !c.edge && now.Sub(o.last) < fresh
 	c.edge = false
-	c.owner.mu.Unlock()
-	return !ended && (!edge || quiet(c.fd))
+	o.mu.Unlock()
+	return !ended && (known || quiet(c.fd))
 }
 
 // Write implements net.Conn.
@@ -381,7 +396,7 @@ func (c *Collected) LocalAddr() net.Addr { return c.local }
 func (c *Collected) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline implements net.Conn. A deadline that is over ends a wait at once, and what is still to come at the
-// Collect that follows it.
+// Look that follows it.
 func (c *Collected) SetDeadline(t time.Time) error {
 	o := c.owner
 	o.mu.Lock()

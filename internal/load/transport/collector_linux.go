@@ -125,6 +125,6 @@ func (m *message) receive(fd int, p []byte) (n int, at int64, errno syscall.Errn
 // quiet reports whether a connection has nothing to say and has not ended.
 func quiet(fd int) bool {
 	var p [1]byte
-	_, _, err := unix.Recvfrom(fd, p[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
+	_, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno == unix.EAGAIN || errno == unix.EINTR
 }

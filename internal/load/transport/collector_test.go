@@ -282,7 +282,7 @@ func TestExpect(t *testing.T) {
 			t.Fatalf("told %d times, want %d", r, want)
 		}
 	}
-	if !c.Quiet() {
+	if !c.Quiet(time.Now()) {
 		t.Error("not quiet although nothing came")
 	}
 	c.Expect(&r)
@@ -298,7 +298,7 @@ func TestExpect(t *testing.T) {
 	}
 	send()
 	collects(1) // nobody expects it
-	if c.Quiet() {
+	if c.Quiet(time.Now()) {
 		t.Error("quiet although something came")
 	}
 	o.Collect()
@@ -327,7 +327,7 @@ func TestCollectedEnds(t *testing.T) {
 	_ = theirs.Close()
 	here(t, c)
 	o.Collect()
-	if c.Quiet() {
+	if c.Quiet(time.Now()) {
 		t.Error("quiet although it has ended")
 	}
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -383,12 +383,30 @@ func TestEndBehindData(t *testing.T) {
 			}
 			want = syscall.ECONNRESET
 		}
-		if c.Quiet() {
+		if c.Quiet(time.Now()) {
 			t.Errorf("%s: quiet after the end", how)
 		}
 		if _, err := c.Read(p); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", how, err, want)
 		}
+	}
+}
+
+// TestQuietLooks: that a connection has ended is seen without a Look, unless the last one has only just been.
+func TestQuietLooks(t *testing.T) {
+	o := collector(t)
+	c, theirs := collected(t, o)
+	looked := time.Now()
+	if !c.Quiet(looked) { // that it can be written to was news
+		t.Error("not quiet")
+	}
+	_ = theirs.Close()
+	here(t, c)
+	if !c.Quiet(looked) {
+		t.Error("it has looked again, though somebody just had")
+	}
+	if c.Quiet(looked.Add(time.Millisecond)) {
+		t.Error("quiet although it has ended")
 	}
 }
 
