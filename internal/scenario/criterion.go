@@ -49,6 +49,7 @@ var checkMetrics = map[string]string{
 	"connect_time":   UnitSeconds,
 	"first_message":  UnitSeconds,
 	"message_gap":    UnitSeconds,
+	"reply_time":     UnitSeconds,
 	"stream_time":    UnitSeconds,
 	"messages":       UnitNone,
 	MetricInFlight:   UnitNone,

@@ -136,12 +136,12 @@ func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
 }
 
 func (w *webSocket) say(it *Iteration, conn *wsload.Conn, a *action) error {
-	return conn.Send(a.send.binary, it.talk.bytes(a.send), time.Now().Add(w.timeout))
+	return conn.Send(a.send.binary, it.talk.bytes(a.send), it.exchange.stream.asking().Add(w.timeout))
 }
 
 // await receives until the message comes that is expected.
 func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
-	limit := time.Now().Add(e.timeout)
+	limit := it.exchange.stream.expecting().Add(e.timeout)
 	for {
 		it.awaiting(w.step)
 		if err := conn.Await(limit, 0); err != nil {
@@ -173,14 +173,15 @@ func (w *webSocket) came(it *Iteration, conn *wsload.Conn, e *expectation) (bool
 	if err != nil && !e.skip || !ok && !e.skip {
 		return false, e.unmet(it, err)
 	}
-	return ok && err == nil, nil
+	if ok = ok && err == nil; ok {
+		it.replied(w.step, m.At)
+	}
+	return ok, nil
 }
 
 // rest begins a wait of the script, and returns until when it lasts.
 func (w *webSocket) rest(it *Iteration, i int) time.Time {
-	d := it.span(w.step, i, w.script[i].wait)
-	it.resting(d)
-	return time.Now().Add(d)
+	return it.resting(it.span(w.step, i, w.script[i].wait))
 }
 
 // hold keeps the connection open until an instant, and receives what comes.
