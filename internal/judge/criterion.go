@@ -278,6 +278,9 @@ func (c *criterion) take(r *row, key metric.Key, s instant) {
 // see says what a series is to a selection. same tells that it has the labels of the row, valid that its
 // second is: the failures of one that is not are in doubt as well, but what took long has taken long.
 func (c *criterion) see(sel selection, v sample, same, valid bool) sample {
+	if sel.among() && v.Hist != nil {
+		return v // a request, which was tried, whatever became of it
+	}
 	v.selected = same && sel.narrow(v.labels)
 	counted := sel.onlyCounts() && !c.byOutcome()
 	switch theirs := metric.OriginOf(v.labels.Get("error")) == metric.OriginTarget; {

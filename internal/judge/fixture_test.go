@@ -112,6 +112,12 @@ func (s *sec) bytes(n int64) *sec {
 	return s
 }
 
+// retried counts requests that were repetitions.
+func (s *sec) retried(n int64) *sec {
+	s.Add(metric.Key{Metric: metric.Retried, Labels: s.labels("add")}, metric.Value{Count: n})
+	return s
+}
+
 // ok and failed add requests of some milliseconds.
 func (s *sec) ok(step string, n uint64, ms float64) *sec {
 	return s.add(metric.ResponseTime, s.labels(step, "outcome", "ok", "status", "200"), n, time.Duration(ms*1e6))

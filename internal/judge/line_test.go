@@ -15,6 +15,10 @@ import (
 func TestOtherMetrics(t *testing.T) {
 	inf := math.Inf(1)
 	bytes := every(5, 30, func(i int64) *sec { return quiet(i).bytes(1000 + 10*i) })
+	again := every(5, 30, func(i int64) *sec { return quiet(i).retried(3) })
+	unwell := every(5, 30, func(i int64) *sec {
+		return quiet(i).retried(3).add(metric.ResponseTime, at0(i).labels("add", "outcome", "failed", "error", "no_source"), 2, time.Second)
+	})
 	orders := every(5, 30, func(i int64) *sec { return quiet(i).add("orders", at0(i).labels("add"), 4, 3*time.Second) })
 	cpu := every(0, 30, func(i int64) *sec {
 		return quiet(i).add("cpu", metric.NewLabels("worker", "a"), 1, time.Duration(i)*10*time.Millisecond)
@@ -36,6 +40,16 @@ func TestOtherMetrics(t *testing.T) {
 		{"counter: windows", "rate(bytes_in) > 1kB/s", []opt{window(s5)}, bytes, Pass, 1070},
 		{"counter that counts only elsewhere", "sum(bytes_in{step=\"login\"}) < 30kB", nil, bytes, Invalid, inf},
 		{"counter: errors of it", "error_ratio(requests) < 1%", []opt{func(c *scenario.Criterion) { c.Check.Left.Metric = metric.BytesIn }}, bytes, Invalid, inf},
+		{"retried requests: count", "count(retried) < 76", nil, again, Pass, 75},
+		{"retried requests: rate", "rate(retried) < 1/s", nil, again, Fail, 3},
+		{"retried requests of a step", "count(retried{step=\"add\"}) == 75", nil, again, Pass, 75},
+		{"retried requests of a step without any", "count(retried{step=\"login\"}) < 1", nil, again, Pass, 0},
+		{"retried requests in a window without any", "rate(retried) < 1/s", []opt{window(s5), share(0.1)}, nil, Pass, 0},
+		{"retried requests: share", "count(retried) / count(requests) < 2%", nil, again, Pass, 0.015},
+		{"nothing was retried", "count(retried) < 1", nil, nil, Pass, 0},
+		{"nothing was redirected", "count(redirects) < 1", nil, again, Pass, 0},
+		{"redirected, but no such step", "count(redirects{step=\"pay\"}) < 1", nil, again, Invalid, inf},
+		{"retried although the generator failed", "count(retried) == 75", nil, unwell, Pass, 75},
 		{"measure: sum", "sum(orders) == 300", nil, orders, Pass, 300},
 		{"measure: count", "count(orders) == 100", nil, orders, Pass, 100},
 		{"measure: mean", "mean(orders) == 3", nil, orders, Pass, 3},

@@ -19,6 +19,9 @@ var placeLabels = []string{"phase", "flow", "step"}
 // the age of an operation in flight a lower bound.
 var timed = []string{metric.ResponseTime, metric.ServiceTime, metric.Iterations}
 
+// parts are the counters of some of the requests. They are 0 where there were requests and none of these.
+var parts = []string{metric.Retried, metric.Redirects}
+
 // matcher compares one label.
 type matcher struct {
 	label, op, value string
@@ -125,11 +128,14 @@ func (s selection) totals() bool {
 func (s selection) charged() bool { return slices.Contains(timed, s.metric) }
 
 // reads tells whether series of a metric say anything to the selection. Requests that never left are in
-// doubt wherever those are looked at that did.
+// doubt wherever those are looked at that did, and those that did were tried where some of them are counted.
 func (s selection) reads(name string) bool {
 	requests := s.metric == metric.ResponseTime || s.metric == metric.ServiceTime
-	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests)
+	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests || name == metric.ResponseTime && s.among())
 }
+
+// among tells whether the metric counts some of the requests.
+func (s selection) among() bool { return slices.Contains(parts, s.metric) }
 
 // base matches what was tried: all labels but those of the outcome.
 func (s selection) base(l metric.Labels) bool { return all(s.other, l) }

@@ -53,9 +53,9 @@ func (e *Engine) once(ctx context.Context, name string, which func(*flow.Program
 // counter is the sink of setup and teardown, whose requests are no samples.
 type counter struct{ requests int64 }
 
-func (c *counter) Began(string, time.Duration)                     {}
-func (c *counter) Gap(*flow.Step, time.Duration, time.Duration)    {}
-func (c *counter) Measure(*flow.Step, int, float64, time.Duration) {}
+func (c *counter) Began(string, time.Duration)                                 {}
+func (c *counter) Timed(*flow.Step, flow.Timing, time.Duration, time.Duration) {}
+func (c *counter) Measure(*flow.Step, int, float64, time.Duration)             {}
 
 func (c *counter) Request(q *flow.Report) {
 	if !q.Unsent() {

@@ -124,6 +124,7 @@ func TestMeasuresOfOtherNames(t *testing.T) {
 	for _, name := range []string{
 		metric.ResponseTime, metric.Unsent, metric.ServiceTime, metric.ScheduleLag, metric.ArrivalGap, metric.ConnectTime, metric.Iterations,
 		metric.BytesIn, metric.BytesOut, metric.Retried, metric.Redirects,
+		metric.FirstMessage, metric.MessageGap, metric.ReplyTime, metric.StreamTime, metric.Messages,
 	} {
 		text := fmt.Sprintf(`{"version": 1, "name": "n", "target": "http://127.0.0.1:1",
 			"flows": {"f": [{"step": "s", "http": {"method": "GET", "path": "/"}, "measure": {%q: "1"}}]},

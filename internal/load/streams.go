@@ -8,7 +8,7 @@ import (
 )
 
 // streamColumn is the handles of a step whose answers are messages.
-type streamColumn struct{ first, gap, span, messages metric.Handle }
+type streamColumn struct{ first, gap, reply, span, messages metric.Handle }
 
 // streams returns the handles of the step's streams.
 func (c *column) streams(acc *metric.Accumulator) *streamColumn {
@@ -16,7 +16,8 @@ func (c *column) streams(acc *metric.Accumulator) *streamColumn {
 	if s == nil {
 		hist := func(name string) metric.Handle { return acc.Hist(metric.Key{Metric: name, Labels: c.labels}) }
 		s = &streamColumn{
-			first: hist(metric.FirstMessage), gap: hist(metric.MessageGap), span: hist(metric.StreamTime), messages: hist(metric.Messages),
+			first: hist(metric.FirstMessage), gap: hist(metric.MessageGap), reply: hist(metric.ReplyTime),
+			span: hist(metric.StreamTime), messages: hist(metric.Messages),
 		}
 		c.stream.Store(s) // another one that was made meanwhile has the same handles
 	}
@@ -32,10 +33,14 @@ func (c *streamColumn) count(rec *metric.Recorder, second int64, s *flow.Stream)
 	}
 }
 
-// Gap implements flow.Sink.
-func (r *runner) Gap(st *flow.Step, gap, at time.Duration) {
+// Timed implements flow.Sink.
+func (r *runner) Timed(st *flow.Step, what flow.Timing, took, at time.Duration) {
 	c := r.column(st).streams(r.engine.acc)
+	series := c.gap
+	if what == flow.TimingReply {
+		series = c.reply
+	}
 	r.lane.rec.Lock()
 	defer r.lane.rec.Unlock()
-	r.lane.rec.Observe(second(at), c.gap, gap)
+	r.lane.rec.Observe(second(at), series, took)
 }

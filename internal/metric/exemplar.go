@@ -17,7 +17,7 @@ type Exemplar struct {
 	At       time.Duration // run time at which it ended
 	Response time.Duration // from its intended start; never negative
 	Service  time.Duration // from its actual send; never negative
-	Status   int           // of HTTP; 0: there was no complete response
+	Status   int           // of HTTP; 0: there was no complete response, or it has none, as gRPC
 	Error    string        // kind; empty: success
 	Trace    string        // id of the trace, 32 hexadecimal digits
 }

@@ -30,10 +30,13 @@ const (
 	// flow, step, warmup.
 	ConnectTime = "connect_time"
 	// FirstMessage runs from when a stream was open to its first message, MessageGap from one message to the next,
-	// StreamTime from the first to the last; Messages is how many came on one stream. A gap counts when its message
-	// comes, the others when their stream ends, however that is. Labels: phase, flow, step, warmup.
+	// StreamTime from the first to the last; Messages is how many came on one stream. ReplyTime runs to a message that
+	// met what a script expected, from what the script had sent last or, if that was nothing since the one before, from
+	// when it was awaited. Gaps and replies count when their message comes, the others when their stream ends, however
+	// that is. Labels: phase, flow, step, warmup.
 	FirstMessage = "first_message"
 	MessageGap   = "message_gap"
+	ReplyTime    = "reply_time"
 	StreamTime   = "stream_time"
 	Messages     = "messages"
 	// Iterations is the duration of whole iterations. Labels: phase, flow, outcome, warmup, and error if

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,8 +34,12 @@ type TraceF struct {
 	Sample Share `yaml:"sample,required" is:"..100%"`
 }
 
-// dressing takes what a target asks of every request. It is of HTTP, whoever serves it.
+// dressing takes what a target asks of every request. Most of it is of HTTP, whoever serves it; a trace can be of all
+// that have headers or metadata.
 func (l *loader) dressing(out *Target, f TargetF) {
+	if f.Trace != nil {
+		out.Trace = f.Trace.Sample.Value
+	}
 	if out.protocol() != protocolHTTP {
 		l.undressed(out.protocol(), f)
 		return
@@ -49,10 +54,10 @@ func (l *loader) dressing(out *Target, f TargetF) {
 	if coding := textOr(f.Compression, "none"); coding != "none" {
 		out.Compression = coding
 	}
-	if f.Trace != nil {
-		out.Trace = f.Trace.Sample.Value
-	}
 }
+
+// traceable are the protocols besides HTTP whose requests can carry the id of a trace.
+var traceable = []string{protocolGRPC, protocolWebSocket}
 
 // undressed refuses on a target of another protocol what only HTTP has.
 func (l *loader) undressed(protocol string, f TargetF) {
@@ -65,11 +70,13 @@ func (l *loader) undressed(protocol string, f TargetF) {
 		{"cookies", f.Cookies != nil, f.At},
 		{"redirects", f.Redirects != nil, f.At},
 		{"compression", f.Compression != nil, f.At},
-		{"trace", f.Trace != nil, f.At},
 	} {
 		if key.given {
 			l.fail(key.at, "%s is for targets with http:// or https://, this one speaks %s", key.name, protocol)
 		}
+	}
+	if f.Trace != nil && !slices.Contains(traceable, protocol) {
+		l.fail(f.At, "trace is for targets with http://, https://, grpc://, grpcs://, ws:// or wss://, this one speaks %s", protocol)
 	}
 }
 

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -68,6 +69,31 @@ func TestRowsOfAuth(t *testing.T) {
 	fsys["people.csv"] = &fstest.MapFile{Data: []byte("name,password\nann,x\n")}
 	if _, err := Load(fsys, "s.yaml", Options{}); err == nil || !strings.Contains(err.Error(), "the phases draw 50 of them") {
 		t.Errorf("too few rows: %v", err)
+	}
+}
+
+// TestTraceByProtocol: what has headers or metadata can carry the id of a trace, bytes cannot.
+func TestTraceByProtocol(t *testing.T) {
+	for url, step := range map[string]string{
+		"grpc://a.test:1":  `grpc: {method: a.B/C}`,
+		"grpcs://a.test:1": `grpc: {method: a.B/C}`,
+		"ws://a.test:1":    `websocket: {path: /}`,
+		"wss://a.test:1":   `websocket: {path: /}`,
+		"tcp://a.test:1":   `tcp: {script: [{send: a}]}`,
+		"udp://a.test:1":   `udp: {script: [{send: a}]}`,
+	} {
+		text := fmt.Sprintf("version: 1\nname: n\nallow_targets: [a.test]\ntargets: {default: {url: '%s', trace: {sample: 10%%}}}\nflows: {f: [{step: s, %s}]}\n"+
+			"phases: [{name: p, flow: f, rate: [{hold: {at: 1/s, for: 1s}}]}]\n", url, step)
+		plan, err := Load(fstest.MapFS{"s.yaml": {Data: []byte(text)}}, "s.yaml", Options{})
+		if refused := strings.HasPrefix(step, "tcp") || strings.HasPrefix(step, "udp"); refused {
+			if err == nil || !strings.Contains(err.Error(), "trace is for targets with") {
+				t.Errorf("%s: %v", url, err)
+			}
+			continue
+		}
+		if err != nil || plan.Targets[DefaultTarget].Trace != 0.1 {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 

@@ -49,14 +49,20 @@ var checkMetrics = map[string]string{
 	"connect_time":   UnitSeconds,
 	"first_message":  UnitSeconds,
 	"message_gap":    UnitSeconds,
+	"reply_time":     UnitSeconds,
 	"stream_time":    UnitSeconds,
 	"messages":       UnitNone,
 	MetricInFlight:   UnitNone,
+	"retried":        UnitNone,
+	"redirects":      UnitNone,
 	"bytes_in":       UnitBytes,
 	"bytes_out":      UnitBytes,
 	"recovery_time":  UnitSeconds,
 	"detection_time": UnitSeconds,
 }
+
+// checkCounted is the metrics that have no values, but a number.
+var checkCounted = []string{MetricRequests, "retried", "redirects"}
 
 // checkLater is the metrics of checkMetrics that no run records yet.
 var checkLater = map[string]bool{"recovery_time": true, "detection_time": true}

@@ -212,7 +212,7 @@ func (p *checkParser) metricUnit(name string, at int) string {
 // resultUnit is the unit of the statistic of a metric of the given unit.
 func (p *checkParser) resultUnit(s *Selection, unit string, at int) string {
 	_, declared := p.declared[s.Metric]
-	counted := s.Metric == MetricRequests && !declared
+	counted := slices.Contains(checkCounted, s.Metric) && !declared
 	switch s.Stat {
 	case StatCount:
 		return UnitNone
@@ -227,8 +227,11 @@ func (p *checkParser) resultUnit(s *Selection, unit string, at int) string {
 		}
 		return UnitRatio
 	}
-	if counted {
+	switch {
+	case counted && s.Metric == MetricRequests:
 		p.fail(at, "requests is only counted: use count, rate or error_ratio of it, or %s(response_time)", s.Stat)
+	case counted:
+		p.fail(at, "%s is only counted: use count or rate of it", s.Metric)
 	}
 	return unit
 }

@@ -154,7 +154,7 @@ func (l *loader) response(step *Step, f StepF, scope expression.Scope) {
 }
 
 // countedApart are the metrics of every run that no criterion can read.
-var countedApart = []string{"unsent", "arrival_gap", "retried", "redirects"}
+var countedApart = []string{"unsent", "arrival_gap"}
 
 // measure notes a measure with its unit, which must be the same wherever it stands.
 func (l *loader) measure(name string, m MeasureF) {

@@ -134,7 +134,7 @@ type kinds struct {
 func (*kinds) Began(string, time.Duration)                     {}
 func (*kinds) Measure(*flow.Step, int, float64, time.Duration) {}
 
-func (*kinds) Gap(*flow.Step, time.Duration, time.Duration) {}
+func (*kinds) Timed(*flow.Step, flow.Timing, time.Duration, time.Duration) {}
 
 func (k *kinds) Request(q *flow.Report) {
 	if q.Sent {

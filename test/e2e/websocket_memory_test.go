@@ -52,9 +52,9 @@ func (s quietSink) Began(step string, at time.Duration) {
 		s.resting.Done()
 	}
 }
-func (quietSink) Request(*flow.Report)                            {}
-func (quietSink) Gap(*flow.Step, time.Duration, time.Duration)    {}
-func (quietSink) Measure(*flow.Step, int, float64, time.Duration) {}
+func (quietSink) Request(*flow.Report)                                        {}
+func (quietSink) Timed(*flow.Step, flow.Timing, time.Duration, time.Duration) {}
+func (quietSink) Measure(*flow.Step, int, float64, time.Duration)             {}
 
 type runTime struct{ zero time.Time }
 

@@ -126,6 +126,9 @@ func TestWebSocket(t *testing.T) {
 				messages = *m.Sum
 			}
 		}
+		if counts["reply_time"] != 20*5 { // each but the message that was passed over
+			t.Errorf("%d replies, want %d", counts["reply_time"], 20*5)
+		}
 		if counts["messages"] != 80 || messages != 20*6+20 || counts["first_message"] != 40 || counts["stream_time"] != 40 || counts["message_gap"] != 20*5 {
 			t.Errorf("%g messages, %v", messages, counts)
 		}

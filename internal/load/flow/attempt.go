@@ -61,6 +61,16 @@ func (r *Report) Unsent() bool {
 	return !r.Sent && (r.Generator || r.Kind == KindTemplate || r.Kind == KindData || r.Kind == string(transport.KindRequest))
 }
 
+// Timing is what the time of a message counts from.
+type Timing uint8
+
+const (
+	// TimingGap counts from the message before it.
+	TimingGap Timing = iota + 1
+	// TimingReply counts, of a message that met what a script expected, from what the script had sent last.
+	TimingReply
+)
+
 // Sink is told what happens in an iteration, by the goroutine that executes it.
 type Sink interface {
 	// Began says that the answer to a step is awaited from the run time at on, which lies ahead while the
@@ -69,8 +79,9 @@ type Sink interface {
 	// Request says that a request has ended, or could not be made: its report is valid until Request
 	// returns.
 	Request(r *Report)
-	// Gap says that a message of a stream came, and how long after the one before it.
-	Gap(s *Step, gap, at time.Duration)
+	// Timed says that a message of a stream came, and how long it took, counted as what says. One that was expected
+	// may be told of twice, once as each.
+	Timed(s *Step, what Timing, took, at time.Duration)
 	// Measure gives the value of a step's measure, whose name is s.Measures()[index], after the
 	// request that it was taken from.
 	Measure(s *Step, index int, value float64, at time.Duration)
@@ -149,7 +160,7 @@ func (it *Iteration) conclude(a *attempted, now time.Duration, err error) (ended
 	if err != nil {
 		a.fail(err)
 	}
-	answered := ended
+	answered := ended - x.stream.rested
 	if at := x.answered(); err == nil && !at.IsZero() {
 		answered = min(now+at.Sub(wall), ended)
 	}

@@ -36,12 +36,20 @@ type record struct {
 	began    []time.Duration
 	reports  []Report
 	gaps     []time.Duration
+	replies  []time.Duration
 	measures []string
 }
 
-func (r *record) Began(_ string, at time.Duration)  { r.began = append(r.began, at) }
-func (r *record) Request(report *Report)            { r.reports = append(r.reports, *report) }
-func (r *record) Gap(_ *Step, gap, _ time.Duration) { r.gaps = append(r.gaps, gap) }
+func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }
+func (r *record) Request(report *Report)           { r.reports = append(r.reports, *report) }
+func (r *record) Timed(_ *Step, what Timing, took, _ time.Duration) {
+	if what == TimingReply {
+		r.replies = append(r.replies, took)
+		return
+	}
+	r.gaps = append(r.gaps, took)
+}
+
 func (r *record) Measure(s *Step, i int, v float64, _ time.Duration) {
 	r.measures = append(r.measures, fmt.Sprintf("%s.%s=%v", s.Name, s.Measures()[i], v))
 }

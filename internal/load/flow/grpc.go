@@ -34,7 +34,8 @@ type rpc struct {
 	constant metadata.MD // when no metadata changes
 	call     grpcload.Call
 
-	own     bool // the user's own connection
+	own     bool    // the user's own connection
+	sample  float64 // share of the calls that carry a traceparent
 	until   *expression.Program
 	count   int64
 	hold    bool // the client's side stays open until the stream ends
@@ -97,7 +98,8 @@ func (c *compiler) grpc(s *Step, in *scenario.Step) (*rpc, error) {
 		return nil, err
 	}
 	r := &rpc{step: s, client: client, method: method, count: g.Count, hold: g.CloseAfter > 0}
-	r.own = ownConnections(c.opts.plan.Targets[in.Target])
+	target := c.opts.plan.Targets[in.Target]
+	r.own, r.sample = ownConnections(target), target.Trace
 	r.every = c.reads(expression.Messages)
 	r.decoded = r.every || c.reads(expression.Message)
 	r.call = grpcload.Call{
@@ -178,6 +180,7 @@ func (r *rpc) build(it *Iteration) error {
 			x.call.Metadata.Set(m.name, value)
 		}
 	}
+	r.traced(it)
 	for i := range r.messages {
 		m := &r.messages[i]
 		wire := m.wire
@@ -203,6 +206,22 @@ func (r *rpc) build(it *Iteration) error {
 	return nil
 }
 
+// traced gives the call a traceparent if it is one of the share that is sampled. What all calls have in common is left
+// as it is.
+func (r *rpc) traced(it *Iteration) {
+	it.trace = ""
+	call := &it.rpc.call
+	if r.sample == 0 || len(call.Metadata.Get(traceparent)) > 0 {
+		return
+	}
+	parent := it.parent(r.sample, r.step.Index)
+	if parent == "" {
+		return
+	}
+	call.Head, call.Metadata = nil, call.Metadata.Copy()
+	call.Metadata.Set(traceparent, parent)
+}
+
 func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 	s := it.rpc
 	s.size = 0
@@ -216,6 +235,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 		s.messages.add(s.response.Message)
 	}
 	in := &s.response
+	x.trace = it.trace
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
 	if err != nil {
 		return err

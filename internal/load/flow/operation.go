@@ -36,7 +36,12 @@ type stream struct {
 	first time.Time // when the first message was there; zero: none came
 	last  time.Time
 	count int64 // messages that came
-	whole bool  // when none comes, the answer is the end and not the opening
+	// Of a script: the instant from which its next reply counts (zero: nothing was sent or awaited since the last one),
+	// how long it has waited so far and how long before that instant, and the first message without that.
+	asked          time.Time
+	waited, rested time.Duration
+	answer         time.Time
+	whole          bool // when none comes, the answer is the end and not the opening
 }
 
 // arrived notes a message of a stream, and tells the sink how long after the one before it came.
@@ -44,20 +49,29 @@ func (it *Iteration) arrived(s *Step, at time.Time) {
 	x := &it.exchange
 	x.stream.count++
 	if x.stream.first.IsZero() {
-		x.stream.first = at
+		x.stream.began(at)
 		it.Sink.Began("", it.Clock.Now()) // from now on nothing is awaited from the target
 	} else {
-		it.Sink.Gap(s, at.Sub(x.stream.last), it.Clock.Now())
+		it.Sink.Timed(s, TimingGap, at.Sub(x.stream.last), it.Clock.Now())
 	}
 	x.stream.last = at
 }
 
-// answered is when the answer of a request that went well was there: of a stream with its first message, or
-// when it was open if none came.
+// began notes the first message. A script's own waits are no part of the answer's times, as thinking is not, unless
+// the message came during them, or before it was asked for: then the target needed that time.
+func (s *stream) began(at time.Time) {
+	s.first, s.answer = at, at
+	if !s.asked.IsZero() && !at.Before(s.asked) {
+		s.answer = at.Add(-s.rested)
+	}
+}
+
+// answered is when the answer of a request that went well was there: of a stream with its first message, what its
+// script had waited taken out, or when it was open if none came.
 func (x *exchange) answered() time.Time {
 	switch {
-	case !x.stream.first.IsZero():
-		return x.stream.first
+	case !x.stream.answer.IsZero():
+		return x.stream.answer
 	case !x.stream.open.IsZero() && !x.stream.whole:
 		return x.stream.open
 	}

@@ -332,14 +332,3 @@ func (e *expectation) unmet(it *Iteration, err error) *transport.Error {
 func (e *expectation) late() *transport.Error {
 	return &transport.Error{Kind: transport.KindTimeout, Op: "expect " + e.text, Err: fmt.Errorf("nothing came within %s", e.timeout)}
 }
-
-// span returns how long the action of a script waits, which is of the iteration's identity.
-func (it *Iteration) span(s *Step, action int, d *scenario.Distribution) time.Duration {
-	return it.ID.Draw.Named("wait").Child(uint64(s.Index)).Child(uint64(action)).Duration(*d)
-}
-
-// resting tells the sink that nothing is awaited until the run time at.
-func (it *Iteration) resting(d time.Duration) { it.Sink.Began("", it.Clock.Now()+d) }
-
-// awaiting tells the sink that a step's answer is awaited again.
-func (it *Iteration) awaiting(s *Step) { it.Sink.Began(s.Name, it.Clock.Now()) }

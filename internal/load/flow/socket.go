@@ -83,7 +83,7 @@ func (s *socket) speak(it *Iteration, conn *sockload.Conn) error {
 		var err error
 		switch {
 		case a.send != nil:
-			err = conn.Send(it.talk.bytes(a.send), time.Now().Add(s.timeout))
+			err = conn.Send(it.talk.bytes(a.send), it.exchange.stream.asking().Add(s.timeout))
 		case a.expect != nil:
 			err = s.await(it, conn, a.expect)
 		default:
@@ -98,7 +98,7 @@ func (s *socket) speak(it *Iteration, conn *sockload.Conn) error {
 
 // await receives until what is expected is there. Datagrams that are not it are passed over if that is wanted.
 func (s *socket) await(it *Iteration, conn *sockload.Conn, e *expectation) error {
-	limit := time.Now().Add(e.timeout)
+	limit := it.exchange.stream.expecting().Add(e.timeout)
 	for {
 		it.awaiting(s.step)
 		data, at, err := conn.Receive(it.talk.buffer(), limit, e.enough(it))
@@ -116,6 +116,7 @@ func (s *socket) await(it *Iteration, conn *sockload.Conn, e *expectation) error
 		it.talk.came(data, !utf8.Valid(data))
 		ok, err := e.meets(it)
 		if ok && err == nil {
+			it.replied(s.step, at)
 			return nil
 		}
 		if !e.skip {
@@ -127,9 +128,8 @@ func (s *socket) await(it *Iteration, conn *sockload.Conn, e *expectation) error
 // hold keeps the connection open for a time. What comes over TCP is for the expectation that follows; where
 // none does, and over UDP, each read of it is a message.
 func (s *socket) hold(it *Iteration, conn *sockload.Conn, d time.Duration, followed bool) error {
-	it.resting(d)
+	until := it.resting(d)
 	defer it.awaiting(s.step)
-	until := time.Now().Add(d)
 	if followed && !s.client.Datagrams() {
 		return conn.Keep(until)
 	}

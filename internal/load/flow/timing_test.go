@@ -118,7 +118,7 @@ func BenchmarkIteration(b *testing.B) {
 // discard is a Sink that forgets.
 type discard struct{}
 
-func (discard) Began(string, time.Duration)                {}
-func (discard) Request(*Report)                            {}
-func (discard) Gap(*Step, time.Duration, time.Duration)    {}
-func (discard) Measure(*Step, int, float64, time.Duration) {}
+func (discard) Began(string, time.Duration)                       {}
+func (discard) Request(*Report)                                   {}
+func (discard) Timed(*Step, Timing, time.Duration, time.Duration) {}
+func (discard) Measure(*Step, int, float64, time.Duration)        {}

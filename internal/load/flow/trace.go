@@ -6,13 +6,27 @@ import (
 	"math/rand/v2"
 )
 
-// traced gives the request a traceparent (W3C Trace Context) if it is one of the share that is sampled. Which
-// requests these are is a matter of the iteration's draw; the ids are not, so that no two runs share one.
+// traceparent is the header of W3C Trace Context. Metadata of gRPC has it in small letters.
+const traceparent = "Traceparent"
+
+// traced gives the request a traceparent if it is one of the share that is sampled.
 func (it *Iteration) traced(share float64) {
-	if it.sends("Traceparent") || it.trace == "" && it.ID.Draw.Named("trace").Float64(uint64(it.index)) >= share {
+	if it.sends(traceparent) {
 		return
 	}
+	if parent := it.parent(share, it.index); parent != "" {
+		it.addHeader(traceparent, parent)
+	}
+}
+
+// parent returns the traceparent of the request of a step, and notes the id of its trace; it is empty if the request
+// is none of the share that is sampled. Which requests these are is a matter of the iteration's draw; the ids are
+// not, so that no two runs share one.
+func (it *Iteration) parent(share float64, step int) string {
 	if it.trace == "" { // else a redirect led here
+		if it.ID.Draw.Named("trace").Float64(uint64(step)) >= share {
+			return ""
+		}
 		var id [16]byte
 		binary.BigEndian.PutUint64(id[:], rand.Uint64())
 		binary.BigEndian.PutUint64(id[8:], rand.Uint64()|1) // an id is not zero
@@ -20,5 +34,5 @@ func (it *Iteration) traced(share float64) {
 	}
 	var span [8]byte
 	binary.BigEndian.PutUint64(span[:], rand.Uint64()|1)
-	it.addHeader("Traceparent", "00-"+it.trace+"-"+hex.EncodeToString(span[:])+"-01")
+	return "00-" + it.trace + "-" + hex.EncodeToString(span[:]) + "-01"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,8 @@ type webSocket struct {
 	timeout      time.Duration
 	code         int
 	reason       string
-	keep         bool // something beyond the script reads messages
+	sample       float64 // share of the handshakes that carry a traceparent
+	keep         bool    // something beyond the script reads messages
 	keepAll      bool
 }
 
@@ -34,6 +36,7 @@ func (c *compiler) webSocket(s *Step, in *scenario.Step) (*webSocket, error) {
 	w := in.WebSocket
 	op := &webSocket{
 		step: s, client: c.opts.WebSockets[in.Target], subprotocols: w.Subprotocols, timeout: in.Timeout, code: w.CloseCode, reason: w.CloseReason,
+		sample: c.opts.plan.Targets[in.Target].Trace,
 	}
 	if op.client == nil {
 		return nil, fmt.Errorf("there is no target %q", in.Target)
@@ -74,12 +77,26 @@ func (w *webSocket) build(it *Iteration) error {
 		}
 		it.opening.Headers = append(it.opening.Headers, wsload.Header{Name: h.name, Value: value})
 	}
+	w.traced(it)
 	return nil
+}
+
+// traced gives the handshake a traceparent if it is one of the share that is sampled.
+func (w *webSocket) traced(it *Iteration) {
+	it.trace = ""
+	own := func(h wsload.Header) bool { return strings.EqualFold(h.Name, traceparent) }
+	if w.sample == 0 || slices.ContainsFunc(it.opening.Headers, own) {
+		return
+	}
+	if parent := it.parent(w.sample, w.step.Index); parent != "" {
+		it.opening.Headers = append(it.opening.Headers, wsload.Header{Name: traceparent, Value: parent})
+	}
 }
 
 func (w *webSocket) do(ctx context.Context, it *Iteration, x *exchange) error {
 	var opened wsload.Opened
 	conn, err := w.client.Open(ctx, &it.opening, &opened)
+	x.trace = it.trace
 	x.sent, x.connect, x.in, x.out = opened.Sent, opened.Connect, opened.In, opened.Out
 	x.completed, x.response.Status = opened.Status != 0, opened.Status
 	if err != nil {
@@ -136,12 +153,12 @@ func (w *webSocket) speak(it *Iteration, conn *wsload.Conn) error {
 }
 
 func (w *webSocket) say(it *Iteration, conn *wsload.Conn, a *action) error {
-	return conn.Send(a.send.binary, it.talk.bytes(a.send), time.Now().Add(w.timeout))
+	return conn.Send(a.send.binary, it.talk.bytes(a.send), it.exchange.stream.asking().Add(w.timeout))
 }
 
 // await receives until the message comes that is expected.
 func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
-	limit := time.Now().Add(e.timeout)
+	limit := it.exchange.stream.expecting().Add(e.timeout)
 	for {
 		it.awaiting(w.step)
 		if err := conn.Await(limit, 0); err != nil {
@@ -173,14 +190,15 @@ func (w *webSocket) came(it *Iteration, conn *wsload.Conn, e *expectation) (bool
 	if err != nil && !e.skip || !ok && !e.skip {
 		return false, e.unmet(it, err)
 	}
-	return ok && err == nil, nil
+	if ok = ok && err == nil; ok {
+		it.replied(w.step, m.At)
+	}
+	return ok, nil
 }
 
 // rest begins a wait of the script, and returns until when it lasts.
 func (w *webSocket) rest(it *Iteration, i int) time.Time {
-	d := it.span(w.step, i, w.script[i].wait)
-	it.resting(d)
-	return time.Now().Add(d)
+	return it.resting(it.span(w.step, i, w.script[i].wait))
 }
 
 // hold keeps the connection open until an instant, and receives what comes.

@@ -207,6 +207,8 @@ type Series struct {
 	ErrorsByKind       map[string]int64  `json:"errors_by_kind"`
 	ErrorsByStatus     map[string]int64  `json:"errors_by_status"`
 	Unsent             map[string]int64  `json:"unsent"`        // by kind of error; no requests and no errors
+	Retried            int64             `json:"retried"`       // of the requests, those that repeated a failed one
+	Redirects          int64             `json:"redirects"`     // and those that a redirect led to
 	ResponseTime       Dist              `json:"response_time"` // of all requests, from their intended start
 	ResponseTimeFailed Dist              `json:"response_time_failed"`
 	ServiceTime        Dist              `json:"service_time"` // of all requests, from their actual send

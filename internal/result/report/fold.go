@@ -17,8 +17,6 @@ type Fold struct {
 	rows     map[rowKey]*row
 	lag      map[string]*hist.Histogram // by phase
 	gap      map[string]*hist.Histogram // distances of arrivals, by phase
-	retried  map[string]int64           // by phase
-	followed map[string]int64           // requests that a redirect led to, by phase
 	slowest  map[metric.StepKey][]metric.Exemplar
 	measures map[metric.Key]*tally
 	infos    map[string]metric.Info
@@ -36,6 +34,7 @@ type rowKey struct {
 type row struct {
 	response, failed, service *hist.Histogram
 	kinds, statuses, unsent   map[string]int64
+	retried, followed         int64 // requests that were repetitions, and that a redirect led to
 }
 
 func newRow() *row {
@@ -59,7 +58,7 @@ type second struct {
 func NewFold() *Fold {
 	return &Fold{
 		rows: map[rowKey]*row{}, lag: map[string]*hist.Histogram{}, gap: map[string]*hist.Histogram{},
-		retried: map[string]int64{}, followed: map[string]int64{}, slowest: map[metric.StepKey][]metric.Exemplar{},
+		slowest:  map[metric.StepKey][]metric.Exemplar{},
 		measures: map[metric.Key]*tally{}, infos: map[string]metric.Info{},
 		phases: map[string]*metric.Arrivals{}, points: map[int64]*second{},
 	}
@@ -140,9 +139,9 @@ func (f *Fold) addSeries(key metric.Key, value metric.Value, s *metric.Second) {
 			f.gap[phase].Merge(value.Hist)
 		}
 	case metric.Retried:
-		f.retried[phase] += value.Count
+		f.row(key.Labels).retried += value.Count
 	case metric.Redirects:
-		f.followed[phase] += value.Count
+		f.row(key.Labels).followed += value.Count
 	default:
 		f.addMeasure(key, value, s.Index)
 	}
@@ -191,6 +190,8 @@ func (r *row) merge(o *row) {
 	add(r.kinds, o.kinds)
 	add(r.statuses, o.statuses)
 	add(r.unsent, o.unsent)
+	r.retried += o.retried
+	r.followed += o.followed
 }
 
 // add adds counts to those of into.

@@ -54,18 +54,21 @@ func (r *row) series(labels map[string]string, active time.Duration) Series {
 	return Series{
 		Labels: labels, Requests: n, Errors: count(r.failed), RatePerS: per(n, active),
 		ErrorsByKind: maps.Clone(r.kinds), ErrorsByStatus: maps.Clone(r.statuses), Unsent: maps.Clone(r.unsent),
+		Retried: r.retried, Redirects: r.followed,
 		ResponseTime: dist(r.response), ResponseTimeFailed: dist(r.failed), ServiceTime: dist(r.service),
 	}
 }
 
 // requests counts those of one phase.
 func (f *Fold) requests(phase string) Requests {
-	p := Requests{Unsent: map[string]int64{}, Retried: f.retried[phase], Redirects: f.followed[phase]}
+	p := Requests{Unsent: map[string]int64{}}
 	for key, r := range f.rows {
 		if key.phase == phase {
 			p.Sent += count(r.response)
 			p.Failed += count(r.failed)
 			add(p.Unsent, r.unsent)
+			p.Retried += r.retried
+			p.Redirects += r.followed
 		}
 	}
 	p.Succeeded = p.Sent - p.Failed

@@ -26,6 +26,7 @@ var ownMeasures = map[string]metric.Info{
 	metric.ConnectTime:  {Category: "agent", Unit: "s"},
 	metric.FirstMessage: {Category: "agent", Unit: "s"},
 	metric.MessageGap:   {Category: "agent", Unit: "s"},
+	metric.ReplyTime:    {Category: "agent", Unit: "s"},
 	metric.StreamTime:   {Category: "agent", Unit: "s"},
 	metric.Messages:     {Category: "agent"},
 	metric.Iterations:   {Category: "agent", Unit: "s"},
