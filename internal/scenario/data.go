@@ -36,6 +36,9 @@ func (l *loader) buildData() {
 			l.generator(f.Fake[column])
 			out.Fake = append(out.Fake, Field{column, f.Fake[column].Value})
 		}
+		if out.Order == "random" && out.OnEnd == "stop" {
+			l.fail(f.OnEnd.At, "random rows have no end: any row may come again; use on_end: wrap, or order: sequential or unique")
+		}
 		if out.Order == "unique" {
 			if f.OnEnd == nil {
 				out.OnEnd = "stop"

@@ -131,6 +131,7 @@ func TestProblems(t *testing.T) {
 		{"column twice", "csv: accounts.csv", "csv: twice.csv", `8:19: file twice.csv: column "a"`},
 		{"column that is not there", "${data.accounts.name}", "${data.accounts.nam}", `12:`},
 		{"unique rows that wrap", "csv: accounts.csv", "csv: accounts.csv, order: unique, on_end: wrap", `8:`},
+		{"random rows that stop", "csv: accounts.csv", "csv: accounts.csv, order: random, on_end: stop", `8:56: random rows have no end`},
 		{"unique rows that are too few", "csv: accounts.csv", "csv: accounts.csv, order: unique", `8:19: unique rows of accounts: the phases draw`},
 		{"variable nobody saves", "${vars.token}", "${vars.tokn}", `17:`},
 		{"variable of a later step", "json: {user: '${data.accounts.name}'}", "json: {user: '${vars.token}'}", `12:`},

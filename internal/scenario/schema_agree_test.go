@@ -170,6 +170,7 @@ func TestOnlyTheDecoderKnows(t *testing.T) {
 		{"a breach that is no multiple of the window", "- check", "- {name: a, check: max(response_time) < 1s, window: 2s, for: 3s}\n  - check"},
 		{"a window of half a second", "- check", "- window: 1500ms\n    check"},
 		{"an abort without a window", "- check", "- on_breach: abort\n    check"},
+		{"random rows that stop", "name: small", "name: small\ndata: {accounts: {csv: accounts.csv, order: random, on_end: stop}}"},
 		{"unique rows that wrap", "name: small", "name: small\ndata: {accounts: {csv: accounts.csv, order: unique, on_end: wrap}}"},
 		{"a minimum above the maximum", "latency: 5ms", "latency: {uniform: {min: 2s, max: 1s}}"},
 		{"a grace that is too short", "name: small", "name: small\ncoordinator_loss: {grace: 1s}"},

@@ -133,7 +133,7 @@ var keyDocs = map[string]map[string]keyDoc{
 		"fake":   {text: "Column to generator, by the names of gofakeit, such as price(1,500). Instead of csv and jsonl."},
 		"order":  {text: "Order of the rows. unique: no row twice.", value: "sequential"},
 		"per":    {text: "Who gets a row.", value: "iteration"},
-		"on_end": {text: "After the last row: from the first again, or no more arrivals. unique rows always stop.", value: "wrap"},
+		"on_end": {text: "After the last row: from the first again, or no more arrivals. unique rows always stop, random ones never.", value: "wrap"},
 	},
 	"StepF": {
 		"step":      {text: "Name of the step, unique in its flow."},

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
 	"proofload/internal/load/httpload"
@@ -43,6 +44,9 @@ type Options struct {
 	Valid func(net.Addr) bool
 	// Fresh opens a connection for each request.
 	Fresh bool
+	// HandshakeIdleTimeout is how long a server may be silent before its connection is open, which is the only sign of a port
+	// that is closed; 0 is 5 s.
+	HandshakeIdleTimeout time.Duration
 	// MaxBody is the size in bytes from which a body is refused; 0 is httpload.DefaultMaxBody.
 	MaxBody int64
 }
@@ -53,6 +57,7 @@ type Client struct {
 	end    httpload.Endpoint
 	port   uint16
 	tls    *tls.Config
+	quic   *quic.Config
 	http   *http3.Transport
 	shared httpload.Group[*conn]
 
@@ -85,6 +90,8 @@ func NewClient(o Options) (*Client, error) {
 	if c.port, err = portOf(end.Addr); err != nil {
 		return nil, fmt.Errorf("http/3 client: %w", err)
 	}
+	c.quic = config.Clone()
+	c.quic.HandshakeIdleTimeout = o.HandshakeIdleTimeout
 	c.tls.MinVersion = tls.VersionTLS13
 	return c, nil
 }

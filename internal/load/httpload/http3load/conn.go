@@ -90,7 +90,7 @@ func (c *Client) dialTo(ctx context.Context, a netip.Addr) (*conn, error) {
 		return nil, err
 	}
 	cn := &conn{client: c, socket: socket, quic: &quic.Transport{Conn: socket}}
-	cn.conn, err = cn.quic.Dial(ctx, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, c.port)), c.tls, config)
+	cn.conn, err = cn.quic.Dial(ctx, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, c.port)), c.tls, c.quic)
 	if err != nil {
 		_, _ = cn.quic.Close(), socket.Close()
 		return nil, err
@@ -234,6 +234,9 @@ func (c *counted) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct
 // Close implements io.Closer.
 func (c *counted) Close() error { return nil }
 
+// tooMuch is the error of a body that goes on behind its content-length; the library has no type for it.
+const tooMuch = "peer sent too much data"
+
 // read takes a response over.
 func (c *conn) read(st io.Reader, k *call, resp *http.Response) error {
 	out := k.resp
@@ -266,6 +269,9 @@ func (c *conn) read(st io.Reader, k *call, resp *http.Response) error {
 		}
 		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) && out.BodySize < length {
 			break
+		}
+		if err != nil && err.Error() == tooMuch {
+			return &transport.Error{Kind: transport.KindLength, Op: opRead, Err: fmt.Errorf("the body is longer than its content-length of %d", length)}
 		}
 		if err != nil {
 			return err
