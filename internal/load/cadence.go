@@ -59,7 +59,7 @@ func (c *cadence) wait(now time.Duration, started, own int64) time.Duration {
 		rate := 0.0
 		if passed > 0 && c.least != 0 {
 			rate = float64(started-c.started) / passed.Seconds()
-			c.judge(rate, float64(c.rested)/float64(passed))
+			c.judge(rate, float64(c.rested)/float64(passed), int(passed/cadencePeriod))
 		}
 		longest := longestGroup
 		if c.express && 2*(own-c.own) >= started-c.started { // what others start is later by what it takes to wake them
@@ -71,18 +71,18 @@ func (c *cadence) wait(now time.Duration, started, own int64) time.Duration {
 	return c.least
 }
 
-// judge decides whether the pacer may send arrivals itself, after a period with that rate in which it rested for that
+// judge decides whether the pacer may send arrivals itself, after so many periods with that rate in which it rested for that
 // share of the time. On one processor it may however busy it is: what it saves is saved for all. On several it must
 // leave them their part when it cannot do all by itself.
-func (c *cadence) judge(rate, rested float64) {
-	c.calm = max(0, c.calm-1)
+func (c *cadence) judge(rate, rested float64, periods int) {
+	c.calm = max(0, c.calm-periods)
 	switch {
 	case !c.express || rested >= leastRest || runtime.GOMAXPROCS(0) == 1:
 		c.busy = 0
 	default:
-		c.busy++
+		c.busy += periods
 	}
-	if c.busy == busyPeriods {
+	if c.busy >= busyPeriods {
 		c.busy, c.calm = 0, calmPeriods
 	}
 	c.express = rate >= c.dense && c.calm == 0

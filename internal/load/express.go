@@ -44,8 +44,9 @@ func (x *express) collect() {
 
 // wait returns how long the pacer may wait, who would wait for so long; on says whether arrivals go this way from here on.
 func (x *express) wait(d time.Duration, on bool) time.Duration {
+	was := x.on
 	x.on = on && x.collector != nil
-	if x.collector.Waiting() > 0 {
+	if was || x.collector.Waiting() > 0 { // what was started last may not wait yet
 		return min(d, longestExpress)
 	}
 	return d

@@ -34,8 +34,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		if done {
 			break
 		}
-		if now := e.clock.Now(); now < next {
-			e.waiter.Wait(e.express.wait(max(min(next, now+longestWait)-now, e.pace.wait(now, e.dispatched, e.express.sent)), e.pace.express))
+		now := e.clock.Now()
+		least := e.pace.wait(now, e.dispatched, e.express.sent)
+		if wait := e.express.wait(max(min(next, now+longestWait)-now, least), e.pace.express); now < next {
+			e.waiter.Wait(wait)
 			e.pace.rest(e.clock.Now() - now)
 		}
 	}

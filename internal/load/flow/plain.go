@@ -27,7 +27,7 @@ func newPlain(f *Flow) *plain {
 		return nil
 	}
 	client, ok := r.way.client.(*httpload.Client)
-	if !ok {
+	if !ok || !client.Collects() {
 		return nil
 	}
 	return &plain{step: s, request: r, client: client}

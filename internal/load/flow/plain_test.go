@@ -3,12 +3,18 @@ package flow
 import (
 	"testing"
 
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario"
 )
 
 // TestPlain: only what is one request, made of little, and of whose answer nothing is read but what stands in its head, is
 // executed by halves.
 func TestPlain(t *testing.T) {
+	o, err := transport.NewCollector()
+	if err != nil {
+		t.Skip("nothing is collected on this system: ", err)
+	}
+	defer func() { _ = o.Close() }()
 	with := func(change func(*scenario.Step)) scenario.Step {
 		s := get("s", "/")
 		change(&s)
@@ -42,6 +48,8 @@ func TestPlain(t *testing.T) {
 		{"cookies", []scenario.Step{get("s", "/")}, target(func(one *scenario.Target) { one.Cookies = true }), false},
 		{"traces", []scenario.Step{get("s", "/")}, target(func(one *scenario.Target) { one.Trace = 0.5 }), false},
 		{"compression", []scenario.Step{get("s", "/")}, target(func(one *scenario.Target) { one.Compression = "gzip" }), false},
+		{"a connection for each request", []scenario.Step{get("s", "/")}, func(b *bench) { b.options.Fresh = true }, false},
+		{"TLS", []scenario.Step{get("s", "/")}, func(b *bench) { b.address = "https://127.0.0.1:1" }, false},
 		{"connections of the user's own", []scenario.Step{get("s", "/")}, target(func(one *scenario.Target) {
 			one.Connections = &scenario.Connections{Reuse: scenario.ReuseUser}
 		}), false},
@@ -50,6 +58,7 @@ func TestPlain(t *testing.T) {
 		if tt.change != nil {
 			tt.change(b)
 		}
+		b.options.Collector = o
 		step := b.compile(t).Flow("f").Plain()
 		if (step != "") != tt.plain {
 			t.Errorf("%s: plain step %q", tt.name, step)

@@ -232,10 +232,11 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	}
 }
 
+// Collects reports whether connections may be the collector's.
+func (c *Client) Collects() bool { return c.opts.Collector != nil && c.tls == nil && !c.opts.Fresh }
+
 // collects reports whether the connection of a request may be the collector's.
-func (c *Client) collects(req *Request) bool {
-	return c.opts.Collector != nil && c.tls == nil && !c.opts.Fresh && len(req.Body) <= inlineBody
-}
+func (c *Client) collects(req *Request) bool { return c.Collects() && len(req.Body) <= inlineBody }
 
 // conn takes an idle connection or opens one, and puts it under the watch of ctx.
 func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *transport.Error) {

@@ -53,7 +53,7 @@ type Collected struct {
 	found    time.Time // something had come by then
 	place    int       // in waiting; -1: nobody waits
 	receiver Receiver  // who waits; nil: who reads or writes
-	edge     bool      // something has come since anybody waited
+	edge     bool      // something may have come since anybody waited, as when no Look has had it yet
 	ended    bool      // the other side has ended it
 	closed   bool
 }
@@ -70,7 +70,7 @@ func (o *Collector) Take(nc net.Conn) (*Collected, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collected{owner: o, fd: noFile, local: nc.LocalAddr(), remote: nc.RemoteAddr(), woken: make(chan error, 1), place: -1}
+	c := &Collected{owner: o, fd: noFile, local: nc.LocalAddr(), remote: nc.RemoteAddr(), woken: make(chan error, 1), place: -1, edge: true}
 	var failure error
 	if err := raw.Control(func(fd uintptr) { c.fd, failure = o.poll.adopt(int(fd)) }); err != nil {
 		return nil, err
@@ -78,7 +78,6 @@ func (o *Collector) Take(nc net.Conn) (*Collected, error) {
 	if failure != nil {
 		return nil, failure
 	}
-	_ = nc.Close() // the descriptor of the collector's keeps the connection
 	c.since = time.Now()
 	c.found = c.since
 	o.mu.Lock()
@@ -90,6 +89,7 @@ func (o *Collector) Take(nc net.Conn) (*Collected, error) {
 	if err := o.poll.add(c.fd); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	_ = nc.Close() // the descriptor of the collector's keeps the connection
 	return c, nil
 }
 
@@ -279,6 +279,7 @@ func (c *Collected) Read(p []byte) (int, error) {
 		case errno != 0:
 			c.failure = errno
 		case n == 0:
+			c.received = time.Now() // of an end the kernel does not say when it came
 			return 0, io.EOF
 		default:
 			c.received = c.instant(at)

@@ -392,6 +392,48 @@ func TestEndBehindData(t *testing.T) {
 	}
 }
 
+// TestTakenAfterItsEnd: a connection that had ended before it was the collector's is not quiet, however recent the last Look.
+func TestTakenAfterItsEnd(t *testing.T) {
+	o := collector(t)
+	ours, theirs := tcpPair(t)
+	_ = theirs.Close()
+	if n, err := ours.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Fatalf("%d, %v", n, err)
+	}
+	o.Collect()
+	looked := time.Now()
+	c, err := o.Take(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if c.Quiet(looked) {
+		t.Error("quiet although it has ended")
+	}
+}
+
+// TestEndIsDated: what an end completes was received when the end was read, and not with the last bytes.
+func TestEndIsDated(t *testing.T) {
+	o := collector(t)
+	c, theirs := collected(t, o)
+	pacing(t, o)
+	if _, err := theirs.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 10)
+	if _, err := c.Read(p); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	_ = theirs.Close()
+	if _, err := c.Read(p); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	if at := c.Received(); at.Before(before) {
+		t.Errorf("the end was received %v before it was sent", before.Sub(at))
+	}
+}
+
 // TestQuietLooks: that a connection has ended is seen without a Look, unless the last one has only just been.
 func TestQuietLooks(t *testing.T) {
 	o := collector(t)

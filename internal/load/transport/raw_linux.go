@@ -26,6 +26,6 @@ func now(call uintptr, fd int, p []byte) (int, syscall.Errno) {
 
 // receiveNow is recvmsg in the way of ReadNow.
 func receiveNow(fd int, m *unix.Msghdr) (n int, errno syscall.Errno) {
-	r, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0)
+	r, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0)
 	return int(r), errno
 }

@@ -11,7 +11,7 @@ import (
 
 // receiveNow is recvmsg. The empty read that follows it tells the race detector that whoever sent did so before.
 func receiveNow(fd int, m *unix.Msghdr) (n int, errno syscall.Errno) {
-	r, _, errno := syscall.Syscall(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0)
+	r, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(m)), 0)
 	if errno == 0 {
 		_, _ = syscall.Read(fd, nil)
 	}
