@@ -65,8 +65,8 @@ func (s *pollSet) remove(fd int) {
 // ends are the events that tell of the end of a connection.
 const ends = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 
-// ready calls f with each descriptor of which something is new.
-func (s *pollSet) ready(f func(fd int, ended bool)) {
+// ready calls f with each descriptor of which something is new: whether something came, and whether that is the end.
+func (s *pollSet) ready(f func(fd int, came, ended bool)) {
 	for {
 		// Past the scheduler, as in ReadNow: it does not wait.
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(s.fd), uintptr(unsafe.Pointer(&s.events[0])), uintptr(len(s.events)), 0, 0, 0)
@@ -77,7 +77,7 @@ func (s *pollSet) ready(f func(fd int, ended bool)) {
 			return // a valid descriptor and array cannot be refused
 		}
 		for i := range int(n) {
-			f(int(s.events[i].Fd), s.events[i].Events&ends != 0)
+			f(int(s.events[i].Fd), s.events[i].Events&(unix.EPOLLIN|ends) != 0, s.events[i].Events&ends != 0)
 		}
 		if int(n) < len(s.events) {
 			return

@@ -12,11 +12,11 @@ func NewCollector() (*Collector, error) { return nil, errors.ErrUnsupported }
 
 type pollSet struct{}
 
-func (*pollSet) adopt(int) (int, error)         { return -1, errors.ErrUnsupported }
-func (*pollSet) add(int) error                  { return errors.ErrUnsupported }
-func (*pollSet) remove(int)                     {}
-func (*pollSet) ready(func(fd int, ended bool)) {}
-func (*pollSet) close() error                   { return nil }
+func (*pollSet) adopt(int) (int, error)               { return -1, errors.ErrUnsupported }
+func (*pollSet) add(int) error                        { return errors.ErrUnsupported }
+func (*pollSet) remove(int)                           {}
+func (*pollSet) ready(func(fd int, came, ended bool)) {}
+func (*pollSet) close() error                         { return nil }
 
 type message struct{}
 
