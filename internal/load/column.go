@@ -15,6 +15,8 @@ import (
 type column struct {
 	labels    metric.Labels
 	connect   metric.Handle
+	first     metric.Handle
+	dns, tls  metric.Handle // of connect
 	in, out   metric.Handle
 	retried   metric.Handle
 	redirects metric.Handle
@@ -62,14 +64,15 @@ func (r *runner) column(st *flow.Step) *column {
 func (r *runner) newColumn(st *flow.Step) *column {
 	acc, phase := r.engine.acc, r.job.phase.plan
 	labels := metric.NewLabels("phase", phase.Name, "flow", r.job.flow.key.Flow, "step", st.Name, "warmup", warmup(phase))
+	hist := func(name string) metric.Handle { return acc.Hist(metric.Key{Metric: name, Labels: labels}) }
+	counter := func(name string) metric.Handle { return acc.Counter(metric.Key{Metric: name, Labels: labels}) }
 	c := &column{
-		labels: labels, connect: acc.Hist(metric.Key{Metric: metric.ConnectTime, Labels: labels}),
-		in: acc.Counter(metric.Key{Metric: metric.BytesIn, Labels: labels}), out: acc.Counter(metric.Key{Metric: metric.BytesOut, Labels: labels}),
-		retried:   acc.Counter(metric.Key{Metric: metric.Retried, Labels: labels}),
-		redirects: acc.Counter(metric.Key{Metric: metric.Redirects, Labels: labels}),
+		labels: labels, connect: hist(metric.ConnectTime), dns: hist(metric.DNSTime), tls: hist(metric.TLSTime),
+		first: hist(metric.FirstByteTime), in: counter(metric.BytesIn), out: counter(metric.BytesOut),
+		retried: counter(metric.Retried), redirects: counter(metric.Redirects),
 	}
 	for _, name := range st.Measures() {
-		c.measures = append(c.measures, acc.Hist(metric.Key{Metric: name, Labels: labels}))
+		c.measures = append(c.measures, hist(name))
 	}
 	c.outcomes.Store(new([]outcomeSeries))
 	return c

@@ -122,7 +122,8 @@ func TestDressedLoad(t *testing.T) {
 // TestMeasuresOfOtherNames: a measure cannot have the name of what the engine counts itself, or both would be added up.
 func TestMeasuresOfOtherNames(t *testing.T) {
 	for _, name := range []string{
-		metric.ResponseTime, metric.Unsent, metric.ServiceTime, metric.ScheduleLag, metric.ArrivalGap, metric.ConnectTime, metric.Iterations,
+		metric.ResponseTime, metric.Unsent, metric.ServiceTime, metric.ScheduleLag, metric.ArrivalGap, metric.ConnectTime, metric.DNSTime, metric.TLSTime,
+		metric.FirstByteTime, metric.Iterations,
 		metric.BytesIn, metric.BytesOut, metric.Retried, metric.Redirects,
 		metric.FirstMessage, metric.MessageGap, metric.ReplyTime, metric.StreamTime, metric.Messages,
 	} {

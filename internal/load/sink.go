@@ -32,7 +32,10 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	rec.Observe(s, t.service, q.Service)
 	if q.Connect > 0 {
-		rec.Observe(s, c.connect, q.Connect)
+		c.opened(rec, s, q)
+	}
+	if q.FirstByte > 0 {
+		rec.Observe(s, c.first, q.FirstByte)
 	}
 	if q.BytesIn > 0 {
 		rec.Count(s, c.in, q.BytesIn)
@@ -53,6 +56,17 @@ func (r *runner) Request(q *flow.Report) {
 	}
 	if q.Stream.Opened {
 		c.streams(r.engine.acc).count(rec, s, &q.Stream)
+	}
+}
+
+// opened counts the opening of a connection.
+func (c *column) opened(rec *metric.Recorder, s int64, q *flow.Report) {
+	rec.Observe(s, c.connect, q.Connect)
+	if q.Parts.DNS > 0 {
+		rec.Observe(s, c.dns, q.Parts.DNS)
+	}
+	if q.Parts.TLS > 0 {
+		rec.Observe(s, c.tls, q.Parts.TLS)
 	}
 }
 

@@ -29,6 +29,13 @@ const (
 	// ConnectTime is the time to open a connection, TLS and the handshake of a WebSocket included. Labels: phase,
 	// flow, step, warmup.
 	ConnectTime = "connect_time"
+	// DNSTime and TLSTime are the parts of it that went to asking for the addresses of a name and to the handshake of
+	// TLS. They have none of connections for which there was no such thing. Labels: phase, flow, step, warmup.
+	DNSTime = "dns_time"
+	TLSTime = "tls_time"
+	// FirstByteTime runs from the actual send of a request of HTTP to the first bytes of its final response. Labels:
+	// phase, flow, step, warmup.
+	FirstByteTime = "first_byte_time"
 	// FirstMessage runs from when a stream was open to its first message, MessageGap from one message to the next,
 	// StreamTime from the first to the last; Messages is how many came on one stream. ReplyTime runs to a message that
 	// met what a script expected, from what the script had sent last or, if that was nothing since the one before, from

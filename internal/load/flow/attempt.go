@@ -34,12 +34,15 @@ type Report struct {
 	Kind     string // of the error; empty: success
 	Response time.Duration
 	Service  time.Duration
-	Connect  time.Duration // 0: the connection was open already
-	BytesIn  int64
-	BytesOut int64
-	Stream   Stream
-	Sent     bool // something was written, so that the target may have seen the request
-	Retried  bool // the request repeated a failed one
+	Connect  time.Duration   // 0: the connection was open already
+	Parts    transport.Parts // of Connect
+	// FirstByte is the time from when the request was sent to the first bytes of its answer, of HTTP; 0: there was none.
+	FirstByte time.Duration
+	BytesIn   int64
+	BytesOut  int64
+	Stream    Stream
+	Sent      bool // something was written, so that the target may have seen the request
+	Retried   bool // the request repeated a failed one
 	// Redirected says that a redirect led to the request.
 	Redirected bool
 	Trace      string // id of the trace that the request carried, in hexadecimal digits; empty: none
@@ -197,7 +200,10 @@ func (a *attempted) fail(err error) {
 func (it *Iteration) report(a *attempted, sent, answered time.Duration) {
 	r, x := &a.report, &it.exchange
 	r.Response, r.Service = max(answered-a.intended, 0), max(answered-sent, 0)
-	r.Connect, r.BytesIn, r.BytesOut = x.connect, x.in, x.out
+	r.Connect, r.Parts, r.BytesIn, r.BytesOut = x.connect, x.parts, x.in, x.out
+	if r.Sent && !x.first.IsZero() {
+		r.FirstByte = max(x.first.Sub(x.sent), 1) // 0 would say that there was none
+	}
 	if !x.stream.open.IsZero() {
 		r.Stream = Stream{Opened: true, Messages: x.stream.count}
 		if r.Stream.Messages > 0 {

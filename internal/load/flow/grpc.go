@@ -235,7 +235,7 @@ func (r *rpc) do(ctx context.Context, it *Iteration, x *exchange) error {
 		s.messages.add(s.response.Message)
 	}
 	in := &s.response
-	x.trace = it.trace
+	x.trace, x.parts = it.trace, in.Parts
 	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
 	if err != nil {
 		return err

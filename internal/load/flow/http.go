@@ -162,7 +162,8 @@ func (r *request) do(ctx context.Context, it *Iteration, x *exchange) error {
 // take notes what came of a request.
 func (it *Iteration) take(w *way, x *exchange, err error) error {
 	in := &it.resp
-	x.sent, x.ended, x.connect, x.in, x.out = in.Sent, in.End, in.Connect, in.BytesIn, in.BytesOut
+	x.sent, x.first, x.ended, x.connect, x.in, x.out = in.Sent, in.FirstByte, in.End, in.Connect, in.BytesIn, in.BytesOut
+	x.parts = in.Parts
 	if w.sample > 0 {
 		x.trace = it.trace
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"proofload/internal/load/transport"
 	"proofload/internal/scenario/expression"
 )
 
@@ -19,13 +20,15 @@ type operation interface {
 
 // exchange is what came of one request, as its protocol tells it.
 type exchange struct {
-	began     time.Time     // set before do is called: when the step was begun
-	sent      time.Time     // just before something was written; zero: nothing was
-	ended     time.Time     // zero: when do returned
-	connect   time.Duration // 0: the connection was open already
-	in, out   int64         // bytes
-	trace     string        // id of the trace that it carried; empty: none
-	completed bool          // there was an answer that response describes
+	began     time.Time       // set before do is called: when the step was begun
+	sent      time.Time       // just before something was written; zero: nothing was
+	first     time.Time       // when the first bytes of an answer were there; zero: none came, or the protocol does not tell
+	ended     time.Time       // zero: when do returned
+	connect   time.Duration   // 0: the connection was open already
+	parts     transport.Parts // of connect
+	in, out   int64           // bytes
+	trace     string          // id of the trace that it carried; empty: none
+	completed bool            // there was an answer that response describes
 	response  expression.Response
 	stream    stream
 }

@@ -72,7 +72,7 @@ func (s *socket) connect(ctx context.Context, it *Iteration, x *exchange) (*sock
 	}
 	var opened sockload.Opened
 	conn, err := s.client.Open(ctx, s.timeout, &opened)
-	x.connect = opened.Connect
+	x.connect, x.parts = opened.Connect, opened.Parts
 	return conn, err
 }
 

@@ -97,7 +97,7 @@ func (w *webSocket) do(ctx context.Context, it *Iteration, x *exchange) error {
 	var opened wsload.Opened
 	conn, err := w.client.Open(ctx, &it.opening, &opened)
 	x.trace = it.trace
-	x.sent, x.connect, x.in, x.out = opened.Sent, opened.Connect, opened.In, opened.Out
+	x.sent, x.connect, x.parts, x.in, x.out = opened.Sent, opened.Connect, opened.Parts, opened.In, opened.Out
 	x.completed, x.response.Status = opened.Status != 0, opened.Status
 	if err != nil {
 		return err

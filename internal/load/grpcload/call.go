@@ -43,10 +43,11 @@ type Response struct {
 	Header  metadata.MD
 	Trailer metadata.MD
 
-	Sent     time.Time     // just before the call was given to a connection; zero: it was not
-	End      time.Time     // of a unary call: when the answer was complete, or failed; zero: nothing was sent, or it is a stream
-	Connect  time.Duration // 0: the connection was open already
-	BytesIn  int64         // of a unary call, all of its frames; of a stream, messages with their frames, and heads as far as they are counted
+	Sent     time.Time       // just before the call was given to a connection; zero: it was not
+	End      time.Time       // of a unary call: when the answer was complete, or failed; zero: nothing was sent, or it is a stream
+	Connect  time.Duration   // 0: the connection was open already
+	Parts    transport.Parts // of Connect
+	BytesIn  int64           // of a unary call, all of its frames; of a stream, messages with their frames, and heads as far as they are counted
 	BytesOut int64
 
 	received received
@@ -56,6 +57,7 @@ type Response struct {
 func (r *Response) reset() {
 	r.Code, r.Text, r.Message, r.Header, r.Trailer = "", "", nil, nil, nil
 	r.Sent, r.End, r.Connect, r.BytesIn, r.BytesOut = time.Time{}, time.Time{}, 0, 0, 0
+	r.Parts = transport.Parts{}
 	r.received = received{data: r.received.data}
 }
 
@@ -97,7 +99,7 @@ func (l *link) finish(ctx context.Context, k *call, err error, r *Response) erro
 	answered := k.answered
 	k.mu.Unlock()
 	if r.Connect == 0 && !r.Sent.IsZero() {
-		r.Connect = l.takeConnect()
+		r.Connect, r.Parts = l.takeConnect()
 	}
 	if errors.Is(err, io.EOF) && !answered {
 		err = l.unexplained(k)

@@ -64,7 +64,7 @@ func (c *Client) Open(ctx context.Context, in *Call, r *Response) (*Stream, erro
 	k.mu.Lock()
 	r.Sent = k.sent
 	k.mu.Unlock()
-	r.Connect = s.link.takeConnect()
+	r.Connect, r.Parts = s.link.takeConnect()
 	return s, nil
 }
 

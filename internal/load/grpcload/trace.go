@@ -23,8 +23,9 @@ type trace struct {
 	broken  error         // why it broke, the last time
 	began   time.Time     // of the dial
 	took    time.Duration // to open it; given to one call
-	closed  bool          // by Close
-	goaways int           // how many times a server has given a connection up
+	parts   transport.Parts
+	closed  bool // by Close
+	goaways int  // how many times a server has given a connection up
 
 	resolving bool // its name is being looked up
 }
@@ -33,15 +34,16 @@ type trace struct {
 func (t *trace) dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		began := time.Now()
-		nc, err := dial(t.watchLookup(ctx), "tcp", addr)
+		var parts transport.Parts
+		nc, err := dial(parts.Over(t.watchLookup(ctx)), "tcp", addr)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.began, t.resolving = began, false
 		if err != nil {
-			t.opening = transport.NewError("dial", err, transport.KindConnect)
+			t.opening = transport.NewError(transport.OpDial, err, transport.KindConnect)
 			return nil, err
 		}
-		t.took, t.current = time.Since(began), nc
+		t.took, t.parts, t.current = time.Since(began), parts, nc
 		return &watched{Conn: nc, trace: t}, nil
 	}
 }
@@ -67,12 +69,12 @@ func (t *trace) leads(valid func(net.Conn) bool) bool {
 }
 
 // takeConnect returns how long the connection took to open, to the first who asks.
-func (t *trace) takeConnect() time.Duration {
+func (t *trace) takeConnect() (took time.Duration, parts transport.Parts) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	took := t.took
-	t.took = 0
-	return took
+	took, parts = t.took, t.parts
+	t.took, t.parts = 0, transport.Parts{}
+	return took, parts
 }
 
 // causes is why a connection is not there.
@@ -166,6 +168,7 @@ func newCredentials(t *trace, addr string, opts *Options) credentials.TransportC
 
 // ClientHandshake implements credentials.TransportCredentials.
 func (n noted) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	start := time.Now()
 	nc, info, err := n.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	n.trace.mu.Lock()
 	defer n.trace.mu.Unlock()
@@ -176,15 +179,18 @@ func (n noted) ClientHandshake(ctx context.Context, authority string, raw net.Co
 	// No earlier: a call that ended for what is noted here may not have asked yet when the next dial begins.
 	n.trace.opening = nil
 	n.trace.took = time.Since(n.trace.began)
+	if n.Info().SecurityProtocol == "tls" {
+		n.trace.parts.TLS = time.Since(start)
+	}
 	return &framed{Conn: nc, trace: n.trace}, info, nil
 }
 
 // handshakeError tells a peer without HTTP/2 from one without trust.
 func handshakeError(err error) error {
 	if strings.Contains(err.Error(), "ALPN") || strings.Contains(err.Error(), "no application protocol") {
-		return &transport.Error{Kind: transport.KindNotSpoken, Op: "tls handshake", Err: err}
+		return &transport.Error{Kind: transport.KindNotSpoken, Op: transport.OpHandshake, Err: err}
 	}
-	return transport.NewError("tls handshake", err, transport.KindTLS)
+	return transport.NewError(transport.OpHandshake, err, transport.KindTLS)
 }
 
 // Clone implements credentials.TransportCredentials.

@@ -48,7 +48,8 @@ func (c *Client) Unary(ctx context.Context, in *Call, message []byte, r *Respons
 		k.Limit = k.Request.Began.Add(in.Timeout)
 	}
 	err := l.Do(ctx, k)
-	r.Sent, r.End, r.Connect, r.BytesIn, r.BytesOut = k.Sent, k.End, k.Connect, k.BytesIn, k.BytesOut
+	r.Sent, r.End, r.BytesIn, r.BytesOut = k.Sent, k.End, k.BytesIn, k.BytesOut
+	r.Connect, r.Parts = k.Connect, k.Parts
 	if err != nil {
 		r.Code, r.Text = "", ""
 		return err

@@ -58,8 +58,7 @@ type Options struct {
 // Client sends requests to one target. It may be used by any number of goroutines.
 type Client struct {
 	opts      Options
-	addr      string // host:port to dial
-	tls       *tls.Config
+	opener    transport.Opener
 	base      []byte // path of the target without the last slash
 	hostLine  []byte
 	agentLine []byte
@@ -79,7 +78,7 @@ func NewClient(opts Options) (*Client, error) {
 	}
 	c := &Client{
 		opts:      opts,
-		addr:      e.Addr,
+		opener:    transport.Opener{Dial: opts.Dial, Network: "tcp", Addr: e.Addr},
 		base:      []byte(e.Base),
 		hostLine:  []byte("Host: " + e.Authority + "\r\n"),
 		agentLine: []byte("User-Agent: " + opts.UserAgent + "\r\n"),
@@ -87,7 +86,8 @@ func NewClient(opts Options) (*Client, error) {
 		collected: pool{max: opts.MaxIdle},
 	}
 	if e.Secure {
-		c.tls = transport.ClientTLS(opts.TLS, e.Host, "http/1.1")
+		c.opener.TLS = transport.ClientTLS(opts.TLS, e.Host, "http/1.1")
+		c.opener.Below = func(nc net.Conn) net.Conn { return &plainEnd{Conn: transport.Prompt(nc)} }
 	}
 	return c, nil
 }
@@ -110,11 +110,6 @@ func setDefaults(o *Options) {
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = DefaultUserAgent
-	}
-	if o.Dial == nil {
-		// Keep-alive probes would cost four system calls per connection; every request has a
-		// timeout, and idle connections are not kept for long.
-		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
 	}
 }
 
@@ -233,7 +228,9 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 }
 
 // Collects reports whether connections may be the collector's.
-func (c *Client) Collects() bool { return c.opts.Collector != nil && c.tls == nil && !c.opts.Fresh }
+func (c *Client) Collects() bool {
+	return c.opts.Collector != nil && c.opener.TLS == nil && !c.opts.Fresh
+}
 
 // collects reports whether the connection of a request may be the collector's.
 func (c *Client) collects(req *Request) bool { return c.Collects() && len(req.Body) <= inlineBody }
@@ -258,7 +255,7 @@ func (c *Client) idle(ctx context.Context, k *call, now time.Time) *conn {
 		}
 		for cn := from.get(now); cn != nil; cn = from.get(now) {
 			if (c.opts.Valid == nil || c.opts.Valid(cn.net)) && c.adapt(cn, k) && cn.watch.Over(ctx, cn.net) {
-				k.resp.Reused, k.resp.Connect = true, 0
+				k.resp.Reused, k.resp.Connect, k.resp.Parts = true, 0, transport.Parts{}
 				cn.limit = k.limit
 				return cn
 			}
@@ -299,14 +296,15 @@ func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *transport.Er
 		keep, failure = c.exchangeLarge(cn, k)
 	default:
 		keep, failure = c.readResponse(cn, k)
-		k.resp.End = cn.ended(k.resp.Sent)
+		cn.date(k.resp)
 	}
 	return false, c.settle(cn, k, keep, failure)
 }
 
 // compose writes the request into cn.out, without a body that is too large for that.
 func (c *Client) compose(cn *conn, k *call) (large bool) {
-	k.resp.BytesOut, cn.in = 0, 0
+	k.resp.BytesOut = 0
+	cn.in, cn.interim, cn.begun = 0, 0, time.Time{}
 	cn.out = c.appendHead(cn.out[:0], k.req, k.own)
 	if large = len(k.req.Body) > inlineBody; !large {
 		cn.out = append(cn.out, k.req.Body...)
@@ -337,7 +335,7 @@ func (c *Client) rescue(cn *conn, k *call, unsent *transport.Error) *transport.E
 		}
 		return unsent
 	}
-	k.resp.End = time.Now()
+	cn.date(k.resp)
 	return nil
 }
 

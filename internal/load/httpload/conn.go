@@ -2,7 +2,6 @@ package httpload
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -38,7 +37,11 @@ type conn struct {
 	buf  []byte // read buffer; buf[r:w] is unread
 	r, w int
 	in   int64 // bytes read for this request
-	out  []byte
+	// interim is how many of them were of 1xx responses, and begun when the first ones behind these were there; zero
+	// until more is read than came at once.
+	interim int64
+	begun   time.Time
+	out     []byte
 	// whole says that nothing more is to be read than buf has.
 	whole bool
 
@@ -65,24 +68,16 @@ func (c *Client) dial(ctx context.Context, k *call) (*conn, *transport.Error) {
 	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	start := time.Now()
-	nc, err := c.opts.Dial(dialCtx, "tcp", c.addr)
-	if err != nil {
-		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
+	opened, failure := c.opener.Open(ctx, dialCtx)
+	if failure != nil {
+		return nil, failure
 	}
-	cn := &conn{net: nc, buf: make([]byte, readSize), limit: k.limit}
-	cn.raw = rawOf(nc)
+	cn := &conn{net: opened.Conn, raw: rawOf(opened.Raw), buf: make([]byte, readSize), limit: k.limit}
 	cn.onReady, cn.onProbe = cn.ready, cn.peek
-	if c.tls != nil {
-		below := &plainEnd{Conn: transport.Prompt(nc)}
-		cn.below = below
-		t := tls.Client(below, c.tls)
-		if err := t.HandshakeContext(dialCtx); err != nil {
-			_ = nc.Close() // the handshake's error is the one that says something
-			return nil, transport.NewDialError(ctx, dialCtx, transport.OpHandshake, err)
-		}
-		cn.net, cn.secure = t, true
+	if opened.TLS != nil {
+		cn.below, cn.secure = opened.TLS.NetConn().(*plainEnd), true
 	}
-	k.resp.Connect = time.Since(start)
+	k.resp.Connect, k.resp.Parts = time.Since(start), opened.Parts
 	c.adapt(cn, k)
 	cn.watch.Over(ctx, cn.net)
 	return cn, nil
@@ -126,15 +121,39 @@ func rawOf(nc net.Conn) syscall.RawConn {
 	return raw
 }
 
-// ended returns when the last bytes of a response came to a request that was sent at sent.
-func (c *conn) ended(sent time.Time) time.Time {
+// came returns when what was read last was there.
+func (c *conn) came() time.Time {
 	if c.collected == nil {
 		return time.Now()
 	}
-	if at := c.collected.Received(); at.After(sent) {
-		return at
+	return c.collected.Received()
+}
+
+// date notes when a response began and ended, whose last bytes were just read.
+func (c *conn) date(resp *Response) {
+	resp.End = latest(c.came(), resp.Sent)
+	switch {
+	case resp.Status == 0:
+	case c.begun.IsZero():
+		resp.FirstByte = resp.End
+	default:
+		resp.FirstByte = latest(c.begun, resp.Sent)
 	}
-	return sent
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// interimEnds says that what was read up to here was an interim response.
+func (c *conn) interimEnds() {
+	c.begun = time.Time{}
+	if c.interim = c.in; c.r < c.w { // the next one has begun to come with it
+		c.begun = c.came()
+	}
 }
 
 func (c *conn) close() {
@@ -211,6 +230,9 @@ func (c *conn) write(p []byte, written *int64) error {
 func (c *conn) read(p []byte) (int, error) {
 	if c.whole {
 		return 0, errPart
+	}
+	if c.begun.IsZero() && c.in > c.interim {
+		c.begun = c.came()
 	}
 	for {
 		n, err := c.net.Read(p)

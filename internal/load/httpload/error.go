@@ -5,7 +5,6 @@ import "proofload/internal/load/transport"
 // The operations of transport.Error.Op.
 const (
 	opRequest = "request"
-	opDial    = "dial"
 	opWrite   = "write request"
 	opHead    = "read response"
 	opBody    = "read body"

@@ -171,9 +171,9 @@ func (d *dialing) wait(ctx context.Context, limit time.Time) error {
 	select {
 	case <-d.done:
 	case <-ctx.Done():
-		return transport.NewError(opDial, ctx.Err(), transport.KindCancelled)
+		return transport.NewError(transport.OpDial, ctx.Err(), transport.KindCancelled)
 	case <-timer.C:
-		return transport.NewError(opDial, context.DeadlineExceeded, transport.KindTimeout)
+		return transport.NewError(transport.OpDial, context.DeadlineExceeded, transport.KindTimeout)
 	}
 	if e, ok := errors.AsType[*transport.Error](d.failure); ok && e.Kind != transport.KindCancelled && e.Kind != transport.KindTimeout {
 		return e

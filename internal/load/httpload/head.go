@@ -78,6 +78,7 @@ func (c *conn) readHead(resp *Response, limit int) (message, *transport.Error) {
 			c.announced = p.announce
 			return p.message()
 		}
+		c.interimEnds()
 	}
 	return message{}, protocolError(opHead, errInform)
 }

@@ -91,11 +91,11 @@ func (p *Pending) Receive() (done bool) {
 	keep, failure := p.Client.readResponse(cn, k)
 	cn.whole = false
 	if failure != nil { // because it is a part, or wrong, which Finish finds again
-		cn.r, cn.w = 0, n
+		cn.r, cn.w, cn.interim, cn.begun = 0, n, 0, time.Time{}
 		k.resp.forget()
 		return false
 	}
-	k.resp.End = cn.ended(k.resp.Sent)
+	cn.date(k.resp)
 	_ = p.Client.settle(cn, k, keep, nil)
 	p.conn = nil
 	return true
@@ -119,6 +119,6 @@ func (p *Pending) finish(cn *conn) (keep bool, failure *transport.Error) {
 		return false, p.Client.rescue(cn, k, cn.unsent(err, k.resp))
 	}
 	keep, failure = p.Client.readResponse(cn, k)
-	k.resp.End = cn.ended(k.resp.Sent)
+	cn.date(k.resp)
 	return keep, failure
 }

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"proofload/internal/load/transport"
 )
 
 // Response is what came back. Its owner passes it to one Do after the other; each call empties it
@@ -24,11 +26,16 @@ type Response struct {
 	BytesIn, BytesOut int64
 	// Connect is the time it took to open the connection, TLS handshake included; 0 if Reused.
 	Connect time.Duration
+	// Parts is how long parts of that took.
+	Parts transport.Parts
 	// Reused says that the request went out on a connection that was open already.
 	Reused bool
 	// Sent is the instant just before the first byte was written, after connecting. It is zero if
 	// nothing was written: then the target cannot have seen the request.
 	Sent time.Time
+	// FirstByte is the instant after the first bytes of the final response were read, not before Sent. It is zero if
+	// no complete and valid head came.
+	FirstByte time.Time
 	// End is the instant after the last byte was read, or at which Do gave up.
 	End time.Time
 

@@ -19,7 +19,7 @@ func (c *Client) exchangeLarge(cn *conn, k *call) (keep bool, failure *transport
 	w := upload{conn: cn, body: k.req.Body}
 	w.wg.Go(w.run)
 	keep, failure = c.readResponse(cn, k)
-	k.resp.End = time.Now()
+	cn.date(k.resp)
 	whole := w.end(failure == nil)
 	k.resp.BytesOut += w.written
 	cn.deadline = time.Time{} // end has moved it for writing

@@ -19,7 +19,6 @@ const DefaultMaxBytes = 4 << 20
 
 // The operations of transport.Error.Op.
 const (
-	opDial    = "dial"
 	opSend    = "send"
 	opReceive = "receive"
 )
@@ -40,10 +39,8 @@ type Options struct {
 
 // Client opens connections to one target. It may be used by any number of goroutines.
 type Client struct {
-	opts    Options
-	network string
-	addr    string
-	tls     *tls.Config
+	opts   Options
+	opener transport.Opener
 }
 
 // NewClient checks the options and returns a client; it connects to nothing.
@@ -54,10 +51,6 @@ func NewClient(opts Options) (*Client, error) {
 	if opts.MaxBytes <= 0 {
 		opts.MaxBytes = DefaultMaxBytes
 	}
-	if opts.Dial == nil {
-		// Keep-alive probes would cost four system calls per connection; what waits has a limit.
-		opts.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
-	}
 	host, port, err := transport.Address(opts.Target, map[string]string{"tcp": "", "tls": "", "udp": ""})
 	if err == nil && strings.Trim(opts.Target.Path, "/") != "" {
 		err = errors.New("has a path, and a connection has none")
@@ -65,23 +58,24 @@ func NewClient(opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket client: target %s: %w", opts.Target.Redacted(), err)
 	}
-	c := &Client{opts: opts, network: "tcp", addr: net.JoinHostPort(host, port)}
+	c := &Client{opts: opts, opener: transport.Opener{Dial: opts.Dial, Network: "tcp", Addr: net.JoinHostPort(host, port)}}
 	switch opts.Target.Scheme {
 	case "udp":
-		c.network = "udp"
+		c.opener.Network = "udp"
 	case "tls":
-		c.tls = transport.ClientTLS(opts.TLS, host)
+		c.opener.TLS = transport.ClientTLS(opts.TLS, host)
 	}
 	return c, nil
 }
 
 // Datagrams reports whether connections have bounds between messages: those of UDP.
-func (c *Client) Datagrams() bool { return c.network == "udp" }
+func (c *Client) Datagrams() bool { return c.opener.Network == "udp" }
 
 // Opened is what is known of an opening, also when it failed.
 type Opened struct {
-	Ready   time.Time     // when the connection was open
-	Connect time.Duration // for name, connection and TLS together; 0 unless all went well
+	Ready   time.Time       // when the connection was open
+	Connect time.Duration   // for name, connection and TLS together; 0 unless all went well
+	Parts   transport.Parts // of that
 }
 
 // Open opens a connection, which must be closed; timeout 0 is scenario.DefaultTimeout. A connection of UDP opens
@@ -95,22 +89,13 @@ func (c *Client) Open(ctx context.Context, timeout time.Duration, got *Opened) (
 	}
 	limited, cancel := context.WithDeadline(ctx, start.Add(timeout))
 	defer cancel()
-	nc, err := c.opts.Dial(limited, c.network, c.addr)
-	if err != nil {
-		return nil, transport.NewDialError(ctx, limited, opDial, err)
-	}
-	raw := nc
-	if c.tls != nil {
-		t := tls.Client(nc, c.tls)
-		if err := t.HandshakeContext(limited); err != nil {
-			_ = nc.Close() // the handshake's error is the one that says something
-			return nil, transport.NewDialError(ctx, limited, transport.OpHandshake, err)
-		}
-		nc = t
+	opened, failure := c.opener.Open(ctx, limited)
+	if failure != nil {
+		return nil, failure
 	}
 	got.Ready = time.Now()
-	got.Connect = got.Ready.Sub(start)
-	conn := &Conn{net: nc, raw: raw, datagrams: c.Datagrams(), secure: c.tls != nil, max: c.opts.MaxBytes, valid: c.opts.Valid}
-	conn.watch.Over(ctx, nc)
+	got.Connect, got.Parts = got.Ready.Sub(start), opened.Parts
+	conn := &Conn{net: opened.Conn, raw: opened.Raw, datagrams: c.Datagrams(), secure: opened.TLS != nil, max: c.opts.MaxBytes, valid: c.opts.Valid}
+	conn.watch.Over(ctx, conn.net)
 	return conn, nil
 }

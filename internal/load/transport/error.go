@@ -87,8 +87,11 @@ func NewError(op string, err error, fallback Kind) *Error {
 	return &Error{Kind: Classify(err, fallback), Op: op, Err: err}
 }
 
-// OpHandshake is the operation of an error of a TLS handshake.
-const OpHandshake = "tls handshake"
+// Operations of errors of opening a connection.
+const (
+	OpDial      = "dial"
+	OpHandshake = "tls handshake"
+)
 
 // NewDialError classifies an error of opening a connection. It tells the end of the caller's context from the
 // request's timeout, of which dialCtx, made of ctx, has the deadline: the errors of a dialer and of a handshake

@@ -42,9 +42,8 @@ type Options struct {
 // Client opens connections to one target. It may be used by any number of goroutines.
 type Client struct {
 	opts   Options
-	addr   string // host:port to dial
 	origin string // scheme://host[:port]/base without the last slash
-	tls    *tls.Config
+	opener transport.Opener
 }
 
 // NewClient checks the options and returns a client; it connects to nothing.
@@ -58,18 +57,14 @@ func NewClient(opts Options) (*Client, error) {
 	if opts.UserAgent == "" {
 		opts.UserAgent = DefaultUserAgent
 	}
-	if opts.Dial == nil {
-		// Keep-alive probes would cost four system calls per connection; what waits has a limit.
-		opts.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
-	}
 	host, port, err := transport.Address(opts.Target, map[string]string{"ws": "80", "wss": "443"})
 	if err != nil {
 		return nil, fmt.Errorf("websocket client: target %s: %w", opts.Target.Redacted(), err)
 	}
-	c := &Client{opts: opts, addr: net.JoinHostPort(host, port)}
+	c := &Client{opts: opts, opener: transport.Opener{Dial: opts.Dial, Network: "tcp", Addr: net.JoinHostPort(host, port)}}
 	c.origin = opts.Target.Scheme + "://" + opts.Target.Host + strings.TrimRight(opts.Target.EscapedPath(), "/")
 	if opts.Target.Scheme == "wss" {
-		c.tls = transport.ClientTLS(opts.TLS, host, "http/1.1")
+		c.opener.TLS = transport.ClientTLS(opts.TLS, host, "http/1.1")
 	}
 	return c, nil
 }
@@ -87,11 +82,12 @@ type Header struct{ Name, Value string }
 
 // Opened is what is known of an opening, also when it failed.
 type Opened struct {
-	Sent    time.Time     // just before the handshake was written; zero: nothing was
-	Ready   time.Time     // when the server had agreed
-	Connect time.Duration // for name, connection, TLS and handshake together; 0 unless all went well
-	Status  int           // of the answer; 0: there was none
-	In, Out int64         // bytes
+	Sent    time.Time       // just before the handshake was written; zero: nothing was
+	Ready   time.Time       // when the server had agreed
+	Connect time.Duration   // for name, connection, TLS and handshake together; 0 unless all went well
+	Parts   transport.Parts // of that
+	Status  int             // of the answer; 0: there was none
+	In, Out int64           // bytes
 }
 
 // Open connects and does the handshake, and returns a connection that must be closed. It is not used

@@ -11,7 +11,6 @@ import (
 // The operations of transport.Error.Op.
 const (
 	opOpen    = "websocket handshake"
-	opDial    = "dial"
 	opSend    = "send message"
 	opReceive = "receive message"
 )

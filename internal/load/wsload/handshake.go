@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -64,22 +63,14 @@ func (h *handshake) exchange(req *http.Request) (*http.Response, *transport.Erro
 
 // connect opens the connection, TLS included.
 func (h *handshake) connect() *transport.Error {
-	c := h.client
 	ctx, cancel := context.WithDeadline(h.outer, h.limit)
 	defer cancel()
-	nc, err := c.opts.Dial(ctx, "tcp", c.addr)
-	if err != nil {
-		return transport.NewDialError(h.outer, ctx, opDial, err)
+	opened, failure := h.client.opener.Open(h.outer, ctx)
+	if failure != nil {
+		return failure
 	}
-	if c.tls != nil {
-		t := tls.Client(nc, c.tls)
-		if err := t.HandshakeContext(ctx); err != nil {
-			_ = nc.Close() // the handshake's error is the one that says something
-			return transport.NewDialError(h.outer, ctx, transport.OpHandshake, err)
-		}
-		nc = t
-	}
-	h.link = newLink(nc)
+	h.got.Parts = opened.Parts
+	h.link = newLink(opened.Conn)
 	return nil
 }
 

@@ -23,15 +23,18 @@ var folded = []string{"outcome", "status", "error"}
 // ownMeasures are the engine's own metrics that are reported as measures, with their units; only
 // their sum over all steps is.
 var ownMeasures = map[string]metric.Info{
-	metric.ConnectTime:  {Category: "agent", Unit: "s"},
-	metric.FirstMessage: {Category: "agent", Unit: "s"},
-	metric.MessageGap:   {Category: "agent", Unit: "s"},
-	metric.ReplyTime:    {Category: "agent", Unit: "s"},
-	metric.StreamTime:   {Category: "agent", Unit: "s"},
-	metric.Messages:     {Category: "agent"},
-	metric.Iterations:   {Category: "agent", Unit: "s"},
-	metric.BytesIn:      {Category: "agent", Unit: "By"},
-	metric.BytesOut:     {Category: "agent", Unit: "By"},
+	metric.ConnectTime:   {Category: "agent", Unit: "s"},
+	metric.DNSTime:       {Category: "agent", Unit: "s"},
+	metric.TLSTime:       {Category: "agent", Unit: "s"},
+	metric.FirstByteTime: {Category: "agent", Unit: "s"},
+	metric.FirstMessage:  {Category: "agent", Unit: "s"},
+	metric.MessageGap:    {Category: "agent", Unit: "s"},
+	metric.ReplyTime:     {Category: "agent", Unit: "s"},
+	metric.StreamTime:    {Category: "agent", Unit: "s"},
+	metric.Messages:      {Category: "agent"},
+	metric.Iterations:    {Category: "agent", Unit: "s"},
+	metric.BytesIn:       {Category: "agent", Unit: "By"},
+	metric.BytesOut:      {Category: "agent", Unit: "By"},
 }
 
 // addMeasure adds a metric beyond the engine's own. What was measured in a warm-up is left out.

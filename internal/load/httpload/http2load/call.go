@@ -38,8 +38,9 @@ type Call struct {
 	// What came of it.
 	Sent     time.Time // just before its header was written; zero: it was not
 	End      time.Time
-	Connect  time.Duration // 0: the connection was open already, or others have opened it
-	BytesIn  int64         // of the call's own frames
+	Connect  time.Duration   // 0: the connection was open already, or others have opened it
+	Parts    transport.Parts // of Connect
+	BytesIn  int64           // of the call's own frames
 	BytesOut int64
 
 	late []byte

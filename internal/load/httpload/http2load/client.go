@@ -21,7 +21,6 @@ const protocol = "h2"
 // The operations of transport.Error.Op.
 const (
 	opRequest = "request"
-	opDial    = "dial"
 	opOpen    = "open connection"
 	opWrite   = "write request"
 	opRead    = "read response"
@@ -46,7 +45,7 @@ type Client struct {
 	opts   Options
 	end    httpload.Endpoint
 	scheme string
-	tls    *tls.Config // nil: clear text
+	opener transport.Opener
 	shared httpload.Group[*conn]
 	names  sync.Map // header names as written, to lower case
 
@@ -64,12 +63,10 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http/2 client: %w", err)
 	}
-	if o.Dial == nil {
-		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
-	}
 	c := &Client{opts: o, end: end, scheme: o.Target.Scheme, conns: map[*conn]struct{}{}, openings: map[*opening]struct{}{}}
+	c.opener = transport.Opener{Dial: o.Dial, Network: "tcp", Addr: end.Addr, Below: transport.Prompt}
 	if end.Secure {
-		c.tls = transport.ClientTLS(o.TLS, end.Host, protocol)
+		c.opener.TLS = transport.ClientTLS(o.TLS, end.Host, protocol)
 	}
 	return c, nil
 }
@@ -185,49 +182,46 @@ func (c *Client) dialFor(ctx context.Context, k *call) (*conn, error) {
 	dialCtx, cancel := context.WithDeadline(ctx, k.limit)
 	defer cancel()
 	start := time.Now()
-	cn, err := c.dial(ctx, dialCtx)
+	cn, parts, err := c.dial(ctx, dialCtx)
 	if err == nil {
-		k.resp.Connect = time.Since(start)
+		k.resp.Connect, k.resp.Parts = time.Since(start), parts
 	}
 	return cn, err
 }
 
 // dial opens a connection: it is open when the server has said its settings. dialCtx is made of ctx, with the
 // deadline.
-func (c *Client) dial(ctx, dialCtx context.Context) (*conn, error) {
-	nc, err := c.opts.Dial(dialCtx, "tcp", c.end.Addr)
-	if err != nil {
-		return nil, transport.NewDialError(ctx, dialCtx, opDial, err)
+func (c *Client) dial(ctx, dialCtx context.Context) (*conn, transport.Parts, error) {
+	opened, failure := c.opener.Open(ctx, dialCtx)
+	if failure != nil {
+		return nil, transport.Parts{}, failure
 	}
-	plain := nc
-	nc = transport.Prompt(plain)
-	if c.tls != nil {
-		t := tls.Client(nc, c.tls)
-		if err := t.HandshakeContext(dialCtx); err != nil {
-			_ = nc.Close() // the handshake's error is the one that says something
-			return nil, transport.NewDialError(ctx, dialCtx, transport.OpHandshake, err)
-		}
-		if got := t.ConnectionState().NegotiatedProtocol; got != protocol {
-			_ = nc.Close()
+	cn, err := c.speak(ctx, dialCtx, &opened)
+	if err != nil {
+		_ = opened.Raw.Close() // the error says more
+	}
+	return cn, opened.Parts, err
+}
+
+// speak begins to speak HTTP/2 over a connection.
+func (c *Client) speak(ctx, dialCtx context.Context, o *transport.Opened) (*conn, error) {
+	if o.TLS != nil {
+		if got := o.TLS.ConnectionState().NegotiatedProtocol; got != protocol {
 			return nil, &transport.Error{Kind: transport.KindNotSpoken, Op: transport.OpHandshake, Err: fmt.Errorf("the server chose %q instead of HTTP/2", got)}
 		}
-		nc = t
 	}
-	cn := newConn(c, plain, nc)
-	stop := context.AfterFunc(dialCtx, func() { _ = plain.SetDeadline(transport.LongAgo) })
+	cn := newConn(c, o.Raw, o.Conn)
+	stop := context.AfterFunc(dialCtx, func() { _ = o.Raw.SetDeadline(transport.LongAgo) })
 	failure := cn.open()
 	if !stop() && failure == nil {
 		failure = transport.NewError(opOpen, context.Cause(dialCtx), transport.KindTimeout)
 	}
-	if failure != nil {
-		_ = plain.Close()
-		if dialCtx.Err() != nil {
-			return nil, transport.NewDialError(ctx, dialCtx, opOpen, failure.Err)
-		}
+	switch {
+	case failure != nil && dialCtx.Err() != nil:
+		return nil, transport.NewDialError(ctx, dialCtx, opOpen, failure.Err)
+	case failure != nil:
 		return nil, failure
-	}
-	if !c.enlist(cn) {
-		_ = plain.Close()
+	case !c.enlist(cn):
 		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
 	}
 	return cn, nil

@@ -3,6 +3,7 @@ package http2load
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -18,8 +19,9 @@ type exchange struct {
 	discard bool
 	head    bool // the request was HEAD
 
-	began  bool  // the final header has come
-	length int64 // announced; -1: it was not
+	began   bool      // the final header has come
+	beganAt time.Time // zero: it was none
+	length  int64     // announced; -1: it was not
 }
 
 // newExchange returns the exchange of a call: the one that its response had for the last call, if it had one.
@@ -58,7 +60,7 @@ func (c *conn) exchange(ctx context.Context, k *call) error {
 	if len(rest) > 0 && x.ended { // the server has answered before it had heard all
 		c.reset(x.id, http2.ErrCodeNo)
 	}
-	k.resp.Sent, k.resp.End = x.sentAt, x.endedAt
+	k.resp.Sent, k.resp.FirstByte, k.resp.End = x.sentAt, x.beganAt, x.endedAt
 	k.resp.BytesIn, k.resp.BytesOut = x.bytesIn, x.bytesOut
 	return x.result()
 }
@@ -94,7 +96,7 @@ func (x *exchange) header(b *block, end bool) *transport.Error {
 	if a.failure != nil {
 		return a.failure
 	}
-	x.length, x.resp.Status = a.length, a.status
+	x.length, x.resp.Status, x.beganAt = a.length, a.status, x.conn.came
 	if end {
 		return x.complete()
 	}

@@ -25,6 +25,7 @@ type Link struct {
 	mu      sync.Mutex
 	conn    *conn         // nil: none is open
 	took    time.Duration // to open it; given to the first call over it
+	parts   transport.Parts
 	opening *opening
 	closed  bool
 }
@@ -63,6 +64,7 @@ func (l *Link) Close() {
 // limit, or soon after ctx has ended.
 func (l *Link) Do(ctx context.Context, k *Call) error {
 	k.Sent, k.End, k.Connect, k.BytesIn, k.BytesOut = time.Time{}, time.Time{}, 0, 0, 0
+	k.Parts = transport.Parts{}
 	if d, ok := ctx.Deadline(); ok && (k.Limit.IsZero() || d.Before(k.Limit)) {
 		k.Limit = d
 	}
@@ -110,8 +112,7 @@ func (l *Link) acquire(ctx context.Context, k *Call) (cn *conn, left time.Durati
 	}
 	cn = l.conn
 	if cn != nil && !cn.Gone() && cn.Valid() {
-		k.Connect += l.took
-		l.took = 0
+		l.give(k)
 		l.mu.Unlock()
 		return cn, k.Limit.Sub(k.Request.Began), nil
 	}
@@ -128,10 +129,17 @@ func (l *Link) acquire(ctx context.Context, k *Call) (cn *conn, left time.Durati
 		return nil, 0, err
 	}
 	l.mu.Lock()
-	k.Connect += l.took
-	l.took = 0
+	l.give(k)
 	l.mu.Unlock()
 	return o.conn, time.Until(k.Limit), nil
+}
+
+// give tells a call how long the connection took to open, if it is the first over it. The lock must be held.
+func (l *Link) give(k *Call) {
+	k.Connect += l.took
+	k.Parts.DNS += l.parts.DNS
+	k.Parts.TLS += l.parts.TLS
+	l.took, l.parts = 0, transport.Parts{}
 }
 
 // open begins to open a connection. The lock must be held.
@@ -143,8 +151,9 @@ func (l *Link) open() *opening {
 		dialCtx, stop := context.WithTimeout(o.traced(base), openLimit)
 		defer stop()
 		start := time.Now()
-		o.conn, o.err = l.client.dial(base, dialCtx)
-		l.opened(o, time.Since(start))
+		var parts transport.Parts
+		o.conn, parts, o.err = l.client.dial(base, dialCtx)
+		l.opened(o, time.Since(start), parts)
 	}) {
 		cancel()
 		o.err = errEnded
@@ -156,12 +165,12 @@ func (l *Link) open() *opening {
 }
 
 // opened takes over what came of the opening of a connection.
-func (l *Link) opened(o *opening, took time.Duration) {
+func (l *Link) opened(o *opening, took time.Duration, parts transport.Parts) {
 	l.mu.Lock()
 	l.opening = nil
 	closed := l.closed
 	if o.err == nil && !closed {
-		l.conn, l.took = o.conn, took
+		l.conn, l.took, l.parts = o.conn, took, parts
 	}
 	l.mu.Unlock()
 	if closed && o.err == nil {
@@ -223,9 +232,9 @@ func (o *opening) wait(ctx context.Context, limit time.Time) error {
 	case <-late:
 	}
 	if o.resolving.Load() {
-		return &transport.Error{Kind: transport.KindResolver, Op: opDial, Err: errResolver}
+		return &transport.Error{Kind: transport.KindResolver, Op: transport.OpDial, Err: errResolver}
 	}
-	return transport.NewError(opDial, context.DeadlineExceeded, transport.KindTimeout)
+	return transport.NewError(transport.OpDial, context.DeadlineExceeded, transport.KindTimeout)
 }
 
 // retire closes a connection that takes no new stream, unless it still carries some.

@@ -24,7 +24,6 @@ import (
 // The operations of transport.Error.Op.
 const (
 	opRequest = "request"
-	opDial    = "dial"
 	opOpen    = "open stream"
 	opWrite   = "write request"
 	opRead    = "read response"

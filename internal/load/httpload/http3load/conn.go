@@ -45,9 +45,9 @@ type conn struct {
 // dial opens a connection to the first address that answers.
 func (c *Client) dial(ctx, limited context.Context, k *call) (*conn, error) {
 	start := time.Now()
-	addrs, err := c.opts.Addresses(limited, c.end.Host)
+	addrs, err := c.opts.Addresses(k.resp.Parts.Over(limited), c.end.Host)
 	if err != nil {
-		return nil, transport.NewDialError(ctx, limited, opDial, err)
+		return nil, transport.NewDialError(ctx, limited, transport.OpDial, err)
 	}
 	var first error
 	for _, a := range addrs {
@@ -68,9 +68,9 @@ func (c *Client) dial(ctx, limited context.Context, k *call) (*conn, error) {
 		}
 	}
 	if limited.Err() != nil {
-		return nil, ended(ctx, opDial, first)
+		return nil, ended(ctx, transport.OpDial, first)
 	}
-	return nil, classify(opDial, first)
+	return nil, classify(transport.OpDial, first)
 }
 
 func (c *Client) dialTo(ctx context.Context, a netip.Addr) (*conn, error) {
@@ -240,6 +240,7 @@ const tooMuch = "peer sent too much data"
 // read takes a response over.
 func (c *conn) read(st io.Reader, k *call, resp *http.Response) error {
 	out := k.resp
+	out.FirstByte = time.Now()
 	for name, values := range resp.Header {
 		for _, v := range values {
 			out.BytesIn += int64(len(name) + len(v))

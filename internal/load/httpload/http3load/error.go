@@ -27,7 +27,7 @@ func classify(op string, err error) *transport.Error {
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return e
 	}
-	if _, idle := errors.AsType[*quic.IdleTimeoutError](err); idle && op == opDial { // nobody answered, as of a port that is closed
+	if _, idle := errors.AsType[*quic.IdleTimeoutError](err); idle && op == transport.OpDial { // nobody answered, as of a port that is closed
 		return &transport.Error{Kind: transport.KindConnect, Op: op, Err: err}
 	}
 	return &transport.Error{Kind: kindOf(err), Op: op, Err: err}
