@@ -63,11 +63,28 @@ var (
 	errHeadTooLong = errors.New("response head is too large")
 )
 
+// recall takes a head that is there and the same as the last one in resp.
+func (c *conn) recall(resp *Response, limit int) bool {
+	k := &resp.known
+	if k.size == 0 || k.size > limit || c.w-c.r < k.size || !bytes.Equal(c.buf[c.r:c.r+k.size], resp.head[:k.size]) {
+		return false
+	}
+	c.r += k.size
+	c.announced = k.announced
+	resp.head, resp.fields, resp.Status = resp.head[:k.size], resp.fields[:k.fields], k.status
+	return true
+}
+
 // readHead reads heads until the final one, which is left in resp.
 func (c *conn) readHead(resp *Response, limit int) (message, *transport.Error) {
+	if c.recall(resp, limit) {
+		return resp.known.message, nil
+	}
+	resp.known = known{}
 	for i := range maxInformational + 1 {
 		p := headParser{resp: resp, spoken: c.used || i > 0, length: -1}
 		if failure := c.parseHead(&p, limit); failure != nil {
+			resp.ClearFields() // of a head that is not there
 			return message{}, failure
 		}
 		switch {
@@ -76,7 +93,11 @@ func (c *conn) readHead(resp *Response, limit int) (message, *transport.Error) {
 		case p.status >= 200:
 			resp.Status = p.status
 			c.announced = p.announce
-			return p.message()
+			m, failure := p.message()
+			if failure == nil {
+				resp.known = known{len(resp.head), len(resp.fields), p.status, p.announce, m}
+			}
+			return m, failure
 		}
 		c.interimEnds()
 	}

@@ -107,12 +107,17 @@ type seen struct {
 	size, in        int64
 	idle, accepted  int
 	reused, counted bool
+	dated           bool // it began between being sent and its end, or not at all
 }
 
 func look(err error, resp *httpload.Response, c *httpload.Client, s *rawServer) seen {
 	out := seen{
 		body: string(resp.Body), status: resp.Status, size: resp.BodySize, in: resp.BytesIn, idle: c.Idle(), accepted: s.accepted(),
 		reused: resp.Reused, counted: resp.BytesOut > 0 && !resp.Sent.IsZero() && !resp.End.Before(resp.Sent),
+		dated: resp.FirstByte.IsZero(),
+	}
+	if resp.Status != 0 {
+		out.dated = !resp.FirstByte.Before(resp.Sent) && !resp.FirstByte.After(resp.End)
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		out.kind, out.op = e.Kind, e.Op

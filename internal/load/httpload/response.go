@@ -41,15 +41,25 @@ type Response struct {
 
 	head   []byte
 	fields []field
+	known  known
 	kept   any // of the client
 }
 
 // field is the place of one header field in Response.head.
 type field struct{ name, nameEnd, value, valueEnd int32 }
 
+// known is what the last head of HTTP/1 has said, which is still in the memory of head and fields: most of a server's
+// heads are like the one before, to the second.
+type known struct {
+	size, fields int // 0: nothing is known
+	status       int
+	announced    time.Duration
+	message      message
+}
+
 // reset empties r and keeps its memory.
 func (r *Response) reset() {
-	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0], kept: r.kept}
+	*r = Response{Body: r.Body[:0], head: r.head[:0], fields: r.fields[:0], known: r.known, kept: r.kept}
 }
 
 // forget drops what was read of a response that is read again from its beginning.
@@ -59,7 +69,10 @@ func (r *Response) forget() {
 }
 
 // Reset empties r and keeps its memory. It is for the clients of other versions of HTTP.
-func (r *Response) Reset() { r.reset() }
+func (r *Response) Reset() {
+	r.reset()
+	r.known = known{}
+}
 
 // Kept returns what a client has left to be used again by the next Do, perhaps of another client; nil: nothing.
 func (r *Response) Kept() any { return r.kept }
@@ -83,7 +96,7 @@ func (r *Response) AddBody(p []byte, keep int) {
 
 // Trim gives back the memory of a large body or head. What the last Do has put there is gone.
 func (r *Response) Trim() {
-	r.reset()
+	r.Reset()
 	r.kept = nil
 	if cap(r.Body) > keptSize {
 		r.Body = nil
