@@ -179,8 +179,17 @@ type call struct {
 	own   traits
 	pool  *pool     // where connections come from and go to
 	limit time.Time // when the request has failed by timeout
+	now   time.Time // zero: since it was known, something has taken time
 
 	collect bool // the connection is the collector's
+}
+
+// instant returns the present. Looking at the clock for each thing that is done at once would cost more than most of them.
+func (k *call) instant() time.Time {
+	if k.now.IsZero() {
+		return time.Now()
+	}
+	return k.now
 }
 
 // Do sends req and reads the response into resp. A nil error means a complete, valid response of
@@ -210,9 +219,8 @@ func (c *Client) do(ctx context.Context, k *call) *transport.Error {
 	case k.req.Collect && c.collects(k.req):
 		k.pool, k.collect = &c.collected, true
 	}
-	var now time.Time
-	now, k.limit = k.req.Span(ctx)
-	for {
+	k.now, k.limit = k.req.Span(ctx)
+	for now := k.now; ; k.now = (time.Time{}) {
 		if err := ctx.Err(); err != nil {
 			return transport.NewError(opRequest, err, transport.KindCancelled)
 		}
@@ -243,7 +251,7 @@ func (c *Client) conn(ctx context.Context, k *call, now time.Time) (*conn, *tran
 	if c.pool.isClosed() {
 		return nil, &transport.Error{Kind: transport.KindCancelled, Op: opRequest, Err: net.ErrClosed}
 	}
-	k.resp.Reused = false
+	k.resp.Reused, k.now = false, time.Time{}
 	return c.dial(ctx, k)
 }
 
@@ -260,6 +268,7 @@ func (c *Client) idle(ctx context.Context, k *call, now time.Time) *conn {
 				return cn
 			}
 			cn.close()
+			k.now = time.Time{}
 		}
 	}
 	return nil
@@ -283,7 +292,7 @@ func (c *Client) other(k *call) *pool {
 // turned out to be dead before anything was written.
 func (c *Client) roundTrip(cn *conn, k *call) (again bool, failure *transport.Error) {
 	large := c.compose(cn, k)
-	failure = cn.send(k.resp, !large)
+	failure = cn.send(k, !large)
 	if cn.stale {
 		cn.close()
 		return true, nil

@@ -103,7 +103,7 @@ func (c *Client) adapt(cn *conn, k *call) bool {
 		}
 		cn.net, cn.collected, cn.raw = left, nil, rawOf(left)
 	}
-	cn.deadline = time.Time{}
+	cn.deadline, k.now = time.Time{}, time.Time{}
 	return true
 }
 

@@ -23,9 +23,10 @@ const (
 // send writes c.out. With wait set, on a plain socket that was used before, it also waits for and
 // reads the first bytes of the response. c.stale is set if the connection was found dead and nothing was written; then
 // the error, if any, is of no interest.
-func (c *conn) send(resp *Response, wait bool) *transport.Error {
+func (c *conn) send(k *call, wait bool) *transport.Error {
+	resp := k.resp
 	c.stale, c.ioErr, c.wrote = false, nil, 0
-	resp.Sent = time.Now()
+	resp.Sent = k.instant()
 	c.arm(resp.Sent)
 	if wait && c.used && c.raw != nil && !c.secure {
 		return c.sendRaw(resp)

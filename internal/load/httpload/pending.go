@@ -40,8 +40,8 @@ func (p *Pending) Send(ctx context.Context, req *Request, resp *Response) bool {
 	resp.reset()
 	p.call = call{req: req, resp: resp, own: own, pool: &c.collected, collect: true}
 	k := &p.call
-	var now time.Time
-	now, k.limit = req.Span(ctx)
+	k.now, k.limit = req.Span(ctx)
+	now := k.now
 	for range mostDead {
 		cn := c.idle(ctx, k, now)
 		switch {
@@ -52,10 +52,11 @@ func (p *Pending) Send(ctx context.Context, req *Request, resp *Response) bool {
 			return false
 		case cn.dead(now):
 			cn.close()
+			k.now = time.Time{}
 			continue
 		}
 		c.compose(cn, k)
-		if cn.post(now, k.resp) {
+		if cn.post(k.instant(), k.resp) {
 			p.conn = cn
 			cn.collected.Expect(p.Receiver)
 			return true

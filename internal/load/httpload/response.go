@@ -30,8 +30,8 @@ type Response struct {
 	Parts transport.Parts
 	// Reused says that the request went out on a connection that was open already.
 	Reused bool
-	// Sent is the instant just before the first byte was written, after connecting. It is zero if
-	// nothing was written: then the target cannot have seen the request.
+	// Sent is the instant just before the first byte was written, after connecting: when the request began, if it
+	// could go out at once. It is zero if nothing was written: then the target cannot have seen the request.
 	Sent time.Time
 	// FirstByte is the instant after the first bytes of the final response were read, not before Sent. It is zero if
 	// no complete and valid head came.
