@@ -378,7 +378,11 @@ func (c *Client) release(cn *conn, k *call, keep bool) {
 		idle = min(idle, cn.announced)
 	}
 	cn.rest(k.resp.End.Add(idle))
-	k.pool.put(cn, k.resp.End)
+	if others := k.pool.put(cn, k.resp.End); others {
+		if o := c.other(k); o != nil {
+			o.prune(k.resp.End)
+		}
+	}
 }
 
 // Close closes the idle connections. Requests in flight go on, and their connections are closed

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -345,5 +348,48 @@ func TestPendingNoAllocations(t *testing.T) {
 	run()
 	if n := testing.AllocsPerRun(200, run); n > 0 || failed != nil {
 		t.Errorf("%v allocations per request, %v", n, failed)
+	}
+}
+
+// TestOtherPoolAges: connections of a way that is not gone any more are closed when their time is over, while those of
+// the other one are in use.
+func TestOtherPoolAges(t *testing.T) {
+	const together = 40
+	arrived, gate := make(chan struct{}, together), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/together" {
+			arrived <- struct{}{}
+			<-gate
+		}
+	}))
+	defer s.Close()
+	p := newPending(t, s.URL, func(o *httpload.Options) { o.IdleTimeout = 300 * time.Millisecond })
+	err := p.during(func() error {
+		var wg sync.WaitGroup
+		for range together {
+			wg.Go(func() {
+				var resp httpload.Response
+				if err := p.Client.Do(t.Context(), &httpload.Request{Method: "GET", Path: "/together", Collect: true}, &resp); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for range together {
+			<-arrived
+		}
+		close(gate)
+		wg.Wait()
+		return nil
+	})
+	if n := p.Client.Idle(); err != nil || n < 2 {
+		t.Fatalf("%d idle, %v", n, err)
+	}
+	for deadline := time.Now().Add(time.Minute); p.Client.Idle() > 1; {
+		if err := p.Client.Do(t.Context(), &httpload.Request{Method: "GET"}, &p.resp); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are still idle", p.Client.Idle())
+		}
 	}
 }

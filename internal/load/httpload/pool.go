@@ -1,6 +1,7 @@
 package httpload
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -14,11 +15,15 @@ type pool struct {
 	mu     sync.Mutex
 	idle   []*conn // idle[head:], by the time they were put back
 	head   int
+	puts   int
 	closed bool
 }
 
 // pruneStep is how many expired connections one put closes: more than come in, and bounded.
 const pruneStep = 2
+
+// otherStep is after how many puts another pool is pruned, and how many are closed there then.
+const otherStep = 16
 
 // get takes the connection that was used last, or nil if there is none that may still be used.
 func (p *pool) get(now time.Time) *conn {
@@ -41,31 +46,52 @@ func (p *pool) get(now time.Time) *conn {
 	}
 }
 
-// put gives a connection back. If the pool is full the oldest is closed for it.
-func (p *pool) put(c *conn, now time.Time) {
+// put gives a connection back. If the pool is full the oldest is closed for it. It reports now and then that a pool
+// which is not in use should be pruned, too.
+func (p *pool) put(c *conn, now time.Time) (others bool) {
 	var out [pruneStep]*conn
 	p.mu.Lock()
 	if p.closed || p.max <= 0 {
 		p.mu.Unlock()
 		c.close()
-		return
+		return false
 	}
-	n := 0
-	for ; n < pruneStep && p.head < len(p.idle); n++ {
-		oldest := p.idle[p.head]
-		if len(p.idle)-p.head < p.max && now.Before(oldest.expires) {
-			break
-		}
-		out[n] = oldest
-		p.idle[p.head] = nil
-		p.head++
-	}
+	n := p.outdated(now, p.max, out[:])
 	if p.head > 0 && len(p.idle) == cap(p.idle) {
 		kept := copy(p.idle, p.idle[p.head:])
 		clear(p.idle[kept:])
 		p.idle, p.head = p.idle[:kept], 0
 	}
 	p.idle = append(p.idle, c)
+	p.puts++
+	others = p.puts%otherStep == 0
+	p.mu.Unlock()
+	for _, c := range out[:n] {
+		c.close()
+	}
+	return others
+}
+
+// outdated takes out those that were put back first, as long as they have expired or the pool has room for no further
+// one. The lock must be held.
+func (p *pool) outdated(now time.Time, room int, out []*conn) (n int) {
+	for ; n < len(out) && p.head < len(p.idle); n++ {
+		oldest := p.idle[p.head]
+		if len(p.idle)-p.head < room && now.Before(oldest.expires) {
+			break
+		}
+		out[n] = oldest
+		p.idle[p.head] = nil
+		p.head++
+	}
+	return n
+}
+
+// prune closes some that have expired.
+func (p *pool) prune(now time.Time) {
+	var out [otherStep]*conn
+	p.mu.Lock()
+	n := p.outdated(now, math.MaxInt, out[:])
 	p.mu.Unlock()
 	for _, c := range out[:n] {
 		c.close()
