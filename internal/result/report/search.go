@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"proofload/internal/judge"
@@ -151,21 +152,13 @@ func toneOfProbe(outcome string) string {
 // searchTable is the probes of a search.
 func searchTable(d *Document) table {
 	t := table{Caption: "Probes of the search", Quiet: true, Columns: []column{
-		number("No."), number("Rate"), text("Outcome"), number("Measured from"), number("Requests"), number("Errors"), number("p50"), number("p95"), number("p99"), number("Valid seconds"), prose("Why"),
+		number("No."), number("Rate"), number("Measured from"), number("Requests"), number("Errors"), number("p50"), number("p95"), number("p99"), number("Valid seconds"), prose("Outcome"),
 	}}
 	if d.Search == nil {
 		return t
 	}
 	for _, p := range d.Search.Probes {
-		why := p.Reason
-		if p.Criterion != nil {
-			why = *p.Criterion + ": " + why
-		}
-		outcome := cell{Text: p.Outcome, Tone: toneOfProbe(p.Outcome)}
-		if p.Counts {
-			outcome.Sub = "the run is judged by it"
-		}
-		row := []cell{{Text: fmt.Sprint(p.Number)}, {Text: judge.FormatRate(p.RatePerS)}, outcome, {Text: instant(p.FromS)}}
+		row := []cell{{Text: fmt.Sprint(p.Number)}, {Text: judge.FormatRate(p.RatePerS)}, {Text: instant(p.FromS)}}
 		if p.Seconds == 0 {
 			row = append(row, cell{Text: none}, cell{Text: none}, cell{Text: none}, cell{Text: none}, cell{Text: none}, cell{Text: none})
 		} else {
@@ -173,7 +166,19 @@ func searchTable(d *Document) table {
 			row = append(row, cell{Text: quantity.Integer(p.Requests)}, cell{Text: shareOf(p.Errors, p.Requests)}, cell{Text: r.of(r.P50)}, cell{Text: r.of(r.P95)}, cell{Text: r.of(r.P99)},
 				cell{Text: fmt.Sprintf("%d of %d", p.Valid, p.Seconds)})
 		}
-		t.Rows = append(t.Rows, append(row, cell{Text: why}))
+		t.Rows = append(t.Rows, append(row, outcomeOf(&p)))
 	}
 	return t
+}
+
+// outcomeOf is what came of a probe, and why.
+func outcomeOf(p *Probe) cell {
+	c := cell{Text: p.Outcome, Tone: toneOfProbe(p.Outcome), Sub: p.Reason}
+	if p.Criterion != nil {
+		c.Sub = *p.Criterion + ": " + p.Reason
+	}
+	if p.Counts {
+		c.Sub = strings.TrimPrefix(c.Sub+"; the run is judged by it", "; ")
+	}
+	return c
 }

@@ -61,7 +61,7 @@ func TestSearchIsReported(t *testing.T) {
 		want  []string
 	}{
 		"json":     {WriteJSON, []string{`"result": "found"`, `"capacity_low_per_s": 1000`, `"capacity_high_per_s": 1020`, `"criterion": "pay is fast"`}},
-		"markdown": {WriteMarkdown, []string{"The capacity of phase steady is 1,000 to 1,020/s.", "| 3 | 2,000/s | ❌ broken |", "unjudged", "the run is judged by it"}},
+		"markdown": {WriteMarkdown, []string{"The capacity of phase steady is 1,000 to 1,020/s.", "| 3 | 2,000/s | 1:16.0 |", "| ❌ broken<br><sub>pay is fast: p99 &lt; 250ms does not hold, observed 412 ms</sub> |", "unjudged", "the run is judged by it"}},
 		"html":     {WriteHTML, []string{"<h2>Capacity</h2>", "Probes of the search", "1,000 to 1,020/s"}},
 		"junit":    {WriteJUnit, []string{"the capacity of phase steady is found", "probe 3 at 2,000/s broken: p99"}},
 		"summary":  {func(w io.Writer, d *Document) error { return WriteSummary(w, d, SummaryOptions{}) }, []string{"6 probes: 500/s held, 1,000/s held, 2,000/s broken, 1,500/s limited"}},
