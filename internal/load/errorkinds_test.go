@@ -56,6 +56,7 @@ func describing(o *Options) {
 
 // TestErrorKindsByProtocol: the same failure of a server has the same name whatever is spoken.
 func TestErrorKindsByProtocol(t *testing.T) {
+	t.Parallel()
 	overTCP := []string{"HTTP/1.1", "HTTPS", "HTTP/2", "gRPC", "gRPC, stream", "WebSocket", "TCP", "TLS"}
 	framed := []string{"HTTP/2", "gRPC", "gRPC, stream"}
 	for _, tt := range []struct {
@@ -100,6 +101,7 @@ func TestErrorKindsByProtocol(t *testing.T) {
 
 // TestErrorKindsOverUDP: ports that nobody listens on and those that nobody answers from have their kinds over UDP, too.
 func TestErrorKindsOverUDP(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"HTTP/3", "UDP"} {
 		for kind, here := range map[string]bool{"connect": false, "timeout": true} {
 			t.Run(kind+", "+name, func(t *testing.T) {
@@ -120,6 +122,7 @@ const answered = "HTTP/1.1 200 OK\r\n"
 
 // TestErrorKinds: what a server of HTTP/1.1 does wrong, or what its answer does not hold, has its kind.
 func TestErrorKinds(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, kind string
 		serve      func(*net.TCPConn)
@@ -154,6 +157,7 @@ func TestErrorKinds(t *testing.T) {
 
 // TestErrorKindsOfTargets: an answer that a target's settings make wrong has its kind, and so has a handshake.
 func TestErrorKindsOfTargets(t *testing.T) {
+	t.Parallel()
 	away := func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://shop.invalid/", http.StatusFound)
 	}
@@ -194,6 +198,7 @@ func TestErrorKindsOfTargets(t *testing.T) {
 
 // TestErrorKindsOfPrograms: a program that fails, and one that does not end, have their kinds.
 func TestErrorKindsOfPrograms(t *testing.T) {
+	t.Parallel()
 	for kind, script := range map[string]string{"exit": "exit 3", "no_exit": "exec sleep 600"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
