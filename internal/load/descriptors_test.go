@@ -1,22 +1,15 @@
 package load
 
 import (
-	"crypto/tls"
 	"errors"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/hashicorp/go-hclog"
-	"github.com/quic-go/quic-go/http3"
 
 	"proofload/internal/load/transport"
 	"proofload/internal/metric"
@@ -28,52 +21,9 @@ const fewDescriptors = "PROOFLOAD_TEST_FEW_DESCRIPTORS"
 
 // opening serves each protocol, with a new connection for each request.
 func opening() []keeping {
-	all := append([]keeping{}, kept...)
-	return append(all,
-		keeping{"HTTP/3", func(t *testing.T, _ *tally) (scenario.Target, scenario.Step) {
-			lender := httptest.NewTLSServer(nil) // of its certificate
-			lender.Close()
-			socket, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &http3.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS13})}
-			var wg sync.WaitGroup
-			wg.Go(func() { _ = s.Serve(socket) })
-			t.Cleanup(func() { _, _ = s.Close(), socket.Close(); wg.Wait() })
-			return scenario.Target{URL: "https://" + socket.LocalAddr().String(), HTTP: "3", TLS: &scenario.TLS{NoVerify: true}},
-				scenario.Step{HTTP: &scenario.HTTP{Method: http.MethodGet, Path: "/"}, ImplyStatus: true}
-		}},
-		keeping{"WebSocket", func(t *testing.T, _ *tally) (scenario.Target, scenario.Step) {
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if c, err := websocket.Accept(w, r, nil); err == nil {
-					_, _, _ = c.Reader(r.Context())
-				}
-			}))
-			t.Cleanup(s.Close)
-			return scenario.Target{URL: "ws" + s.URL[len("http"):]}, scenario.Step{WebSocket: &scenario.WebSocket{Path: "/", CloseCode: 1000}}
-		}},
-		keeping{"UDP", func(t *testing.T, _ *tally) (scenario.Target, scenario.Step) {
-			socket, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				b := make([]byte, 1)
-				for n, from, err := socket.ReadFrom(b); err == nil; n, from, err = socket.ReadFrom(b) {
-					_, _ = socket.WriteTo(b[:n], from)
-				}
-			})
-			t.Cleanup(func() { _ = socket.Close(); wg.Wait() })
-			ping := "x"
-			return scenario.Target{URL: "udp://" + socket.LocalAddr().String()},
-				scenario.Step{Socket: &scenario.Socket{Script: []scenario.Action{{Send: &scenario.Payload{Text: &ping}}, {Expect: &scenario.Expectation{Text: &ping}}}}}
-		}},
-		keeping{"program", func(*testing.T, *tally) (scenario.Target, scenario.Step) {
-			return scenario.Target{URL: "http://127.0.0.1:1"}, scenario.Step{Program: &scenario.Program{Argv: []string{"/bin/true"}}}
-		}},
-	)
+	return append(spoken(), keeping{"program", func(*testing.T, *tally) (scenario.Target, scenario.Step) {
+		return scenario.Target{URL: "http://127.0.0.1:1"}, scenario.Step{Program: &scenario.Program{Argv: []string{"/bin/true"}}}
+	}})
 }
 
 // TestDescriptorLimit: a request for which this process has no descriptor left is an error of the generator, whatever

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"maps"
 	"net"
 	"net/http"
@@ -138,12 +139,14 @@ func TestUsersLeave(t *testing.T) {
 	})
 }
 
-// tally counts the connections that a server accepts, and those it has not closed. It is the server's view: an end
-// that the client did not make is none.
+// tally counts the connections that a server accepts, and those it has not closed, and notes where they and what comes
+// over UDP are from. It is the server's view: an end that the client did not make is none.
 type tally struct {
 	net.Listener
+	secure       *tls.Config // of a server that speaks TLS; nil: it does not
 	mu           sync.Mutex
 	opened, open int
+	from         map[string]bool
 }
 
 type tallied struct {
@@ -158,6 +161,7 @@ func (l *tally) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.saw(c.RemoteAddr())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.opened++
@@ -197,12 +201,71 @@ func (l *tally) await(t *testing.T, opened, open int) {
 
 func newTally(t *testing.T) *tally {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	return tallyAt(t, "127.0.0.1")
+}
+
+// tallyAt listens at an address of this machine.
+func tallyAt(t *testing.T, host string) *tally {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return &tally{Listener: l}
+	return &tally{Listener: l, from: map[string]bool{}}
+}
+
+// saw notes where something is from.
+func (l *tally) saw(remote net.Addr) {
+	host, _, _ := net.SplitHostPort(remote.String())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from[host] = true
+}
+
+// listener is that of a server, which speaks TLS if it has to.
+func (l *tally) listener() net.Listener {
+	if l.secure == nil {
+		return l
+	}
+	return tls.NewListener(l, l.secure)
+}
+
+// target is the server as a target of what is spoken in clear text by such a scheme.
+func (l *tally) target(scheme string) scenario.Target {
+	t := scenario.Target{}
+	if l.secure != nil {
+		scheme = map[string]string{"http": "https", "grpc": "grpcs", "ws": "wss", "tcp": "tls"}[scheme]
+		t.TLS = &scenario.TLS{NoVerify: true}
+	}
+	t.URL = scheme + "://" + l.Addr().String()
+	return t
+}
+
+// packets returns a socket of UDP at the same address.
+func (l *tally) packets(t *testing.T) net.PacketConn {
+	t.Helper()
+	host, _, _ := net.SplitHostPort(l.Addr().String())
+	socket, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	return &talliedPackets{socket, l}
+}
+
+type talliedPackets struct {
+	net.PacketConn
+	tally *tally
+}
+
+// ReadFrom implements net.PacketConn.
+func (p *talliedPackets) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := p.PacketConn.ReadFrom(b)
+	if err == nil {
+		p.tally.saw(from)
+	}
+	return n, from, err
 }
 
 // keeping serves a protocol whose connections users keep, and returns the target and a step.
@@ -214,12 +277,14 @@ type keeping struct {
 func serveHTTP(t *testing.T, l *tally, version string) (scenario.Target, scenario.Step) {
 	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Serve(l) })
+	wg.Go(func() { _ = s.Serve(l.listener()) })
 	t.Cleanup(func() { _ = s.Close(); wg.Wait() })
-	return scenario.Target{URL: "http://" + l.Addr().String(), HTTP: version},
-		scenario.Step{HTTP: &scenario.HTTP{Method: http.MethodGet, Path: "/"}, ImplyStatus: true}
+	target := l.target("http")
+	target.HTTP = version
+	return target, scenario.Step{HTTP: &scenario.HTTP{Method: http.MethodGet, Path: "/"}, ImplyStatus: true}
 }
 
 var kept = []keeping{
@@ -230,15 +295,15 @@ var kept = []keeping{
 		healthv1.RegisterHealthServer(s, health.NewServer())
 		reflection.Register(s)
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = s.Serve(l) })
+		wg.Go(func() { _ = s.Serve(l.listener()) })
 		t.Cleanup(func() { s.Stop(); wg.Wait() })
-		return scenario.Target{URL: "grpc://" + l.Addr().String()},
-			scenario.Step{GRPC: &scenario.GRPC{Method: "grpc.health.v1.Health/Check"}, ImplyStatus: true}
+		return l.target("grpc"), scenario.Step{GRPC: &scenario.GRPC{Method: "grpc.health.v1.Health/Check"}, ImplyStatus: true}
 	}},
 	{"TCP", func(t *testing.T, l *tally) (scenario.Target, scenario.Step) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			from := l.listener()
+			for c, err := from.Accept(); err == nil; c, err = from.Accept() {
 				wg.Go(func() {
 					defer func() { _ = c.Close() }()
 					b := make([]byte, 1)
@@ -250,7 +315,7 @@ var kept = []keeping{
 		})
 		t.Cleanup(func() { _ = l.Close(); wg.Wait() })
 		ping := "x"
-		return scenario.Target{URL: "tcp://" + l.Addr().String()},
+		return l.target("tcp"),
 			scenario.Step{Socket: &scenario.Socket{Script: []scenario.Action{{Send: &scenario.Payload{Text: &ping}}, {Expect: &scenario.Expectation{Size: 1}}}}}
 	}},
 }

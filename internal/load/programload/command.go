@@ -134,6 +134,7 @@ type process struct {
 	pid    int
 	exited chan struct{}  // closed when it has ended and its group was killed
 	ended  transport.Kind // why it was asked to end; empty: it was not
+	asked  []descendant   // those below it that were asked to end, too
 	reaped error
 }
 
@@ -160,6 +161,7 @@ func (p *process) oversee(ctx context.Context, c *Command) {
 	case <-timer.C:
 		p.kill()
 	}
+	p.killAsked()
 }
 
 // outcome turns what is known of an end into the caller's error.

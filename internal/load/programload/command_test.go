@@ -148,12 +148,36 @@ func TestLeavesChildren(t *testing.T) {
 	gone(t, out[0])
 }
 
+// TestContextEnds: with the context a program ends and all its children do, also those that do not heed the signal; it
+// is nobody's failure but ours.
 func TestContextEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	_, _, err := sh(t, ctx, "trap '' TERM; echo up; while :; do sleep 0.1; done", func(c *Command) {
-		c.Line = func([]byte, bool) { cancel() }
-	})
-	wants(t, err, transport.KindCancelled)
+	for name, script := range map[string]string{
+		"a child that heeds":              "sleep 300 & echo $!; echo $$; wait",
+		"a child that does not":           "trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $!; echo $$; while :; do sleep 0.1; done",
+		"a child that outlives it":        "setsid /bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & sleep 0.1; echo $$; wait",
+		"a child with a group of its own": "trap '' TERM; setsid /bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & echo $$; while :; do sleep 0.1; done",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var pids []string
+			_, _, err := sh(t, ctx, script, func(c *Command) {
+				c.Limit = 10 * time.Minute
+				c.Line = func(line []byte, _ bool) {
+					if pids = append(pids, string(line)); len(pids) == 2 {
+						cancel()
+					}
+				}
+			})
+			wants(t, err, transport.KindCancelled)
+			if len(pids) != 2 {
+				t.Errorf("pids %v, want those of the program and of its child", pids)
+			}
+			for _, pid := range pids {
+				gone(t, pid)
+			}
+		})
+	}
 }
 
 func TestLongLines(t *testing.T) {

@@ -2,6 +2,7 @@ package programload
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -30,49 +31,81 @@ func (p *process) reap(cmd *exec.Cmd) error {
 	return p.reaped
 }
 
-// ask asks the program and its descendants to end.
-func (p *process) ask() { p.signal(unix.SIGTERM) }
+// ask asks the program and its descendants to end, and remembers these: those of a program that has ended cannot be found.
+func (p *process) ask() {
+	p.asked = descendants(p.pid)
+	signal(p.pid, p.asked, unix.SIGTERM)
+}
 
 // kill ends the program and its descendants.
-func (p *process) kill() { p.signal(unix.SIGKILL) }
+func (p *process) kill() { signal(p.pid, descendants(p.pid), unix.SIGKILL) }
 
-func (p *process) signal(s unix.Signal) {
-	below := descendants(p.pid)
-	_ = unix.Kill(-p.pid, s) // what has ended meanwhile needs no signal
-	for _, pid := range below {
-		_ = unix.Kill(pid, s)
+// killAsked ends those that were asked to end and have not, and what is below them.
+func (p *process) killAsked() {
+	for _, d := range p.asked {
+		if now, err := stat(d.pid); err != nil || now.began != d.began { // its number may be another's
+			continue
+		}
+		below := descendants(d.pid)
+		_ = unix.Kill(d.pid, unix.SIGKILL) // what has ended meanwhile needs no signal
+		for _, b := range below {
+			_ = unix.Kill(b.pid, unix.SIGKILL)
+		}
 	}
 }
 
+// signal sends a signal to a group, and to processes.
+func signal(group int, also []descendant, s unix.Signal) {
+	_ = unix.Kill(-group, s) // as in killAsked
+	for _, d := range also {
+		_ = unix.Kill(d.pid, s)
+	}
+}
+
+// descendant is a process. Together the fields are no other's.
+type descendant struct {
+	pid    int
+	began  string // when it was started, in the kernel's time
+	parent int
+}
+
+// stat looks a process up.
+func stat(pid int) (descendant, error) {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return descendant{}, err
+	}
+	// The name stands in brackets and may hold anything; what follows its last bracket is state and parent, and some way
+	// behind them the start.
+	const parent, start = 1, 19
+	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
+	if len(fields) <= start {
+		return descendant{}, errors.New("the kernel says less of a process than it did")
+	}
+	of, err := strconv.Atoi(string(fields[parent]))
+	return descendant{pid: pid, began: string(fields[start]), parent: of}, err
+}
+
 // descendants returns the processes below one, whatever group they are in.
-func descendants(root int) []int {
+func descendants(root int) []descendant {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	children := map[int][]int{}
+	children := map[int][]descendant{}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		// The name stands in brackets and may hold anything; what follows its last bracket is state and parent.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 2 {
-			continue
-		}
-		if parent, err := strconv.Atoi(string(fields[1])); err == nil {
-			children[parent] = append(children[parent], pid)
+		if d, err := stat(pid); err == nil { // else it has ended
+			children[d.parent] = append(children[d.parent], d)
 		}
 	}
-	var all []int
+	var all []descendant
 	for queue := children[root]; len(queue) > 0; queue = queue[1:] {
 		all = append(all, queue[0])
-		queue = append(queue, children[queue[0]]...)
+		queue = append(queue, children[queue[0].pid]...)
 	}
 	return all
 }
