@@ -16,12 +16,26 @@ import (
 
 // guards is `guards N NAME...`: it waits until so many guards of these workers run.
 func guards(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
+	running(ts, args[0], "guards of "+strings.Join(args[1:], ", "), func(words []string) bool {
+		return len(words) > 2 && words[1] == "guard" && slices.Contains(args[1:], words[len(words)-1])
+	})
+}
+
+// shells is `shells N WORD`: it waits until so many shells run that were given the word as an argument.
+func shells(ts *testscript.TestScript, _ bool, args []string) {
+	running(ts, args[0], "shells given "+args[1], func(words []string) bool {
+		return words[0] == "/bin/sh" && slices.Contains(words, args[1])
+	})
+}
+
+// running waits until so many processes are such ones.
+func running(ts *testscript.TestScript, number, what string, such func(words []string) bool) {
+	want, err := strconv.Atoi(number)
 	ts.Check(err)
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		got := 0
 		for _, words := range processes(ts) {
-			if len(words) > 2 && words[1] == "guard" && slices.Contains(args[1:], words[len(words)-1]) {
+			if len(words) > 0 && such(words) {
 				got++
 			}
 		}
@@ -29,7 +43,7 @@ func guards(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		if time.Since(began) > patience {
-			ts.Fatalf("%d guards of %v, not %d", got, args[1:], want)
+			ts.Fatalf("%d %s, not %d", got, what, want)
 		}
 	}
 }

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"fill":     fillDisk,
 			"secret":   noSecret,
 			"guards":   guards,
+			"shells":   shells,
 			"account":  account,
 			"readme":   readme,
 		},

@@ -11,6 +11,7 @@ import (
 	"proofload/internal/fleet"
 	"proofload/internal/result"
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
@@ -124,7 +125,8 @@ func (r *runner) secrets() map[string]string {
 	return values
 }
 
-// drainTime is how long work in flight may still take: the longest timeout of an operation.
+// drainTime is how long work in flight may still take when the run was stopped: the longest timeout of an operation, but
+// not the hour that a program or a connection which is held may have. Whoever stops a run wants it to end.
 func (r *runner) drainTime() time.Duration {
 	longest := time.Second
 	for _, f := range r.plan.Flows {
@@ -132,7 +134,7 @@ func (r *runner) drainTime() time.Duration {
 			longest = max(longest, s.Timeout)
 		}
 	}
-	return longest + time.Second
+	return min(longest, scenario.DefaultTimeout) + time.Second
 }
 
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proofload/internal/run"
+	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
@@ -119,4 +120,25 @@ func (w *robot) told() []wire.Task {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tasks
+}
+
+// TestDrainTime: a stop waits for the longest of what may be in flight, and not for hours.
+func TestDrainTime(t *testing.T) {
+	for _, tt := range []struct {
+		timeouts []time.Duration
+		want     time.Duration
+	}{
+		{nil, 2 * time.Second},
+		{[]time.Duration{5 * time.Second, 10 * time.Second}, 11 * time.Second},
+		{[]time.Duration{time.Second, time.Hour}, 31 * time.Second},
+	} {
+		flow := scenario.Flow{}
+		for _, d := range tt.timeouts {
+			flow.Steps = append(flow.Steps, scenario.Step{Timeout: d})
+		}
+		r := &runner{plan: &scenario.Plan{Flows: map[string]scenario.Flow{"f": flow}}}
+		if got := r.drainTime(); got != tt.want {
+			t.Errorf("timeouts %v: %v, want %v", tt.timeouts, got, tt.want)
+		}
+	}
 }
