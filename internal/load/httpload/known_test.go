@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -15,11 +16,12 @@ import (
 
 // reads is what a client makes of what a server said.
 func reads(resp *httpload.Response, err error) string {
-	s := fmt.Sprintf("%v; %d %q %d, %d bytes;", err, resp.Status, resp.Body, resp.BodySize, resp.BytesIn)
+	var s strings.Builder
+	fmt.Fprintf(&s, "%v; %d %q %d, %d bytes;", err, resp.Status, resp.Body, resp.BodySize, resp.BytesIn)
 	for n, v := range resp.Headers() {
-		s += fmt.Sprintf(" %s=%q", n, v)
+		fmt.Fprintf(&s, " %s=%q", n, v)
 	}
-	return s
+	return s.String()
 }
 
 // TestKnownHeads: what a response is read as does not depend on those that its memory has had before, be they the same,
