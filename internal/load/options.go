@@ -45,7 +45,8 @@ type Options struct {
 	AllowProgram func(path string) error
 	// NewWaiter makes the pacer's Waiter; nil: the most precise one of this system.
 	NewWaiter func() (Waiter, error)
-	// Drain bounds how long work in flight may go on once the run has been stopped; then it is cut.
+	// Drain bounds how long work in flight may go on once no more is started, though the schedule has not ended; then it is
+	// cut. When the run is halted, it has no more than scenario.StopTime.
 	// 0: scenario.DefaultTimeout.
 	Drain  time.Duration
 	Logger hclog.Logger

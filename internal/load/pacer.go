@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"proofload/internal/scenario"
 )
 
 // longestWait bounds one wait of the pacer, so that a slewed clock, which runs up to 500 ppm slower
@@ -153,8 +155,8 @@ func (e *Engine) drain(ctx context.Context, cut context.CancelCauseFunc) {
 	var deadline time.Duration
 	for e.inFlight() > 0 {
 		now := e.clock.Now()
-		if deadline == 0 && e.mustHurry(ctx) {
-			deadline = now + e.opts.Drain
+		if allowed, bounded := e.patience(ctx); bounded && (deadline == 0 || now+allowed < deadline) {
+			deadline = now + allowed
 		}
 		if deadline != 0 && now >= deadline {
 			cut(errCut)
@@ -168,11 +170,14 @@ func (e *Engine) drain(ctx context.Context, cut context.CancelCauseFunc) {
 	e.runners.Wait()
 }
 
-// mustHurry reports whether the time for draining is bounded.
-func (e *Engine) mustHurry(ctx context.Context) bool {
+// patience returns how long draining may take, and whether that is bounded.
+func (e *Engine) patience(ctx context.Context) (allowed time.Duration, bounded bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.stoppedEarly || e.halted || ctx.Err() != nil
+	if e.halted {
+		return min(e.opts.Drain, scenario.StopTime), true
+	}
+	return e.opts.Drain, e.stoppedEarly || ctx.Err() != nil
 }
 
 // inFlight returns the iterations in flight over all phases.

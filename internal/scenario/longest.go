@@ -8,6 +8,18 @@ import (
 // programEnd is what an execution takes at most from being killed until its output is read.
 const programEnd = 2 * time.Second
 
+// StopTime is how long work in flight may go on when its run was stopped, whatever time its operations have: whoever stops
+// a run wants it to end.
+const StopTime = DefaultTimeout + time.Second
+
+// Killed is how long the step's program may take from being asked to end until its output is read; 0: it has none.
+func (s *Step) Killed() time.Duration {
+	if s.Program == nil {
+		return 0
+	}
+	return plus(s.Program.KillAfter, programEnd)
+}
+
 // Longest is how long one iteration of the flow may take: every operation until its timeout, every repetition, and
 // every pause. Of a distribution without an upper end it is what fewer than one draw in a million exceed.
 func (f Flow) Longest() time.Duration {
@@ -52,7 +64,7 @@ func (s *Step) attempt() time.Duration {
 	case s.Socket != nil:
 		return plus(s.Timeout, s.spoken(s.Socket.Script))
 	case s.Program != nil:
-		return plus(plus(s.Timeout, s.Program.KillAfter), programEnd)
+		return plus(s.Timeout, s.Killed())
 	}
 	return s.Timeout
 }

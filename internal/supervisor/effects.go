@@ -125,8 +125,7 @@ func (r *runner) secrets() map[string]string {
 	return values
 }
 
-// drainTime is how long work in flight may still take when the run was stopped: the longest timeout of an operation, but
-// not the hour that a program or a connection which is held may have. Whoever stops a run wants it to end.
+// drainTime is how long work in flight may still take at a worker that leaves: the longest timeout of an operation.
 func (r *runner) drainTime() time.Duration {
 	longest := time.Second
 	for _, f := range r.plan.Flows {
@@ -134,7 +133,19 @@ func (r *runner) drainTime() time.Duration {
 			longest = max(longest, s.Timeout)
 		}
 	}
-	return min(longest, scenario.DefaultTimeout) + time.Second
+	return longest + time.Second
+}
+
+// stopTime is how long work in flight may still take when the run was stopped: then it is cut, and a program that is
+// killed may take some more.
+func (r *runner) stopTime() time.Duration {
+	var killed time.Duration
+	for _, f := range r.plan.Flows {
+		for i := range f.Steps {
+			killed = max(killed, f.Steps[i].Killed())
+		}
+	}
+	return min(r.drainTime(), scenario.StopTime) + killed
 }
 
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {

@@ -22,14 +22,14 @@ func (r *runner) patience() time.Duration { return r.plan.Grace + time.Second }
 // more. Seconds in which nothing can have been in flight any more are not owed: an engine that does
 // not end would have the run wait for ever.
 func (r *runner) delivered(s metric.Source, second time.Duration) {
-	if r.run.Stop == nil || second <= r.run.Stop.At+r.drainTime() {
+	if r.run.Stop == nil || second <= r.run.Stop.At+r.stopTime() {
 		r.heard[s] = r.m.opts.Clock()
 	}
 }
 
 // overdue reports whether a run that is stopping has waited for a worker for long enough.
 func (r *runner) overdue(h *hand) bool {
-	return r.waited(sourceOf(h.member), r.stopping+int64(r.drainTime()))
+	return r.waited(sourceOf(h.member), r.stopping+int64(r.stopTime()))
 }
 
 // through reports whether a worker has told all that it did.

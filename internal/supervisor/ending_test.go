@@ -122,23 +122,25 @@ func (w *robot) told() []wire.Task {
 	return w.tasks
 }
 
-// TestDrainTime: a stop waits for the longest of what may be in flight, and not for hours.
-func TestDrainTime(t *testing.T) {
+// TestPatienceForWork: a worker that leaves has the longest timeout of what may be in flight. A stop does not wait for hours,
+// but for programs that have to be killed.
+func TestPatienceForWork(t *testing.T) {
+	program := func(timeout, killAfter time.Duration) scenario.Step {
+		return scenario.Step{Timeout: timeout, Program: &scenario.Program{KillAfter: killAfter}}
+	}
 	for _, tt := range []struct {
-		timeouts []time.Duration
-		want     time.Duration
+		steps       []scenario.Step
+		drain, stop time.Duration
 	}{
-		{nil, 2 * time.Second},
-		{[]time.Duration{5 * time.Second, 10 * time.Second}, 11 * time.Second},
-		{[]time.Duration{time.Second, time.Hour}, 31 * time.Second},
+		{nil, 2 * time.Second, 2 * time.Second},
+		{[]scenario.Step{{Timeout: 5 * time.Second}, {Timeout: 10 * time.Second}}, 11 * time.Second, 11 * time.Second},
+		{[]scenario.Step{{Timeout: time.Second}, {Timeout: time.Hour}}, time.Hour + time.Second, 31 * time.Second},
+		{[]scenario.Step{program(5*time.Second, 3*time.Second)}, 6 * time.Second, 11 * time.Second},
+		{[]scenario.Step{program(time.Hour, 20*time.Second)}, time.Hour + time.Second, 53 * time.Second},
 	} {
-		flow := scenario.Flow{}
-		for _, d := range tt.timeouts {
-			flow.Steps = append(flow.Steps, scenario.Step{Timeout: d})
-		}
-		r := &runner{plan: &scenario.Plan{Flows: map[string]scenario.Flow{"f": flow}}}
-		if got := r.drainTime(); got != tt.want {
-			t.Errorf("timeouts %v: %v, want %v", tt.timeouts, got, tt.want)
+		r := &runner{plan: &scenario.Plan{Flows: map[string]scenario.Flow{"f": {Steps: tt.steps}}}}
+		if drain, stop := r.drainTime(), r.stopTime(); drain != tt.drain || stop != tt.stop {
+			t.Errorf("%+v: %v and %v, want %v and %v", tt.steps, drain, stop, tt.drain, tt.stop)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (c *conn) send(k *call, wait bool) *transport.Error {
 	if wait && c.used && c.raw != nil && !c.secure {
 		return c.sendRaw(resp)
 	}
-	if c.used && c.dead(resp.Sent) {
+	if c.used && c.dead(time.Now()) { // what is known of it may be older than the request
 		c.stale, resp.Sent = true, time.Time{}
 		return nil
 	}

@@ -10,3 +10,13 @@ func (p *pool) count() int {
 	defer p.mu.Unlock()
 	return len(p.idle) - p.head
 }
+
+// Recalls reports whether a head is known to a response that has read another one before. More does not come.
+func Recalls(before, now string) bool {
+	var r Response
+	c := conn{buf: []byte(before), w: len(before), whole: true}
+	_, _ = c.readHead(&r, DefaultMaxHeader)
+	r.reset()
+	c = conn{buf: []byte(now), w: len(now), whole: true}
+	return c.recall(&r, DefaultMaxHeader)
+}

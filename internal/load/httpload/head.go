@@ -63,9 +63,12 @@ var (
 	errHeadTooLong = errors.New("response head is too large")
 )
 
-// recall takes a head that is there and the same as the last one in resp.
+// recall takes a head that is there and the same as the last one in resp. If nothing is there yet it reads once.
 func (c *conn) recall(resp *Response, limit int) bool {
 	k := &resp.known
+	if k.size > 0 && c.r == c.w && c.fill(limit) != nil { // which the next read finds again
+		return false
+	}
 	if k.size == 0 || k.size > limit || c.w-c.r < k.size || !bytes.Equal(c.buf[c.r:c.r+k.size], resp.head[:k.size]) {
 		return false
 	}

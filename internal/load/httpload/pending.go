@@ -62,6 +62,7 @@ func (p *Pending) Send(ctx context.Context, req *Request, resp *Response) bool {
 			return true
 		}
 		cn.close()
+		k.now = time.Time{}
 	}
 	return false
 }

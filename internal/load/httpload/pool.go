@@ -22,7 +22,7 @@ type pool struct {
 // pruneStep is how many expired connections one put closes: more than come in, and bounded.
 const pruneStep = 2
 
-// otherStep is after how many puts another pool is pruned, and how many are closed there then.
+// otherStep is after how many puts another pool is pruned.
 const otherStep = 16
 
 // get takes the connection that was used last, or nil if there is none that may still be used.
@@ -89,7 +89,7 @@ func (p *pool) outdated(now time.Time, room int, out []*conn) (n int) {
 
 // prune closes some that have expired.
 func (p *pool) prune(now time.Time) {
-	var out [otherStep]*conn
+	var out [pruneStep]*conn
 	p.mu.Lock()
 	n := p.outdated(now, math.MaxInt, out[:])
 	p.mu.Unlock()

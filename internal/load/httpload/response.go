@@ -33,8 +33,8 @@ type Response struct {
 	// Sent is the instant just before the first byte was written, after connecting: when the request began, if it
 	// could go out at once. It is zero if nothing was written: then the target cannot have seen the request.
 	Sent time.Time
-	// FirstByte is the instant after the first bytes of the final response were read, not before Sent. It is zero if
-	// no complete and valid head came.
+	// FirstByte is the instant after the first bytes of the final response were read, not before Sent; of HTTP/2 and
+	// HTTP/3 it is that of its whole head. It is zero if no complete head came.
 	FirstByte time.Time
 	// End is the instant after the last byte was read, or at which Do gave up.
 	End time.Time

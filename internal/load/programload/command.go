@@ -79,7 +79,7 @@ func Execute(ctx context.Context, c *Command, got *Result) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		p.await(cmd)
-		p.kill()
+		p.killGroup()
 		close(p.exited)
 		_ = out.SetReadDeadline(time.Now().Add(lingering)) // somebody who cannot be found may still hold the other end
 	})

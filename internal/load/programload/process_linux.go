@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -40,17 +41,23 @@ func (p *process) ask() {
 // kill ends the program and its descendants.
 func (p *process) kill() { signal(p.pid, descendants(p.pid), unix.SIGKILL) }
 
+// killGroup ends what a program that has ended has left in its group; it is nobody's parent any more.
+func (p *process) killGroup() { signal(p.pid, nil, unix.SIGKILL) }
+
 // killAsked ends those that were asked to end and have not, and what is below them.
 func (p *process) killAsked() {
+	if !slices.ContainsFunc(p.asked, descendant.lives) {
+		return
+	}
+	children := families()
 	for _, d := range p.asked {
-		if now, err := stat(d.pid); err != nil || now.began != d.began { // its number may be another's
+		if !d.lives() { // looked up after its children were: they are its own
 			continue
 		}
-		below := descendants(d.pid)
-		_ = unix.Kill(d.pid, unix.SIGKILL) // what has ended meanwhile needs no signal
-		for _, b := range below {
-			_ = unix.Kill(b.pid, unix.SIGKILL)
+		for _, b := range below(d.pid, children) {
+			_ = unix.Kill(b.pid, unix.SIGKILL) // what has ended meanwhile needs no signal
 		}
+		_ = unix.Kill(d.pid, unix.SIGKILL)
 	}
 }
 
@@ -62,11 +69,18 @@ func signal(group int, also []descendant, s unix.Signal) {
 	}
 }
 
-// descendant is a process. Together the fields are no other's.
+// descendant is a process, which its number and the time at which it was started name.
 type descendant struct {
 	pid    int
-	began  string // when it was started, in the kernel's time
+	began  string // in the kernel's time
 	parent int
+	ended  bool // and nobody has asked how
+}
+
+// lives reports whether the process has not ended yet.
+func (d descendant) lives() bool {
+	now, err := stat(d.pid)
+	return err == nil && now.began == d.began && !now.ended // its number may be another's
 }
 
 // stat looks a process up.
@@ -77,17 +91,20 @@ func stat(pid int) (descendant, error) {
 	}
 	// The name stands in brackets and may hold anything; what follows its last bracket is state and parent, and some way
 	// behind them the start.
-	const parent, start = 1, 19
+	const state, parent, start = 0, 1, 19
 	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
 	if len(fields) <= start {
 		return descendant{}, errors.New("the kernel says less of a process than it did")
 	}
 	of, err := strconv.Atoi(string(fields[parent]))
-	return descendant{pid: pid, began: string(fields[start]), parent: of}, err
+	return descendant{pid: pid, began: string(fields[start]), parent: of, ended: string(fields[state]) == "Z"}, err
 }
 
 // descendants returns the processes below one, whatever group they are in.
-func descendants(root int) []descendant {
+func descendants(root int) []descendant { return below(root, families()) }
+
+// families returns the children of every process.
+func families() map[int][]descendant {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -102,7 +119,11 @@ func descendants(root int) []descendant {
 			children[d.parent] = append(children[d.parent], d)
 		}
 	}
-	var all []descendant
+	return children
+}
+
+// below returns the descendants of a process.
+func below(root int, children map[int][]descendant) (all []descendant) {
 	for queue := children[root]; len(queue) > 0; queue = queue[1:] {
 		all = append(all, queue[0])
 		queue = append(queue, children[queue[0].pid]...)

@@ -24,6 +24,9 @@ func (p *process) ask() { _ = syscall.Kill(-p.pid, syscall.SIGTERM) }
 // kill ends the program's group.
 func (p *process) kill() { _ = syscall.Kill(-p.pid, syscall.SIGKILL) }
 
+// killGroup is kill.
+func (p *process) killGroup() { p.kill() }
+
 // descendant would be a process below the program; they are not looked for here.
 type descendant struct{}
 

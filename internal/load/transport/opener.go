@@ -32,9 +32,9 @@ type Parts struct {
 	TLS time.Duration // the TLS handshake; 0: there was none
 }
 
-// unresolved dials without keep-alive probes, which would cost four system calls per connection: whatever waits for a
+// plainDialer dials without keep-alive probes, which would cost four system calls per connection: whatever waits for a
 // connection has a limit of its own, and idle ones are not kept for long.
-var unresolved = net.Dialer{KeepAlive: -1}
+var plainDialer = net.Dialer{KeepAlive: -1}
 
 // Open opens a connection, which limited limits: it is made of ctx, whose end is told from a timeout. What is of
 // httptrace in limited is told of the lookup.
@@ -42,7 +42,7 @@ func (o *Opener) Open(ctx, limited context.Context) (Opened, *Error) {
 	var out Opened
 	dial := o.Dial
 	if dial == nil {
-		dial = unresolved.DialContext
+		dial = plainDialer.DialContext
 	}
 	nc, err := dial(out.Parts.Over(limited), o.Network, o.Addr)
 	if err != nil {

@@ -44,6 +44,7 @@ type conn struct {
 
 // dial opens a connection to the first address that answers.
 func (c *Client) dial(ctx, limited context.Context, k *call) (*conn, error) {
+	k.resp.Parts = transport.Parts{}
 	start := time.Now()
 	addrs, err := c.opts.Addresses(k.resp.Parts.Over(limited), c.end.Host)
 	if err != nil {
@@ -239,8 +240,7 @@ const tooMuch = "peer sent too much data"
 
 // read takes a response over.
 func (c *conn) read(st io.Reader, k *call, resp *http.Response) error {
-	out := k.resp
-	out.FirstByte = time.Now()
+	out, now := k.resp, time.Now()
 	for name, values := range resp.Header {
 		for _, v := range values {
 			out.BytesIn += int64(len(name) + len(v))
@@ -255,6 +255,7 @@ func (c *conn) read(st io.Reader, k *call, resp *http.Response) error {
 		}
 		length = n
 	}
+	out.FirstByte = now
 	keep := httpload.DefaultKeepBody
 	if k.req.Discard {
 		keep = 0
