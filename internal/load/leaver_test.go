@@ -147,6 +147,7 @@ type tally struct {
 	mu           sync.Mutex
 	opened, open int
 	from         map[string]bool
+	body         time.Duration // how long the body of an answer of HTTP is later than its head; 0: it has none
 }
 
 type tallied struct {
@@ -197,6 +198,17 @@ func (l *tally) await(t *testing.T, opened, open int) {
 			t.Fatalf("%d connections were opened and %d are open, want %d and %d", o, n, opened, open)
 		}
 	}
+}
+
+// answer is what a server of HTTP does.
+func (l *tally) answer(w http.ResponseWriter, _ *http.Request) {
+	if l.body == 0 {
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(l.body)
+	_, _ = w.Write([]byte("late"))
 }
 
 func newTally(t *testing.T) *tally {
@@ -275,7 +287,7 @@ type keeping struct {
 }
 
 func serveHTTP(t *testing.T, l *tally, version string) (scenario.Target, scenario.Step) {
-	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+	s := &http.Server{Handler: http.HandlerFunc(l.answer), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)

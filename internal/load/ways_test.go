@@ -31,7 +31,7 @@ func spoken() []keeping {
 		keeping{"HTTP/3", func(t *testing.T, l *tally) (scenario.Target, scenario.Step) {
 			socket := l.packets(t)
 			cfg := http3.ConfigureTLSConfig(lentTLS(t))
-			s := &http3.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), TLSConfig: cfg}
+			s := &http3.Server{Handler: http.HandlerFunc(l.answer), TLSConfig: cfg}
 			var wg sync.WaitGroup
 			wg.Go(func() { _ = s.Serve(socket) })
 			t.Cleanup(func() { _, _ = s.Close(), socket.Close(); wg.Wait() })
@@ -109,17 +109,17 @@ func (w wayRow) load(t *testing.T, l *tally, host string, change func(*scenario.
 	}
 	change(&target)
 	step.Name, step.Target, step.Timeout = "s", scenario.DefaultTarget, time.Minute
-	phase := openPhase("p", [3]float64{300, 300, 0.1})
-	phase.Late = time.Minute // a machine without a free core is no error of this test
-	plan := planOf(phase)
-	plan.Targets = map[string]scenario.Target{scenario.DefaultTarget: target}
-	plan.Flows["f"] = scenario.Flow{Steps: []scenario.Step{step}}
-	for range 20 {
+	for sent := int64(30); sent < 10_000; sent *= 2 {
+		phase := openPhase("p", [3]float64{300, 300, float64(sent) / 300})
+		phase.Late = time.Minute // a machine without a free core is no error of this test
+		plan := planOf(phase)
+		plan.Targets = map[string]scenario.Target{scenario.DefaultTarget: target}
+		plan.Flows["f"] = scenario.Flow{Steps: []scenario.Step{step}}
 		var e *Engine
 		s, _ := paced(t, plan, w.dense, func(own *Engine) { e = own })
 		a := s.Arrivals[metric.ArrivalKey{Phase: "p", Flow: "f"}]
-		if requests, failed := s.Requests(); a.Sent != 30 || requests != a.Sent || failed != 0 {
-			t.Fatalf("arrivals %+v, %d requests, errors %v, want 30 without any", *a, requests, errorsOf(s))
+		if requests, failed := s.Requests(); a.Sent != sent || requests != a.Sent || failed != 0 {
+			t.Fatalf("arrivals %+v, %d requests, errors %v, want %d without any", *a, requests, errorsOf(s), sent)
 		}
 		n := s.Select(metric.ConnectTime, nil).Count()
 		switch {
@@ -128,7 +128,7 @@ func (w wayRow) load(t *testing.T, l *tally, host string, change func(*scenario.
 		case w.dense == neverDense, n > 0 && e.express.sent > 0:
 			return s
 		}
-		// When all of them are due at once there is no connection yet over which the pacer could send.
+		// When all of them are due at once there is no connection yet over which the pacer could send: more come next time.
 	}
 	t.Fatal("the pacer has sent nothing itself, or no connection was counted")
 	return metric.Second{}
@@ -209,4 +209,30 @@ func localhost(t *testing.T) string {
 	}
 	t.Skipf("localhost is %s, of which this machine has none", strings.Join(found, ", "))
 	return ""
+}
+
+// TestFirstByteTime: of every request of HTTP it is counted when its answer began, and that is not when it ended. Other
+// protocols have times of their own.
+func TestFirstByteTime(t *testing.T) {
+	t.Parallel()
+	const late = 50 * time.Millisecond
+	for _, w := range ways() {
+		t.Run(w.protocol.name, func(t *testing.T) {
+			t.Parallel()
+			l := newTally(t)
+			l.body = late
+			s := w.load(t, l, "127.0.0.1", func(*scenario.Target) {})
+			requests, _ := s.Requests()
+			first, service := s.Select(metric.FirstByteTime, nil), s.Select(metric.ServiceTime, nil)
+			if !strings.HasPrefix(w.protocol.name, "HTTP") {
+				if first.Count() != 0 {
+					t.Errorf("%d answers began", first.Count())
+				}
+				return
+			}
+			if first.Count() != uint64(requests) || first.Min() <= 0 || first.Min() >= late || service.Min() < late {
+				t.Errorf("%d of %d answers began, the first of them after %v, and ended after %v", first.Count(), requests, first.Min(), service.Min())
+			}
+		})
+	}
 }
