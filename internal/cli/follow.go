@@ -85,7 +85,7 @@ func (a *app) follow(ctx, pieces context.Context, w watched) (*pb.Run, error) {
 
 // stopRun stops the run, and tells what became of that unless ctx ends.
 func (w watched) stopRun(ctx context.Context) {
-	w.show.note("stopping: work in flight finishes, then the report is made; a second signal ends at once")
+	w.show.note("stopping: work in flight finishes (half a minute at most), then the report is made; a second signal ends at once")
 	on, err := w.client.clone().stop(ctx, w.run.GetId())
 	switch {
 	case err != nil && ctx.Err() == nil && !takesNone(err):

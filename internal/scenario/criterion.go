@@ -67,6 +67,15 @@ var checkMetrics = map[string]string{
 // checkCounted is the metrics that have no values, but a number.
 var checkCounted = []string{MetricRequests, "retried", "redirects"}
 
+// checkBlind is the metrics that are counted whatever came of the request, and outcomeLabels what they do not know.
+var (
+	checkBlind = []string{
+		"schedule_lag", "connect_time", "dns_time", "tls_time", "first_byte_time", "first_message", "message_gap", "reply_time",
+		"stream_time", "messages", "retried", "redirects", "bytes_in", "bytes_out",
+	}
+	outcomeLabels = []string{"status", "code", "error", "outcome"}
+)
+
 // checkLater is the metrics of checkMetrics that no run records yet.
 var checkLater = map[string]bool{"recovery_time": true, "detection_time": true}
 

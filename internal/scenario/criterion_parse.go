@@ -242,6 +242,7 @@ func (p *checkParser) matchers(s *Selection) {
 		at := p.at
 		m := Matcher{Label: p.word("-.")}
 		p.label(m.Label, at)
+		p.outcome(s.Metric, m.Label, at)
 		p.space()
 		opAt := p.at
 		for _, op := range []string{"=~", "!~", "!=", "="} {
@@ -288,6 +289,13 @@ func (p *checkParser) label(name string, at int) {
 	slices.Sort(b)
 	if len(name) != len(near) || string(a) == string(b) {
 		p.fail(at, "unknown label %q; did you mean %q?", name, near)
+	}
+}
+
+// outcome refuses a label that tells what came of a request for a metric that does not know it: no sample would ever match.
+func (p *checkParser) outcome(metric, label string, at int) {
+	if _, declared := p.declared[metric]; !declared && slices.Contains(checkBlind, metric) && slices.Contains(outcomeLabels, label) {
+		p.fail(at, "%s does not know what came of a request: %s is no label of it", metric, label)
 	}
 }
 

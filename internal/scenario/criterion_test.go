@@ -111,6 +111,8 @@ func TestParseCheckErrors(t *testing.T) {
 		{"error_ratio(requests) < 0.01", 24, "a share is needed"},
 		{"error_ratio(bytes_in) < 1%", 0, "error_ratio is of requests"},
 		{"mean(requests) < 5", 0, "only counted"},
+		{`p99(first_byte_time{status="200"}) < 1s`, 20, "status is no label of it"},
+		{`count(retried{outcome!="ok"}) < 5`, 14, "outcome is no label of it"},
 		{"sum(retried) < 5", 0, "retried is only counted: use count or rate"},
 		{"error_ratio(redirects) < 5%", 0, "error_ratio is of requests"},
 		{"rate(requests) < 5", 17, "a rate is needed"},

@@ -62,8 +62,8 @@ type RunServiceClient interface {
 	ResumeRun(ctx context.Context, in *ResumeRunRequest, opts ...grpc.CallOption) (*ResumeRunResponse, error)
 	// ScaleRun sets the factor on the plan's rates and users.
 	ScaleRun(ctx context.Context, in *ScaleRunRequest, opts ...grpc.CallOption) (*ScaleRunResponse, error)
-	// StopRun ends the run early: work in flight finishes, teardown runs, the report is made. It needs neither a
-	// leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
+	// StopRun ends the run early: work in flight finishes, which takes half a minute at most, teardown runs, the
+	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
 	// and the answer says so.
 	StopRun(ctx context.Context, in *StopRunRequest, opts ...grpc.CallOption) (*StopRunResponse, error)
 	// DeleteRun removes a run that has ended, with its samples and reports.
@@ -250,8 +250,8 @@ type RunServiceServer interface {
 	ResumeRun(context.Context, *ResumeRunRequest) (*ResumeRunResponse, error)
 	// ScaleRun sets the factor on the plan's rates and users.
 	ScaleRun(context.Context, *ScaleRunRequest) (*ScaleRunResponse, error)
-	// StopRun ends the run early: work in flight finishes, teardown runs, the report is made. It needs neither a
-	// leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
+	// StopRun ends the run early: work in flight finishes, which takes half a minute at most, teardown runs, the
+	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
 	// and the answer says so.
 	StopRun(context.Context, *StopRunRequest) (*StopRunResponse, error)
 	// DeleteRun removes a run that has ended, with its samples and reports.
