@@ -131,21 +131,14 @@ func (c *conn) came() time.Time {
 
 // date notes when a response began and ended, whose last bytes were just read.
 func (c *conn) date(resp *Response) {
-	resp.End = latest(c.came(), resp.Sent)
+	resp.End = transport.Later(c.came(), resp.Sent)
 	switch {
 	case resp.Status == 0:
 	case c.begun.IsZero():
 		resp.FirstByte = resp.End
 	default:
-		resp.FirstByte = latest(c.begun, resp.Sent)
+		resp.FirstByte = transport.Later(c.begun, resp.Sent)
 	}
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
 }
 
 // interimEnds says that what was read up to here was an interim response.

@@ -150,16 +150,17 @@ func (c *Collected) Read(p []byte) (int, error) {
 // more than that.
 func (c *Collected) instant(wall int64) time.Time {
 	if ahead := time.Duration(wall - c.found.UnixNano()); wall != 0 && ahead <= 0 {
-		return latest(c.found.Add(ahead), c.since)
+		return Later(c.found.Add(ahead), c.since)
 	}
 	now := time.Now()
 	if ahead := time.Duration(wall - now.UnixNano()); wall != 0 && ahead <= 0 {
-		return latest(now.Add(ahead), c.since)
+		return Later(now.Add(ahead), c.since)
 	}
 	return now
 }
 
-func latest(a, b time.Time) time.Time {
+// Later returns the later one of two instants.
+func Later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
 	}
