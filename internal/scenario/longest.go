@@ -91,7 +91,7 @@ func (d *Distribution) Longest() time.Duration {
 		exponentials = 14 // exp(-14) is less than a millionth
 		deviations   = 5
 	)
-	ns := 0.0
+	var ns float64
 	switch d.Kind {
 	case "uniform":
 		return d.Max
