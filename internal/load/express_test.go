@@ -67,7 +67,7 @@ func TestExpressCountsTheSame(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 			_, _ = io.WriteString(w, "late")
 		}, 0},
-		{"does not answer in time", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 20 * time.Millisecond},
+		{"does not answer in time", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, time.Second}, // in which the server has all of them, also on a busy machine
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var served atomic.Int64
