@@ -17,9 +17,10 @@ func (a *app) runsStop() *cobra.Command {
 	id, reason := requestID(), ""
 	cmd := &cobra.Command{
 		Use: "stop RUN", Short: "End a run early, with its report", Args: cobra.ExactArgs(1),
-		Long: "stop ends a run: work in flight finishes, which takes half a minute at most, teardown runs, the report is made.\n" +
-			"It needs neither a leader nor etcd: while nothing can be recorded, the coordinators pass the stop to every worker that they reach, and it\n" +
-			"is recorded once somebody leads. If no worker could be reached, the exit code is 69.",
+		Long: "stop ends a run: work in flight finishes, which takes half a minute at most, teardown runs, the report is\n" +
+			"made. It needs neither a leader nor etcd: while nothing can be recorded, the coordinators pass the stop to every\n" +
+			"worker that they reach, and it is recorded once somebody leads. If no worker could be reached, the exit code\n" +
+			"is 69.",
 		Example: "  coordinator runs stop last --reason 'wrong build'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.with(cmd.Context(), func(ctx context.Context, runs pb.RunServiceClient, _ pb.FleetServiceClient) error {
