@@ -35,12 +35,15 @@ func newEtcd(t *testing.T) *clientv3.Client {
 }
 
 // listening starts an etcd that is reached by TCP and returns its endpoint and how to stop it.
-func listening(t *testing.T) (string, func()) {
+func listening(t *testing.T, advertised ...string) (string, func()) {
 	t.Helper()
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.Name = t.TempDir(), "external"
 	loopback := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{loopback}, []url.URL{loopback}
+	for _, address := range advertised {
+		cfg.AdvertiseClientUrls = append(cfg.AdvertiseClientUrls, url.URL{Scheme: "http", Host: address})
+	}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{loopback}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.TickMs, cfg.ElectionMs = 10, 50

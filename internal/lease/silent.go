@@ -2,12 +2,13 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/status"
 )
 
@@ -39,13 +40,14 @@ func (s *Store) Silent(ctx context.Context, within time.Duration) []Silent {
 				s.learn(ctx, endpoint, answer.Header.GetMemberId())
 				return
 			}
-			found[i] = &Silent{Name: s.nameOf(endpoint), Endpoint: endpoint, Why: why(err, within)}
+			found[i] = &Silent{Endpoint: endpoint, Why: why(err, within)}
 		})
 	}
 	asking.Wait()
 	var out []Silent
 	for _, one := range found {
 		if one != nil {
+			one.Name = s.nameOf(one.Endpoint) // whoever answers may have told it only now
 			out = append(out, *one)
 		}
 	}
@@ -64,12 +66,13 @@ func why(err error, within time.Duration) string {
 	return text
 }
 
-// learn notes which member is behind an endpoint, by the list that any member has.
+// learn notes which member is behind an endpoint that answers, and how the others are called, by the list that any
+// member has.
 func (s *Store) learn(ctx context.Context, endpoint string, id uint64) {
 	if s.nameOf(endpoint) != "" {
 		return
 	}
-	list, err := s.client.MemberList(ctx, clientv3.WithSerializable())
+	list, err := s.listOf(ctx, endpoint)
 	if err != nil {
 		return // its name is no reason to say anything
 	}
@@ -86,6 +89,16 @@ func (s *Store) learn(ctx context.Context, endpoint string, id uint64) {
 			}
 		}
 	}
+}
+
+// listOf asks one member for the list that it has. The client itself would ask any of them by turns, the silent too.
+func (s *Store) listOf(ctx context.Context, endpoint string) (list *etcdserverpb.MemberListResponse, err error) {
+	conn, err := s.client.Dial(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return etcdserverpb.NewClusterClient(conn).MemberList(ctx, &etcdserverpb.MemberListRequest{})
 }
 
 // host is an endpoint without its scheme.
