@@ -134,7 +134,8 @@ func setDefaults(o *Options) {
 		o.UserAgent = DefaultUserAgent
 	}
 	if o.Dial == nil {
-		o.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+		plain := transport.PlainDialer(nil)
+		o.Dial = plain.DialContext
 	}
 }
 

@@ -50,9 +50,7 @@ type DialerOptions struct {
 
 // NewDialer checks the addresses and returns a dialer, which must be closed.
 func NewDialer(o DialerOptions) (*Dialer, error) {
-	// Keep-alive probes would cost four system calls per connection; every request has a timeout, and
-	// idle connections are not kept for long.
-	d := &Dialer{resolver: o.Resolver, plain: net.Dialer{KeepAlive: -1, Resolver: o.Resolver}, asking: make(chan struct{}, 1)}
+	d := &Dialer{resolver: o.Resolver, plain: PlainDialer(o.Resolver), asking: make(chan struct{}, 1)}
 	if d.resolver == nil {
 		d.resolver = net.DefaultResolver
 	}

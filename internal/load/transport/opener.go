@@ -32,9 +32,14 @@ type Parts struct {
 	TLS time.Duration // the TLS handshake; 0: there was none
 }
 
-// plainDialer dials without keep-alive probes, which would cost four system calls per connection: whatever waits for a
-// connection has a limit of its own, and idle ones are not kept for long.
-var plainDialer = net.Dialer{KeepAlive: -1}
+// PlainDialer returns a dialer without keep-alive probes, which would cost four system calls per connection: whatever
+// waits for a connection has a limit of its own, and idle ones are not kept for long. Names are asked of the resolver;
+// nil: the system's.
+func PlainDialer(resolver *net.Resolver) net.Dialer {
+	return net.Dialer{KeepAlive: -1, Resolver: resolver}
+}
+
+var plainDialer = PlainDialer(nil)
 
 // Open opens a connection, which limited limits: it is made of ctx, whose end is told from a timeout. What is of
 // httptrace in limited is told of the lookup.
