@@ -26,7 +26,7 @@ const (
 	ownPrefix     = "$own_"
 )
 
-// Bounds of one evaluation. A step is one element that a predicate looks at; size counts values
+// Bounds of one evaluation. A step is one element that a predicate or a JSONPath looks at; size counts values
 // and bytes of text built, shared parts once for each place they appear at, so that nothing that
 // is written out later can be larger.
 const (
@@ -58,6 +58,14 @@ func (f *frame) probe(p *path) (any, error) {
 	v, err := probe(p.load(f.values))
 	f.failed = err
 	return v, err
+}
+
+// step counts one more element that is looked at.
+func (f *frame) step() error {
+	if f.steps++; f.steps > maxSteps {
+		return valueError(fmt.Sprintf("the expression takes more than %d steps", maxSteps))
+	}
+	return nil
 }
 
 // charge counts v as built in this evaluation.
@@ -151,11 +159,7 @@ func init() { // a function table whose functions refer to the table's constants
 			return sum, nil
 		},
 		fnStep: func(args ...any) (any, error) {
-			f := args[0].(*frame)
-			if f.steps++; f.steps > maxSteps {
-				return nil, valueError(fmt.Sprintf("the expression takes more than %d steps", maxSteps))
-			}
-			return args[1], nil
+			return args[1], args[0].(*frame).step()
 		},
 		fnCharge: func(args ...any) (any, error) { return args[1], args[0].(*frame).charge(args[1]) },
 	} {

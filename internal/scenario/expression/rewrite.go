@@ -133,7 +133,7 @@ func (r *rewriter) tolerant(n ast.Node) ast.Node {
 	case *ast.BuiltinNode:
 		return r.builtin(n, false)
 	}
-	if call, name := extractor(n); call != nil {
+	if call, name := extracting(n); call != nil {
 		return invoke(n, fnNothing, r.extract(call, name, true))
 	}
 	return r.strict(n)
@@ -314,8 +314,8 @@ func (r *rewriter) call(n *ast.CallNode) ast.Node {
 	return n
 }
 
-// extractor returns the name of the extractor that n calls; empty when it calls none that may find nothing.
-func extractor(n ast.Node) (*ast.CallNode, string) {
+// extracting returns the name of the extractor that n calls; empty when it calls none that may find nothing.
+func extracting(n ast.Node) (*ast.CallNode, string) {
 	call, ok := n.(*ast.CallNode)
 	if !ok {
 		return nil, ""
@@ -332,11 +332,11 @@ func (r *rewriter) has(n *ast.CallNode) ast.Node {
 		case *ast.IdentifierNode, *ast.MemberNode, *ast.ChainNode:
 			return invoke(n, fnHas, r.read(arg, true))
 		}
-		if call, name := extractor(n.Arguments[0]); call != nil {
+		if call, name := extracting(n.Arguments[0]); call != nil {
 			return invoke(n, fnHas, r.extract(call, name, true))
 		}
 	}
-	r.fail(n, "has needs one path, regex or xpath, as in has(json.name)")
+	r.fail(n, "has needs one path, regex, jsonpath or xpath, as in has(json.name)")
 	return n
 }
 
