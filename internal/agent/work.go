@@ -89,6 +89,9 @@ func (w *work) drain() {
 	w.finish()
 	w.mu.Lock()
 	allowed := cmp.Or(w.wanted.Drain, scenario.DefaultTimeout)
+	if w.engine != nil {
+		allowed += w.engine.Killed()
+	}
 	w.mu.Unlock()
 	limit := time.NewTimer(allowed + settle)
 	defer limit.Stop()

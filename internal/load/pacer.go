@@ -180,6 +180,9 @@ func (e *Engine) patience(ctx context.Context) (allowed time.Duration, bounded b
 	return e.opts.Drain, e.stoppedEarly || ctx.Err() != nil
 }
 
+// Killed is how long programs may take to end after they were cut.
+func (e *Engine) Killed() time.Duration { return e.opts.Plan.Killed() }
+
 // inFlight returns the iterations in flight over all phases.
 func (e *Engine) inFlight() int64 {
 	e.mu.Lock()

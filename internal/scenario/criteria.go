@@ -44,10 +44,25 @@ func (l *loader) buildCriteria() {
 		if c.OnBreach == "abort" && c.Window == 0 {
 			l.fail(f.OnBreach.At, "on_breach: abort needs a window: without one the criterion is judged only at the end")
 		}
-		for _, b := range f.By {
-			c.By = append(c.By, b.Value)
-		}
+		l.by(&c, f.By)
 		l.plan.Criteria = append(l.plan.Criteria, c)
+	}
+}
+
+// by refuses labels that the series of a check cannot have: there would be one row for all of them.
+func (l *loader) by(c *Criterion, labels []Text) {
+	for _, b := range labels {
+		c.By = append(c.By, b.Value)
+		sides := []Selection{c.Check.Left}
+		if c.Check.Over != nil {
+			sides = append(sides, *c.Check.Over)
+		}
+		for _, side := range sides {
+			if problem := labelProblem(side.Metric, b.Value); problem != "" {
+				l.fail(b.At, "by: %s", problem)
+				break
+			}
+		}
 	}
 }
 

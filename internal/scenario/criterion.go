@@ -3,9 +3,12 @@ package scenario
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"proofload/internal/scenario/expression"
 )
 
 // Units of Check.Limit.
@@ -67,14 +70,61 @@ var checkMetrics = map[string]string{
 // checkCounted is the metrics that have no values, but a number.
 var checkCounted = []string{MetricRequests, "retried", "redirects"}
 
-// checkBlind is the metrics that are counted whatever came of the request, and outcomeLabels what they do not know.
-var (
-	checkBlind = []string{
-		"schedule_lag", "connect_time", "dns_time", "tls_time", "first_byte_time", "first_message", "message_gap", "reply_time",
-		"stream_time", "messages", "retried", "redirects", "bytes_in", "bytes_out",
+// outcomeLabels tell what came of a request.
+var outcomeLabels = []string{"status", "code", "error", "outcome"}
+
+// lacks is the labels of the engine that the series of a metric do not have: nothing would ever match them. Other metrics
+// than those named, the scenario's measures too, are recorded by step, whatever came of the request.
+func lacks(metric string) []string {
+	switch metric {
+	case MetricRequests, "response_time", "service_time":
+		return nil
+	case "iterations":
+		return []string{"step", "status", "code"}
+	case MetricInFlight:
+		return append([]string{"step"}, outcomeLabels...)
+	case "schedule_lag":
+		return append([]string{"flow", "step"}, outcomeLabels...)
 	}
-	outcomeLabels = []string{"status", "code", "error", "outcome"}
-)
+	return outcomeLabels
+}
+
+// labelProblem says why a label cannot tell the series of a metric apart; empty: it can.
+func labelProblem(metric, label string) string {
+	if p := misspelt(label); p != "" {
+		return p
+	}
+	without := lacks(metric)
+	if !slices.Contains(without, label) {
+		return ""
+	}
+	var known []string
+	for _, l := range CheckLabels {
+		if !slices.Contains(without, l) && l != "fault" {
+			known = append(known, l)
+		}
+	}
+	return fmt.Sprintf("%s is no label of %s, which has %s", label, metric, strings.Join(known, ", "))
+}
+
+// misspelt refuses a name that looks like a misspelt label of the engine: one letter too many, too few or swapped. A
+// replaced letter does not count, for the workers' own labels, such as node, may be that near.
+func misspelt(name string) string {
+	if slices.Contains(CheckLabels, name) {
+		return ""
+	}
+	near := expression.Nearest(name, CheckLabels)
+	if near == "" {
+		return ""
+	}
+	a, b := []byte(name), []byte(near)
+	slices.Sort(a)
+	slices.Sort(b)
+	if len(name) == len(near) && string(a) != string(b) {
+		return ""
+	}
+	return fmt.Sprintf("unknown label %q; did you mean %q?", name, near)
+}
 
 // checkLater is the metrics of checkMetrics that no run records yet.
 var checkLater = map[string]bool{"recovery_time": true, "detection_time": true}

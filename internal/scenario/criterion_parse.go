@@ -241,8 +241,7 @@ func (p *checkParser) matchers(s *Selection) {
 		p.space()
 		at := p.at
 		m := Matcher{Label: p.word("-.")}
-		p.label(m.Label, at)
-		p.outcome(s.Metric, m.Label, at)
+		p.label(s.Metric, m.Label, at)
 		p.space()
 		opAt := p.at
 		for _, op := range []string{"=~", "!~", "!=", "="} {
@@ -270,32 +269,14 @@ func (p *checkParser) matchers(s *Selection) {
 	}
 }
 
-// label refuses a name that looks like a misspelt label of the engine: one letter too many, too few or swapped. A
-// replaced letter does not count, for the workers' own labels, such as node, may be that near.
-func (p *checkParser) label(name string, at int) {
+// label refuses a name that the series of a metric cannot have.
+func (p *checkParser) label(metric, name string, at int) {
 	if name == "" {
 		p.fail(at, "a label is missing, as in {step=\"login\"}")
 		return
 	}
-	if slices.Contains(CheckLabels, name) {
-		return
-	}
-	near := expression.Nearest(name, CheckLabels)
-	if near == "" {
-		return
-	}
-	a, b := []byte(name), []byte(near)
-	slices.Sort(a)
-	slices.Sort(b)
-	if len(name) != len(near) || string(a) == string(b) {
-		p.fail(at, "unknown label %q; did you mean %q?", name, near)
-	}
-}
-
-// outcome refuses a label that tells what came of a request for a metric that does not know it: no sample would ever match.
-func (p *checkParser) outcome(metric, label string, at int) {
-	if _, declared := p.declared[metric]; !declared && slices.Contains(checkBlind, metric) && slices.Contains(outcomeLabels, label) {
-		p.fail(at, "%s does not know what came of a request: %s is no label of it", metric, label)
+	if problem := labelProblem(metric, name); problem != "" {
+		p.fail(at, "%s", problem)
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 // programEnd is what an execution takes at most from being killed until its output is read.
 const programEnd = 2 * time.Second
 
-// StopTime is how long work in flight may go on when its run was stopped, whatever time its operations have: whoever stops
-// a run wants it to end.
+// StopTime is how long work in flight may go on at most when its run was stopped or its worker leaves, whatever time its
+// operations have.
 const StopTime = DefaultTimeout + time.Second
 
 // Killed is how long the step's program may take from being asked to end until its output is read; 0: it has none.
@@ -18,6 +18,16 @@ func (s *Step) Killed() time.Duration {
 		return 0
 	}
 	return plus(s.Program.KillAfter, programEnd)
+}
+
+// Killed is how long any program of the plan may take from being asked to end until its output is read; 0: it has none.
+func (p *Plan) Killed() (longest time.Duration) {
+	for _, f := range p.Flows {
+		for i := range f.Steps {
+			longest = max(longest, f.Steps[i].Killed())
+		}
+	}
+	return longest
 }
 
 // Longest is how long one iteration of the flow may take: every operation until its timeout, every repetition, and

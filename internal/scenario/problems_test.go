@@ -145,6 +145,8 @@ func TestProblems(t *testing.T) {
 		{"metric that is not there", "response_time{", "respons_time{", `29:`},
 		{"limit without a unit", "< 250ms", "< 250", `29:`},
 		{"abort without a window", "during: steady", "on_breach: abort", `30:16: on_breach: abort needs a window`},
+		{"by a label that is misspelt", "during: steady", "by: [phase, stpe]", `30:17: by: unknown label "stpe"; did you mean "step"?`},
+		{"by a label that the metric does not have", "check: p99(response_time", "by: [status]\n    check: p99(connect_time", `29:10: by: status is no label of connect_time, which has phase, flow, step, worker`},
 		{"for that is no multiple", "during: steady", "window: 2s\n    for: 3s", `31:10: for must be a multiple of window`},
 		{"met without a window", "during: steady", "met: 99%", `30:5: met needs window beside it: it is the share of the windows that must hold`},
 		{"severity", "during: steady", "severity: fatal", `30:15: severity: "fatal" is not one of critical, warning, info`},

@@ -187,7 +187,8 @@ func TestAnyScalarAnywhere(t *testing.T) {
 }
 
 // The schema accepts every check that the parser accepts, and refuses what it refuses where the
-// metric is one of the engine's and nothing but the grammar and the unit is in question.
+// metric is one of the engine's and nothing but the grammar and the unit is in question. Which labels a metric has is
+// for the parser alone.
 func TestSchemaAcceptsEveryCheck(t *testing.T) {
 	schema := testValidator(t)
 	pick := func(t *rapid.T, label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
@@ -210,7 +211,7 @@ func TestSchemaAcceptsEveryCheck(t *testing.T) {
 		if err == nil && s != nil {
 			t.Errorf("%s: the schema refuses it: %v", src, s)
 		}
-		if err != nil && s == nil && !quotient && !strings.Contains(src, "orders") {
+		if err != nil && s == nil && !quotient && !strings.Contains(src, "orders") && !strings.Contains(err.Error(), "is no label of") {
 			t.Errorf("%s: the schema accepts it, the parser says %v", src, err)
 		}
 	})

@@ -125,27 +125,19 @@ func (r *runner) secrets() map[string]string {
 	return values
 }
 
-// drainTime is how long work in flight may still take at a worker that leaves: the longest timeout of an operation.
+// drainTime is how long work in flight may still take when the run was stopped, or at a worker that leaves, until it is
+// cut: as long as an iteration may take, but not for hours. Whoever ends something wants it to end.
 func (r *runner) drainTime() time.Duration {
 	longest := time.Second
 	for _, f := range r.plan.Flows {
-		for _, s := range f.Steps {
-			longest = max(longest, s.Timeout)
-		}
+		longest = max(longest, f.Longest())
 	}
-	return longest + time.Second
+	return min(longest+time.Second, scenario.StopTime)
 }
 
-// stopTime is how long work in flight may still take when the run was stopped: then it is cut, and a program that is
-// killed may take some more.
+// stopTime is drainTime, and what programs that are killed then may take.
 func (r *runner) stopTime() time.Duration {
-	var killed time.Duration
-	for _, f := range r.plan.Flows {
-		for i := range f.Steps {
-			killed = max(killed, f.Steps[i].Killed())
-		}
-	}
-	return min(r.drainTime(), scenario.StopTime) + killed
+	return r.drainTime() + r.plan.Killed()
 }
 
 func (r *runner) assignment(h *hand, goal wire.Goal, secrets map[string]string) wire.Assignment {

@@ -122,21 +122,26 @@ func (w *robot) told() []wire.Task {
 	return w.tasks
 }
 
-// TestPatienceForWork: a worker that leaves has the longest timeout of what may be in flight. A stop does not wait for hours,
-// but for programs that have to be killed.
+// TestPatienceForWork: when a run is stopped or a worker leaves, an iteration that is under way has the time that it may take,
+// all its steps, pauses and repetitions together, and not hours; programs that have to be killed have some more.
 func TestPatienceForWork(t *testing.T) {
 	program := func(timeout, killAfter time.Duration) scenario.Step {
 		return scenario.Step{Timeout: timeout, Program: &scenario.Program{KillAfter: killAfter}}
 	}
+	asking := func(timeout time.Duration) scenario.Step { return scenario.Step{Timeout: timeout} }
+	pause := scenario.Step{Think: &scenario.Distribution{Value: 8 * time.Second}}
+	again := scenario.Step{Timeout: time.Second, Retry: &scenario.Retry{Times: 2, Backoff: time.Second}}
 	for _, tt := range []struct {
 		steps       []scenario.Step
 		drain, stop time.Duration
 	}{
 		{nil, 2 * time.Second, 2 * time.Second},
-		{[]scenario.Step{{Timeout: 5 * time.Second}, {Timeout: 10 * time.Second}}, 11 * time.Second, 11 * time.Second},
-		{[]scenario.Step{{Timeout: time.Second}, {Timeout: time.Hour}}, time.Hour + time.Second, 31 * time.Second},
-		{[]scenario.Step{program(5*time.Second, 3*time.Second)}, 6 * time.Second, 11 * time.Second},
-		{[]scenario.Step{program(time.Hour, 20*time.Second)}, time.Hour + time.Second, 53 * time.Second},
+		{[]scenario.Step{asking(5 * time.Second), asking(10 * time.Second)}, 16 * time.Second, 16 * time.Second},
+		{[]scenario.Step{asking(time.Second), pause, asking(time.Second)}, 11 * time.Second, 11 * time.Second},
+		{[]scenario.Step{again}, 6 * time.Second, 6 * time.Second},
+		{[]scenario.Step{asking(time.Second), asking(time.Hour)}, 31 * time.Second, 31 * time.Second},
+		{[]scenario.Step{program(5*time.Second, 3*time.Second)}, 11 * time.Second, 16 * time.Second},
+		{[]scenario.Step{program(time.Hour, 20*time.Second)}, 31 * time.Second, 53 * time.Second},
 	} {
 		r := &runner{plan: &scenario.Plan{Flows: map[string]scenario.Flow{"f": {Steps: tt.steps}}}}
 		if drain, stop := r.drainTime(), r.stopTime(); drain != tt.drain || stop != tt.stop {
