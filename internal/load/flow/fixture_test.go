@@ -38,6 +38,7 @@ type record struct {
 	gaps     []time.Duration
 	replies  []time.Duration
 	measures []string
+	err      error // of the iteration; what runs it sets it
 }
 
 func (r *record) Began(_ string, at time.Duration) { r.began = append(r.began, at) }

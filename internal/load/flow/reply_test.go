@@ -150,7 +150,7 @@ func speaking(t *testing.T, wg *sync.WaitGroup, opts Options, step scenario.Step
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	wg.Go(func() { _, _ = it.Run(ctx, p.Flow("f")) }) // the report says what came of it
+	wg.Go(func() { _, r.err = it.Run(ctx, p.Flow("f")) })
 	return r
 }
 
@@ -221,5 +221,28 @@ func TestReplyTime(t *testing.T) {
 	wg.Wait()
 	for _, check := range all {
 		check()
+	}
+}
+
+// TestPassedOver: an expectation that is not met in time says how many messages came that were not it.
+func TestPassedOver(t *testing.T) {
+	steps, opts := startEchoes(t, false)
+	var wg sync.WaitGroup
+	said := map[string]*record{}
+	for _, protocol := range []string{"websocket", "udp"} {
+		step := steps[protocol]
+		script := []scenario.Action{sends("a"), sends("b"), {Expect: &scenario.Expectation{Pattern: "z", Skip: true, Timeout: 2 * time.Second}}}
+		if step.Name, step.Target = "talk", protocol; step.WebSocket != nil {
+			step.WebSocket.Script = script
+		} else {
+			step.Socket.Script = script
+		}
+		said[protocol] = speaking(t, &wg, opts, step)
+	}
+	wg.Wait()
+	for protocol, r := range said {
+		if len(r.reports) != 1 || r.reports[0].Kind != "timeout" || r.err == nil || !strings.HasSuffix(r.err.Error(), "it did not come within 2s; 2 that came were passed over") {
+			t.Errorf("%s: %+v, %v", protocol, r.reports, r.err)
+		}
 	}
 }

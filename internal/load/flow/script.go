@@ -328,7 +328,11 @@ func (e *expectation) unmet(it *Iteration, err error) *transport.Error {
 	return &transport.Error{Kind: KindCheck, Op: "expect " + e.text, Err: err}
 }
 
-// late is the error of an expectation for which nothing came.
-func (e *expectation) late() *transport.Error {
-	return &transport.Error{Kind: transport.KindTimeout, Op: "expect " + e.text, Err: fmt.Errorf("nothing came within %s", e.timeout)}
+// late is the error of an expectation that was not met in time, after so many messages that were passed over.
+func (e *expectation) late(passed int) *transport.Error {
+	err := fmt.Errorf("it did not come within %s", e.timeout)
+	if passed > 0 {
+		err = fmt.Errorf("%w; %d that came were passed over", err, passed)
+	}
+	return &transport.Error{Kind: transport.KindTimeout, Op: "expect " + e.text, Err: err}
 }

@@ -99,12 +99,12 @@ func (s *socket) speak(it *Iteration, conn *sockload.Conn) error {
 // await receives until what is expected is there. Datagrams that are not it are passed over if that is wanted.
 func (s *socket) await(it *Iteration, conn *sockload.Conn, e *expectation) error {
 	limit := it.exchange.stream.expecting().Add(e.timeout)
-	for {
+	for passed := 0; ; passed++ {
 		it.awaiting(s.step)
 		data, at, err := conn.Receive(it.talk.buffer(), limit, e.enough(it))
 		switch {
 		case errors.Is(err, sockload.ErrQuiet):
-			return e.late()
+			return e.late(passed)
 		case errors.Is(err, errOther):
 			it.arrived(s.step, at)
 			it.talk.came(data, !utf8.Valid(data))

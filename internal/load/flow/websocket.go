@@ -159,10 +159,10 @@ func (w *webSocket) say(it *Iteration, conn *wsload.Conn, a *action) error {
 // await receives until the message comes that is expected.
 func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) error {
 	limit := it.exchange.stream.expecting().Add(e.timeout)
-	for {
+	for passed := 0; ; passed++ {
 		it.awaiting(w.step)
 		if err := conn.Await(limit, 0); err != nil {
-			return late(e, err)
+			return late(e, err, passed)
 		}
 		if done, err := w.came(it, conn, e); done || err != nil {
 			return err
@@ -171,9 +171,9 @@ func (w *webSocket) await(it *Iteration, conn *wsload.Conn, e *expectation) erro
 }
 
 // late is the error of a wait for a message that is expected.
-func late(e *expectation, err error) error {
+func late(e *expectation, err error, passed int) error {
 	if errors.Is(err, wsload.ErrQuiet) {
-		return e.late()
+		return e.late(passed)
 	}
 	return err
 }

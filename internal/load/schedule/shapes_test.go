@@ -368,6 +368,35 @@ func TestShapeUsersActive(t *testing.T) {
 	}
 }
 
+// TestChaosOfUsers: users are as many as was drawn, another number after each step, all between both, and the seed decides.
+func TestChaosOfUsers(t *testing.T) {
+	heights := func(seed uint64) (out []int64) {
+		text := fmt.Sprintf("version: 1\nname: s\nseed: %d\ntarget: http://127.0.0.1:1\nflows: {f: [{step: s, http: {method: GET, path: /}}]}\n"+
+			"phases: [{name: p, flow: f, users: [{chaos: {min: 2, max: 9, every: 1s, for: 30s}}]}]\n", seed)
+		plan, err := scenario.Load(fstest.MapFS{"s.yaml": {Data: []byte(text)}}, "s.yaml", scenario.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users := NewUsers(plan.Phases[0].Users, nil)
+		for at := 100 * time.Millisecond; at < 30*s; at += s {
+			first, last := users.Active(at), users.Active(at+800*time.Millisecond)
+			if first < 2 || first > 9 || first != last {
+				t.Errorf("%d users at %v and %d soon after, want as many, 2 to 9", first, at, last)
+			}
+			out = append(out, first)
+		}
+		return out
+	}
+	one := heights(1)
+	if !slices.Equal(one, heights(1)) || slices.Equal(one, heights(2)) {
+		t.Errorf("the seed does not decide: %v, %v", one, heights(2))
+	}
+	distinct := slices.Compact(slices.Sorted(slices.Values(one)))
+	if len(distinct) < 4 {
+		t.Errorf("only %v was drawn of 2 to 9", distinct)
+	}
+}
+
 func BenchmarkShapes(b *testing.B) {
 	for name, shape := range map[string]string{
 		"hold": "hold: {at: 20000/s, for: 1h}", "ramp": "ramp: {from: 10000/s, to: 30000/s, for: 1h}",
