@@ -185,7 +185,7 @@ var keyDocs = map[string]map[string]keyDoc{
 	},
 	"ProgramF": {
 		"argv":       {text: "The absolute path of the program, and its arguments, which may hold ${...}. There is no shell."},
-		"env":        {text: "Environment variables; may hold ${...}. Beside them the program gets PATH alone."},
+		"env":        {text: "Environment variables; may hold ${...}. Beside them the program gets PATH, and PROOFLOAD_EXECUTION, which is set for each execution."},
 		"stdin":      {text: "What it reads on standard input; may hold ${...}. Left out: nothing."},
 		"samples":    {text: "json: each line of its standard output is a sample, a JSON object with name and duration_s.", value: "none"},
 		"kill_after": {text: "How long it may take to end when it was asked to; then it is killed with its children.", value: defaultKillAfter.String()},

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -25,16 +27,23 @@ const (
 	MaxLine = 64 << 10
 	// maxComplaint is how many bytes of what a program says on standard error an error shows.
 	maxComplaint = 400
+	// closing is how long standard output and error of a program that has ended may stay open before those who hold them
+	// are looked for, which takes too long to be done at every end.
+	closing = 50 * time.Millisecond
 	// lingering is how long standard output may stay open when the program has ended and its group is killed.
 	lingering = time.Second
 )
 
 const opExecute = "execute program"
 
+// Mark is the variable in the environment of a program, and of its descendants, that tells them from all other processes: its
+// value is that of one execution alone.
+const Mark = "PROOFLOAD_EXECUTION"
+
 // Command is one execution of a program.
 type Command struct {
 	Argv      []string // the first is the absolute path
-	Env       []string // NAME=VALUE
+	Env       []string // NAME=VALUE; one called Mark counts for nothing
 	Stdin     []byte
 	Limit     time.Duration // then it is ended and has failed with transport.KindNoExit
 	KillAfter time.Duration // from being asked to end to being killed; 0: DefaultKillAfter
@@ -62,8 +71,10 @@ func Execute(ctx context.Context, c *Command, got *Result) error {
 	}
 	defer func() { _ = out.Close() }()
 	complaint := &transport.Tail{Limit: maxComplaint}
+	p := &process{mark: Mark + "=" + rand.Text(), exited: make(chan struct{})}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...) //nolint:gosec,noctx // that is what it is for; it is ended by its group
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = os.TempDir(), in, complaint, append([]string{"PATH=" + os.Getenv("PATH")}, c.Env...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = os.TempDir(), in, complaint
+	cmd.Env = slices.Concat([]string{"PATH=" + os.Getenv("PATH")}, c.Env, []string{p.mark}) // of two with one name the last counts
 	cmd.SysProcAttr, cmd.WaitDelay = attributes(), lingering
 	if c.Stdin != nil {
 		cmd.Stdin = bytes.NewReader(c.Stdin)
@@ -75,8 +86,9 @@ func Execute(ctx context.Context, c *Command, got *Result) error {
 		return startError(err)
 	}
 	got.Started, got.Out = began, int64(len(c.Stdin))
-	p := &process{pid: cmd.Process.Pid, exited: make(chan struct{})}
-	var wg sync.WaitGroup
+	p.pid = cmd.Process.Pid
+	var wg, last sync.WaitGroup
+	closed := make(chan struct{})
 	wg.Go(func() {
 		p.await(cmd)
 		p.killGroup()
@@ -84,10 +96,13 @@ func Execute(ctx context.Context, c *Command, got *Result) error {
 		_ = out.SetReadDeadline(time.Now().Add(lingering)) // somebody who cannot be found may still hold the other end
 	})
 	wg.Go(func() { p.oversee(ctx, c) })
+	last.Go(func() { p.sweep(closed) })
 	got.In = lines(out, c.Line)
 	wg.Wait()
 	err = p.reap(cmd)
 	got.Ended = time.Now()
+	close(closed)
+	last.Wait()
 	got.Code = codeOf(cmd)
 	return p.outcome(err, got.Code, complaint)
 }
@@ -132,6 +147,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // process is a program that was started.
 type process struct {
 	pid    int
+	mark   string         // the entry in its environment that nobody else's has
 	exited chan struct{}  // closed when it has ended and its group was killed
 	ended  transport.Kind // why it was asked to end; empty: it was not
 	asked  []descendant   // those below it that were asked to end, too
@@ -161,7 +177,19 @@ func (p *process) oversee(ctx context.Context, c *Command) {
 	case <-timer.C:
 		p.kill()
 	}
-	p.killAsked()
+	p.killRest()
+}
+
+// sweep ends those who have left the group of a program that has ended, unless everything is closed a moment later.
+func (p *process) sweep(closed <-chan struct{}) {
+	<-p.exited
+	timer := time.NewTimer(closing)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+		p.killLeft()
+	}
 }
 
 // outcome turns what is known of an end into the caller's error.

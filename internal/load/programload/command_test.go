@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,11 +63,14 @@ func gone(t *testing.T, pid string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("process %s is still there", pid)
+	if n, err := strconv.Atoi(pid); err == nil {
+		_ = syscall.Kill(n, syscall.SIGKILL)
+	}
 }
 
 func TestExecute(t *testing.T) {
 	t.Setenv("PROOFLOAD_SECRET_KEY", "hidden")
-	out, got, err := sh(t, t.Context(), `cat; echo; echo "$GREETING"; env | grep -c PROOFLOAD; echo last >&2`, func(c *Command) {
+	out, got, err := sh(t, t.Context(), `cat; echo; echo "$GREETING"; env | grep -c PROOFLOAD_SECRET; echo last >&2`, func(c *Command) {
 		c.Stdin, c.Env = []byte("from stdin"), []string{"GREETING=hello there"}
 	})
 	// grep finds nothing and says so with its exit code, which is not the script's.
@@ -104,6 +109,10 @@ func TestNoSuchProgram(t *testing.T) {
 	}
 }
 
+// orphan is a script whose child has left its group and lost its parent before it prints its number; it holds none of the
+// streams, and does not heed SIGTERM.
+const orphan = `(setsid /bin/sh -c 'trap "" TERM; sleep 0.1; echo $$; exec </dev/null >/dev/null 2>&1; while :; do sleep 0.1; done' &); `
+
 // TestNeverEnds: a program that does not end is asked to, and killed with all its children when it does not heed
 // that, also those that ignore the signal and those that have left its group.
 func TestNeverEnds(t *testing.T) {
@@ -112,6 +121,7 @@ func TestNeverEnds(t *testing.T) {
 		"ignores":                "trap '' TERM; echo $$; while :; do sleep 0.1; done",
 		"with a child":           "trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $!; echo $$; wait",
 		"with one of its own":    "trap '' TERM; setsid /bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & echo $$; while :; do sleep 0.1; done",
+		"with an orphan":         orphan + "echo $$; sleep 300",
 		"prints without end":     "trap '' TERM; echo $$; while :; do echo 123456789; done",
 		"reads what never comes": "echo $$; exec cat < /dev/zero",
 	} {
@@ -139,13 +149,59 @@ func TestNeverEnds(t *testing.T) {
 	}
 }
 
-// TestLeavesChildren: what a program leaves behind when it ends is killed, and does not hold the caller up.
+// TestLeavesChildren: what a program leaves behind when it ends is killed, and does not hold the caller up; also what has
+// left its group and holds one of its standard streams.
 func TestLeavesChildren(t *testing.T) {
-	out, got, err := sh(t, t.Context(), "trap '' TERM; sleep 300 & echo $!; exit 0")
-	if err != nil || got.Code != "0" || len(out) != 1 {
-		t.Fatalf("%q, %+v, %v", out, got, err)
+	for name, script := range map[string]string{
+		"in the group":          "trap '' TERM; sleep 300 & echo $!; exit 0",
+		"holds standard output": `setsid /bin/sh -c 'echo $$; : >"$THERE"; exec 2>/dev/null; while :; do sleep 0.1; done' & ` + untilThere,
+		"holds standard error":  `setsid /bin/sh -c 'echo $$; : >"$THERE"; exec >/dev/null; while :; do sleep 0.1; done' & ` + untilThere,
+		"is an orphan":          `(setsid /bin/sh -c 'echo $$; : >"$THERE"; while :; do sleep 0.1; done' &); ` + untilThere,
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, got, err := sh(t, t.Context(), script, func(c *Command) { c.Env = []string{"THERE=" + filepath.Join(t.TempDir(), "there")} })
+			if err != nil || got.Code != "0" || len(out) != 1 {
+				t.Fatalf("%q, %+v, %v", out, got, err)
+			}
+			gone(t, out[0])
+		})
 	}
-	gone(t, out[0])
+}
+
+// untilThere makes a script wait for its child.
+const untilThere = `while [ ! -e "$THERE" ]; do sleep 0.01; done`
+
+// TestMark: each execution has a mark of its own, whatever variable of that name it is given, and with an execution ends
+// what bears its mark alone.
+func TestMark(t *testing.T) {
+	given := func(c *Command) { c.Env = []string{Mark + "=given"} }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	other := make(chan string, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() {
+		defer close(other)
+		_, _, err := sh(t, ctx, orphan+"sleep 300", given, func(c *Command) {
+			c.Limit, c.Line = time.Minute, func(line []byte, _ bool) { other <- string(line) }
+		})
+		wants(t, err, transport.KindCancelled)
+	})
+	lives := <-other
+	ended, end := context.WithCancel(t.Context())
+	var mine string
+	_, _, err := sh(t, ended, orphan+"sleep 300", given, func(c *Command) {
+		c.Line = func(line []byte, _ bool) { mine = string(line); end() }
+	})
+	wants(t, err, transport.KindCancelled)
+	gone(t, mine)
+	if _, err := os.Stat("/proc/" + lives); err != nil {
+		t.Errorf("another execution's: %v", err)
+	}
+	cancel()
+	wg.Wait()
+	gone(t, lives)
 }
 
 // TestContextEnds: with the context a program ends and all its children do, also those that do not heed the signal; it
@@ -155,6 +211,8 @@ func TestContextEnds(t *testing.T) {
 		"a child that heeds":              "sleep 300 & echo $!; echo $$; wait",
 		"a child that does not":           "trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $!; echo $$; while :; do sleep 0.1; done",
 		"a child that outlives it":        "setsid /bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & sleep 0.1; echo $$; wait",
+		"an orphan":                       orphan + "echo $$; sleep 300",
+		"an orphan that outlives it":      "trap '' TERM; " + orphan + "echo $$; while :; do sleep 0.1; done",
 		"a child with a group of its own": "trap '' TERM; setsid /bin/sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & echo $$; while :; do sleep 0.1; done",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,6 +235,32 @@ func TestContextEnds(t *testing.T) {
 				gone(t, pid)
 			}
 		})
+	}
+}
+
+// TestManyEndAtOnce: programs that are ended together share looks at the processes, and each ends its own.
+func TestManyEndAtOnce(t *testing.T) {
+	const programs = 20
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	orphans := make(chan string, programs)
+	var wg sync.WaitGroup
+	for range programs {
+		wg.Go(func() {
+			_, _, err := sh(t, ctx, "for i in 1 2 3; do (sleep 300; :) & done; "+orphan+"sleep 300", func(c *Command) {
+				c.Line = func(line []byte, _ bool) { orphans <- string(line) }
+			})
+			wants(t, err, transport.KindCancelled)
+		})
+	}
+	var pids []string
+	for range programs {
+		pids = append(pids, <-orphans)
+	}
+	cancel()
+	wg.Wait()
+	for _, pid := range pids {
+		gone(t, pid)
 	}
 }
 

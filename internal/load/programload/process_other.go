@@ -30,5 +30,8 @@ func (p *process) killGroup() { p.kill() }
 // descendant would be a process below the program; they are not looked for here.
 type descendant struct{}
 
-// killAsked does nothing: only the group was asked to end, and kill has ended it.
-func (p *process) killAsked() {}
+// killRest does nothing: only the group was asked to end, and it was killed.
+func (p *process) killRest() {}
+
+// killLeft does nothing, as nobody is looked for here.
+func (p *process) killLeft() {}
