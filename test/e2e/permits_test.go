@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	pb "proofload/proto/proofload/v1"
+)
+
+// upload stores a file of a scenario and returns its digest.
+func (f *fleet) upload(t *testing.T, content string) string {
+	t.Helper()
+	stream, err := f.runs.UploadFile(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(content))
+	digest := hex.EncodeToString(sum[:])
+	if err := stream.Send(&pb.UploadFileRequest{Digest: digest, Data: []byte(content)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.CloseAndRecv(); err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+// halting is a server that keeps every second arrival waiting, which is what one of two workers sends.
+type halting struct {
+	mu      sync.Mutex
+	waiting int
+	most    int
+	release chan struct{}
+	full    chan struct{} // closed once all permits wait here
+	limit   int
+}
+
+// ServeHTTP implements http.Handler.
+func (h *halting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	if n%2 == 1 {
+		return
+	}
+	h.mu.Lock()
+	if h.waiting++; h.waiting > h.most {
+		if h.most = h.waiting; h.most == h.limit-1 {
+			close(h.full)
+		}
+	}
+	h.mu.Unlock()
+	select {
+	case <-h.release:
+	case <-r.Context().Done():
+	}
+	h.mu.Lock()
+	h.waiting--
+	h.mu.Unlock()
+}
+
+// TestUnusedPermitsAreFilled shows with real workers that one whose requests are not answered gets the permits that the
+// other does not need, all but one, and fills them; and that together they are never above the fleet's.
+func TestUnusedPermitsAreFilled(t *testing.T) {
+	const limit = 8
+	f := startFleet(t, 2)
+	h := &halting{release: make(chan struct{}), full: make(chan struct{}), limit: limit}
+	release := sync.OnceFunc(func() { close(h.release) })
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	t.Cleanup(release)
+	var rows strings.Builder
+	rows.WriteString("n\n")
+	for i := range 2000 {
+		fmt.Fprintln(&rows, i)
+	}
+	text := fmt.Sprintf(`version: 1
+name: permits
+validity: {schedule_lag_p99: 60s, worker_cpu: 100%%, sent: 1%%}
+target: %s
+data: {n: {csv: n.csv}}
+flows: {f: [{step: s, http: {method: GET, path: '/${data.n.n}'}, timeout: 5m}]}
+phases: [{name: p, flow: f, max_in_flight: %d, late: 10s, rate: [{hold: {at: 20/s, for: 1m40s}}]}]
+workers: {min: 2}
+`, s.URL, limit)
+	resp, err := f.runs.CreateRun(t.Context(), &pb.CreateRunRequest{RequestId: uuid.NewString(), Source: &pb.ScenarioSource{
+		FileName: "permits.yaml", Scenario: []byte(text), Files: map[string]string{"n.csv": f.upload(t, rows.String())},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := resp.GetRun().GetId()
+	select {
+	case <-h.full:
+	case <-time.After(90 * time.Second): // the load lasts little longer
+		t.Error("a worker has not got the permits that the other one does not use")
+	}
+	f.stop(t, id)
+	release()
+	f.await(t, id, pb.RunState_RUN_STATE_COMPLETED)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.most > limit {
+		t.Errorf("%d requests were under way, more than the %d of the fleet", h.most, limit)
+	}
+}
