@@ -67,7 +67,7 @@ func TestSilentMemberIsNamedByOthers(t *testing.T) {
 	var asking sync.WaitGroup
 	for range stores {
 		asking.Go(func() {
-			silent := NewStore(client).Silent(t.Context(), 2*time.Second)
+			silent := NewStore(client).Silent(t.Context(), 5*time.Second)
 			if len(silent) != 1 || silent[0].Endpoint != addresses[1] || silent[0].Name != "external" {
 				t.Errorf("silent %+v, want external at %s", silent, addresses[1])
 			}
