@@ -134,6 +134,19 @@ func (s selection) reads(name string) bool {
 	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests || name == metric.ResponseTime && s.among())
 }
 
+// TellsWorkers tells whether a criterion tells the workers' series of a metric apart, under the name by which it is recorded.
+func TellsWorkers(c *scenario.Criterion, name string) bool {
+	sides := []scenario.Selection{c.Check.Left}
+	if c.Check.Over != nil {
+		sides = append(sides, *c.Check.Over)
+	}
+	by := slices.Contains(c.By, "worker")
+	return slices.ContainsFunc(sides, func(side scenario.Selection) bool {
+		s, err := newSelection(side)
+		return err == nil && s.reads(name) && (by || slices.ContainsFunc(s.other, func(m matcher) bool { return m.label == "worker" }))
+	})
+}
+
 // among tells whether the metric counts some of the requests.
 func (s selection) among() bool { return slices.Contains(parts, s.metric) }
 

@@ -58,7 +58,7 @@ func (l *loader) by(c *Criterion, labels []Text) {
 			sides = append(sides, *c.Check.Over)
 		}
 		for _, side := range sides {
-			if problem := labelProblem(side.Metric, b.Value); problem != "" {
+			if problem := labelProblem(side.Metric, b.Value); problem != "" && side.Metric != "" { // one that cannot be read has a problem
 				l.fail(b.At, "by: %s", problem)
 				break
 			}

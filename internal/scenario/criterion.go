@@ -81,12 +81,12 @@ func lacks(metric string) []string {
 		return nil
 	case "iterations":
 		return []string{"step", "status", "code"}
-	case MetricInFlight:
-		return append([]string{"step"}, outcomeLabels...)
+	case MetricInFlight: // a gauge of the whole fleet
+		return append([]string{"step", "worker"}, outcomeLabels...)
 	case "schedule_lag":
 		return append([]string{"flow", "step"}, outcomeLabels...)
 	}
-	return outcomeLabels
+	return slices.Clone(outcomeLabels)
 }
 
 // labelProblem says why a label cannot tell the series of a metric apart; empty: it can.
@@ -95,12 +95,15 @@ func labelProblem(metric, label string) string {
 		return p
 	}
 	without := lacks(metric)
+	if !checkLater[metric] {
+		without = append(without, "fault")
+	}
 	if !slices.Contains(without, label) {
 		return ""
 	}
 	var known []string
 	for _, l := range CheckLabels {
-		if !slices.Contains(without, l) && l != "fault" {
+		if !slices.Contains(without, l) {
 			known = append(known, l)
 		}
 	}

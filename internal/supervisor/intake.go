@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"proofload/internal/fleet"
+	"proofload/internal/judge"
 	"proofload/internal/metric"
 	"proofload/internal/run"
 	"proofload/internal/scenario"
@@ -145,17 +146,15 @@ func plausible(b metric.Batch, horizon time.Duration) error {
 	return nil
 }
 
-// keepWorker says whether a criterion names the worker label of a metric.
+// keepWorker says whether a criterion tells the workers' series of a metric apart.
 func (r *runner) keepWorker(name string) bool {
-	for _, c := range r.plan.Criteria {
-		if c.Check.Left.Metric == name && (slices.Contains(c.By, "worker") || slices.ContainsFunc(c.Check.Left.Matchers, namesWorker)) {
-			return true
-		}
+	keep, known := r.keeps[name]
+	if !known {
+		keep = slices.ContainsFunc(r.plan.Criteria, func(c scenario.Criterion) bool { return judge.TellsWorkers(&c, name) })
+		r.keeps[name] = keep
 	}
-	return false
+	return keep
 }
-
-func namesWorker(m scenario.Matcher) bool { return m.Label == "worker" }
 
 func sourceOf(m run.Member) metric.Source {
 	return metric.Source{Worker: m.Worker, Incarnation: m.Incarnation}

@@ -37,12 +37,13 @@ func (f *fleet) upload(t *testing.T, content string) string {
 
 // halting is a server that keeps every second arrival waiting, which is what one of two workers sends.
 type halting struct {
-	mu      sync.Mutex
-	waiting int
-	most    int
-	release chan struct{}
-	full    chan struct{} // closed once all permits wait here
-	limit   int
+	mu       sync.Mutex
+	underWay int // requests
+	most     int // that were under way at once
+	waiting  int
+	limit    int
+	release  chan struct{}
+	full     chan struct{} // closed once all permits but one wait here
 }
 
 // ServeHTTP implements http.Handler.
@@ -52,22 +53,23 @@ func (h *halting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	if n%2 == 1 {
-		return
-	}
 	h.mu.Lock()
-	if h.waiting++; h.waiting > h.most {
-		if h.most = h.waiting; h.most == h.limit-1 {
+	h.underWay++
+	h.most = max(h.most, h.underWay)
+	if n%2 == 0 {
+		if h.waiting++; h.waiting == h.limit-1 {
 			close(h.full)
 		}
 	}
 	h.mu.Unlock()
-	select {
-	case <-h.release:
-	case <-r.Context().Done():
+	if n%2 == 0 {
+		select {
+		case <-h.release:
+		case <-r.Context().Done():
+		}
 	}
 	h.mu.Lock()
-	h.waiting--
+	h.underWay--
 	h.mu.Unlock()
 }
 

@@ -51,10 +51,20 @@ func (p *process) killRest() {
 		}
 	}
 	signal(oldestFirst(found), unix.SIGKILL)
+	p.killLeft()
 }
 
-// killLeft ends what bears the mark of a program that has ended.
-func (p *process) killLeft() { signal(oldestFirst(look().bearing(p.mark)), unix.SIGKILL) }
+// killLeft ends what bears the mark of a program that has ended, and what that has started meanwhile.
+func (p *process) killLeft() {
+	const looks = 3 // who starts others faster than that is not to be had by signals
+	for range looks {
+		found := oldestFirst(look().bearing(p.mark))
+		if len(found) == 0 {
+			return
+		}
+		signal(found, unix.SIGKILL)
+	}
+}
 
 // descendants returns the processes below the program, whatever group they are in, and those that bear its mark.
 // They are looked up before its group gets a signal: then those that do not are nobody's.

@@ -84,6 +84,10 @@ func (r *rewriter) extract(n *ast.CallNode, name string, probing bool) ast.Node 
 		r.fail(n, "%s", r.scope.unknownRoot(string(Body)))
 		return n
 	}
+	if id, ok := n.Arguments[0].(*ast.IdentifierNode); ok && x.in == inTree && id.Value == string(Body) {
+		r.fail(n, "%s looks at what is decoded, and body is text: write json, as in %s", name, x.example)
+		return n
+	}
 	compiled, err := x.compile(pattern.Value)
 	if err != nil {
 		r.fail(pattern, "%s: %s", name, err)

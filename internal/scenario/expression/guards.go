@@ -60,9 +60,9 @@ func (f *frame) probe(p *path) (any, error) {
 	return v, err
 }
 
-// step counts one more element that is looked at.
-func (f *frame) step() error {
-	if f.steps++; f.steps > maxSteps {
+// step counts so many more elements that are looked at.
+func (f *frame) step(n int) error {
+	if f.steps += n; f.steps > maxSteps {
 		return valueError(fmt.Sprintf("the expression takes more than %d steps", maxSteps))
 	}
 	return nil
@@ -159,7 +159,7 @@ func init() { // a function table whose functions refer to the table's constants
 			return sum, nil
 		},
 		fnStep: func(args ...any) (any, error) {
-			return args[1], args[0].(*frame).step()
+			return args[1], args[0].(*frame).step(1)
 		},
 		fnCharge: func(args ...any) (any, error) { return args[1], args[0].(*frame).charge(args[1]) },
 	} {

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/theory/jsonpath"
+	"github.com/theory/jsonpath/registry"
 	"github.com/theory/jsonpath/spec"
 )
 
@@ -15,6 +18,54 @@ import (
 type jsonPath struct {
 	source   string
 	segments []*spec.Segment
+	heavy    map[*spec.FilterSelector]weight // filters that look at more than a fixed number of values
+}
+
+// weight is what a heavy filter may look at, each time that it is asked.
+type weight struct{ root bool } // at all that there is, and not only at what is below the node
+
+// jsonPaths parses with the functions that filters may call. The library's match lets a pattern with alternatives match a
+// part of a text, and its match and search panic where their pattern is absent.
+var jsonPaths = jsonpath.NewParser(jsonpath.WithRegistry(func() *registry.Registry {
+	r := registry.New()
+	for name, whole := range map[string]bool{"match": true, "search": false} {
+		f := r.Get(name)
+		old := *f
+		*f = *spec.Extension(name, spec.FuncLogical, old.Validate, func(args []spec.PathValue) spec.PathValue {
+			pattern := spec.ValueFrom(args[1])
+			if pattern == nil {
+				return spec.LogicalFalse
+			}
+			if text, ok := pattern.Value().(string); ok && whole {
+				args = []spec.PathValue{args[0], spec.Value("(?:" + text + ")")}
+			}
+			return old.Evaluate(args)
+		})
+	}
+	return r
+}()))
+
+// quoted is a text within a path.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'`)
+
+// weigh refuses filters that look at all descendants, which the library does at a cost that grows with the cube of how deep
+// an answer is, and notes which of the others are heavy.
+func (p *jsonPath) weigh() error {
+	for _, segment := range p.segments {
+		for _, s := range segment.Selectors() {
+			f, ok := s.(*spec.FilterSelector)
+			if !ok {
+				continue
+			}
+			switch text := quoted.ReplaceAllString(f.String(), ""); {
+			case strings.Contains(text, ".."):
+				return fmt.Errorf("the filter %s looks for descendants (..), which only a path itself may do", f)
+			case strings.ContainsAny(strings.TrimPrefix(text, "?"), "*:?"):
+				p.heavy[f] = weight{root: strings.Contains(text, "$")}
+			}
+		}
+	}
+	return nil
 }
 
 func compileJSONPath(source string) (p *jsonPath, err error) {
@@ -23,11 +74,12 @@ func compileJSONPath(source string) (p *jsonPath, err error) {
 			p, err = nil, fmt.Errorf("the path cannot be compiled: %v", r)
 		}
 	}()
-	parsed, err := jsonpath.Parse(source)
+	parsed, err := jsonPaths.Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("the path is no JSONPath: %w", err)
 	}
-	return &jsonPath{source: source, segments: parsed.Query().Segments()}, nil
+	p = &jsonPath{source: source, segments: parsed.Query().Segments(), heavy: map[*spec.FilterSelector]weight{}}
+	return p, p.weigh()
 }
 
 // findJSONPath returns the first node that a path leads to in a value.
@@ -61,11 +113,11 @@ func (p *jsonPath) walk(f *frame, root any, yield func(node any) bool) (err erro
 			err = &Error{Source: p.source, Message: fmt.Sprintf("the path cannot be evaluated: %v", r)}
 		}
 	}()
-	w := jsonWalk{frame: f, root: root, yield: yield}
-	if err := w.from(root, p.segments); !errors.Is(err, errEnough) {
+	w := jsonWalk{path: p, frame: f, root: root, yield: yield}
+	if err := w.from(root, p.segments); err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	return nil
+	return w.tooMuch
 }
 
 // errEnough ends a walk.
@@ -73,9 +125,11 @@ var errEnough = errors.New("enough")
 
 // jsonWalk is one evaluation of a path.
 type jsonWalk struct {
-	frame *frame
-	root  any
-	yield func(any) bool
+	path    *jsonPath
+	frame   *frame
+	root    any
+	yield   func(any) bool
+	tooMuch error // what a filter would have taken
 }
 
 // from goes on from a node by the segments that are left: depth first, as the RFC orders nodes.
@@ -105,7 +159,7 @@ func (w *jsonWalk) from(node any, left []*spec.Segment) error {
 }
 
 func (w *jsonWalk) step(node any, left []*spec.Segment) error {
-	if err := w.frame.step(); err != nil {
+	if err := w.frame.step(1); err != nil {
 		return err
 	}
 	return w.from(node, left)
@@ -119,13 +173,28 @@ func (w *jsonWalk) selected(s spec.Selector, node any) iter.Seq[any] {
 	case *spec.FilterSelector:
 		return func(yield func(any) bool) {
 			for child := range children(node) {
-				if s.Eval(child, w.root) && !yield(child) {
+				if !w.affords(s, child) || s.Eval(child, w.root) && !yield(child) {
 					return
 				}
 			}
 		}
 	}
 	return slices.Values(s.Select(node, w.root)) // by a name, or of a list in its order
+}
+
+// affords counts what a filter looks at, and reports whether that is still within the bounds.
+func (w *jsonWalk) affords(f *spec.FilterSelector, child any) bool {
+	steps := 1
+	if heavy, ok := w.path.heavy[f]; ok {
+		steps += sizeOf(child, maxSteps)
+		if heavy.root {
+			steps += sizeOf(w.root, maxSteps)
+		}
+	}
+	if w.tooMuch == nil {
+		w.tooMuch = w.frame.step(steps)
+	}
+	return w.tooMuch == nil
 }
 
 // children are the elements of a list, or the values of an object by their names.

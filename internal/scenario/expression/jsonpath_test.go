@@ -30,6 +30,11 @@ func TestJSONPath(t *testing.T) {
 		{`jsonpath(json, "$..price")`, 2.5},
 		{`jsonpath(json, "$.items[?match(@.name, 'p.*')].id")`, 8},
 		{`jsonpath(json, "$.items[?length(@.tags) == 2].tags[1]")`, "new"},
+		{`jsonpath(json, "$.items[?match(@.name, 'x|appl')].id") ?? "none"`, "none"}, // the whole text, whichever alternative
+		{`jsonpath(json, "$.items[?search(@.name, @.like)].id") ?? "none"`, "none"},
+		{`jsonpath(json, "$.items[?match(@.name, @.like) || @.id == 8].id")`, 8},
+		{`jsonpath(json, "$.items[?count(@.tags[*]) == 2].id")`, 7},
+		{`jsonpath(json, "$.items[?@.name == 'a..b' || @.id == 8].id")`, 8},
 		{`jsonpath(json.items, "$[1].name")`, "pear"},
 		{`jsonpath(json, "$.items[0].tags")`, []any{"red", "new"}},
 		{`jsonpath(json, "$.kiwi") ?? "none"`, "none"},
@@ -81,6 +86,8 @@ func TestJSONPathFails(t *testing.T) {
 		{`jsonpath(json, "$.a") ?? "none"`, "<html>", notJSON},
 		{`has(jsonpath(json, "$.a"))`, "", notJSON},
 		{`jsonpathAll(json, "$[*,*,*,*,*,*]")`, wide, isA[*Error]},
+		{`jsonpathAll(json, "$[?count($[*]) > 1000000]")`, wide, isA[*Error]},
+		{`jsonpathAll(json, "$[?count(@[*]) > 0].a")`, "[" + strings.Repeat(wide+",", 10) + "0]", isA[*Error]},
 	} {
 		p, err := CompileExpr(tc.src, testScope())
 		if err != nil {
@@ -98,6 +105,8 @@ func TestJSONPathFails(t *testing.T) {
 		`jsonpath(json, "$[")`:          "no JSONPath",
 		`jsonpath(json, "$[?no(@.a)]")`: "no JSONPath",
 		`jsonpath(nothing, "$")`:        "unknown name",
+		`jsonpath(body, "$.a")`:         "write json",
+		`jsonpath(json, "$[?@..a]")`:    "only a path itself may do",
 		`jsonPath(json, "$")`:           "did you mean",
 	} {
 		if _, err := CompileExpr(src, testScope()); err == nil || !strings.Contains(err.Error(), want) {
@@ -133,7 +142,7 @@ func TestJSONPathConcurrently(t *testing.T) {
 
 // TestJSONPathFindsWhatTheLibraryFinds: the own walk yields the nodes of the library's, whatever their order there.
 func TestJSONPathFindsWhatTheLibraryFinds(t *testing.T) {
-	segment := rapid.SampledFrom([]string{".a", ".b", "[0]", "[-1]", "[*]", ".*", "..a", "..*", "..[0,'b']", "[1:]", "[::-1]", "['b','a',1]", "[?@.a]", "[?@ > 1]", "..[?@.b == 'x']", "[?count(@..*) > 1]"})
+	segment := rapid.SampledFrom([]string{".a", ".b", "[0]", "[-1]", "[*]", ".*", "..a", "..*", "..[0,'b']", "[1:]", "[::-1]", "['b','a',1]", "[?@.a]", "[?@ > 1]", "..[?@.b == 'x']", "[?count(@.*) > 1]", "[?match(@.a, 'x')]"})
 	leaf := rapid.SampledFrom([]any{0, 2, "x", nil, true})
 	var tree func(deep int) *rapid.Generator[any]
 	tree = func(deep int) *rapid.Generator[any] {
