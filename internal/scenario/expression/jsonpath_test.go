@@ -115,6 +115,19 @@ func TestJSONPathFails(t *testing.T) {
 	}
 }
 
+// TestHeavyFilters: filters that look at lists are no heavier for long texts beside them.
+func TestHeavyFilters(t *testing.T) {
+	one := `{"text": "` + strings.Repeat("x", 10_000) + `", "tags": ["a", "b"]}`
+	body := "[" + strings.Repeat(one+",", 300) + one + "]"
+	p, err := CompileExpr(`len(jsonpathAll(json, "$[?count(@.tags[*]) == 2]"))`, testScope())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := p.Eval(onBody(body)); err != nil || v != 301 {
+		t.Errorf("%v, %v; want 301", v, err)
+	}
+}
+
 // TestJSONPathConcurrently: one program evaluates on many goroutines, and changes nothing of what it looks at.
 func TestJSONPathConcurrently(t *testing.T) {
 	p, err := CompileExpr(`jsonpath(setup.sku, "$.items[?@.id > 7 && search(@.name, '^p')].id") + len(jsonpathAll(setup.sku, "$..*"))`, testScope())
