@@ -41,10 +41,10 @@ func (p *process) kill() { p.signal(p.descendants(), unix.SIGKILL) }
 // killGroup ends what a program that has ended has left in its group; it is nobody's parent any more.
 func (p *process) killGroup() { p.signal(nil, unix.SIGKILL) }
 
-// killRest ends those that were asked to end and have not, those that bear the mark, and what is below either.
+// killRest ends those that were asked to end and have not, what is below them, and what killLeft ends.
 func (p *process) killRest() {
 	now := look()
-	found := now.bearing(p.mark)
+	var found []descendant
 	for _, d := range p.asked {
 		if d.lives() { // looked up after its children were: they are its own
 			found = append(append(found, d), now.below(d.pid)...)
