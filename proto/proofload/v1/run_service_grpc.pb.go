@@ -63,8 +63,8 @@ type RunServiceClient interface {
 	// ScaleRun sets the factor on the plan's rates and users.
 	ScaleRun(ctx context.Context, in *ScaleRunRequest, opts ...grpc.CallOption) (*ScaleRunResponse, error)
 	// StopRun ends the run early: work in flight finishes, which takes half a minute at most, teardown runs, the
-	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
-	// and the answer says so.
+	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
+	// every worker that it reaches, and the answer says so.
 	StopRun(ctx context.Context, in *StopRunRequest, opts ...grpc.CallOption) (*StopRunResponse, error)
 	// DeleteRun removes a run that has ended, with its samples and reports.
 	DeleteRun(ctx context.Context, in *DeleteRunRequest, opts ...grpc.CallOption) (*DeleteRunResponse, error)
@@ -251,8 +251,8 @@ type RunServiceServer interface {
 	// ScaleRun sets the factor on the plan's rates and users.
 	ScaleRun(context.Context, *ScaleRunRequest) (*ScaleRunResponse, error)
 	// StopRun ends the run early: work in flight finishes, which takes half a minute at most, teardown runs, the
-	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to every worker that it reaches,
-	// and the answer says so.
+	// report is made. It needs neither a leader nor etcd: while it cannot be recorded, every coordinator passes it to
+	// every worker that it reaches, and the answer says so.
 	StopRun(context.Context, *StopRunRequest) (*StopRunResponse, error)
 	// DeleteRun removes a run that has ended, with its samples and reports.
 	DeleteRun(context.Context, *DeleteRunRequest) (*DeleteRunResponse, error)
