@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -48,22 +47,13 @@ func floodWebSocket(w http.ResponseWriter, r *http.Request) {
 // or a worker without memory; the next request is made all the same.
 func TestEndlessAnswers(t *testing.T) {
 	t.Parallel()
-	over := func(t *testing.T, h http.HandlerFunc) string {
-		s := httptest.NewUnstartedServer(h)
-		s.Config.Protocols = new(http.Protocols)
-		s.Config.Protocols.SetHTTP1(true)
-		s.Config.Protocols.SetUnencryptedHTTP2(true)
-		s.Start()
-		t.Cleanup(s.Close)
-		return s.Listener.Addr().String()
-	}
-	answers := func(t *testing.T) string { return over(t, floodHTTP) }
+	answers := func(t *testing.T) string { return serveClear(t, floodHTTP) }
 	for name, serve := range map[string]func(t *testing.T) string{
 		"HTTP/1.1":     answers,
 		"HTTP/2":       answers,
 		"gRPC":         answers,
 		"gRPC, stream": answers,
-		"WebSocket":    func(t *testing.T) string { return over(t, floodWebSocket) },
+		"WebSocket":    func(t *testing.T) string { return serveClear(t, floodWebSocket) },
 		"TCP":          func(t *testing.T) string { return serveRaw(t, func(c *net.TCPConn) { flood(c) }) },
 		"TLS": func(t *testing.T) string {
 			cfg := lentTLS(t)

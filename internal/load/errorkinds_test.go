@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -179,13 +178,7 @@ func TestErrorKindsOfTargets(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewUnstartedServer(tt.handle)
-			server.Config.Protocols = new(http.Protocols)
-			server.Config.Protocols.SetHTTP1(true)
-			server.Config.Protocols.SetUnencryptedHTTP2(true)
-			server.Start()
-			t.Cleanup(server.Close)
-			plan := asks()[tt.asked].plan(server.Listener.Addr().String())
+			plan := asks()[tt.asked].plan(serveClear(t, tt.handle))
 			target := plan.Targets[scenario.DefaultTarget]
 			if tt.change != nil {
 				tt.change(&target)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +39,18 @@ func serveRaw(t *testing.T, f func(c *net.TCPConn)) (addr string) {
 		wg.Wait()
 	})
 	return l.Addr().String()
+}
+
+// serveClear serves HTTP/1.1 and HTTP/2 in clear text until the test ends, and returns where.
+func serveClear(t *testing.T, h http.HandlerFunc) (addr string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
 }
 
 // gone returns an address at which nobody listens.

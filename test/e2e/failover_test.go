@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -92,19 +90,8 @@ func TestAnyCoordinatorAnswers(t *testing.T) {
 			if st.GetLeader().GetName() != "c1" || len(st.GetCoordinators()) != 3 || !st.GetCoordinators()[0].GetLeader() || len(st.GetProblems()) > 0 {
 				t.Errorf("status %v", st)
 			}
-			up, err := n.runs.UploadFile(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			content := []byte("through " + n.name)
-			sum := sha256.Sum256(content)
-			if err := up.Send(&pb.UploadFileRequest{Digest: hex.EncodeToString(sum[:]), Data: content}); err != nil {
-				t.Fatal(err)
-			}
-			if done, err := up.CloseAndRecv(); err != nil || done.GetSize() != int64(len(content)) {
-				t.Errorf("upload: %v, %v", done, err)
-			}
-			_, err = n.runs.CreateRun(t.Context(), &pb.CreateRunRequest{
+			upload(t, n.runs, "through "+n.name)
+			_, err := n.runs.CreateRun(t.Context(), &pb.CreateRunRequest{
 				RequestId: uuid.NewString(), Source: &pb.ScenarioSource{FileName: "bad.yaml", Scenario: []byte("version: 1\nname: bad\n")},
 			})
 			if st := status.Convert(err); st.Code() != codes.InvalidArgument || len(st.Details()) != 1 {

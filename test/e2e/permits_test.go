@@ -18,9 +18,9 @@ import (
 )
 
 // upload stores a file of a scenario and returns its digest.
-func (f *fleet) upload(t *testing.T, content string) string {
+func upload(t *testing.T, runs pb.RunServiceClient, content string) string {
 	t.Helper()
-	stream, err := f.runs.UploadFile(t.Context())
+	stream, err := runs.UploadFile(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,8 +29,8 @@ func (f *fleet) upload(t *testing.T, content string) string {
 	if err := stream.Send(&pb.UploadFileRequest{Digest: digest, Data: []byte(content)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream.CloseAndRecv(); err != nil {
-		t.Fatal(err)
+	if done, err := stream.CloseAndRecv(); err != nil || done.GetSize() != int64(len(content)) {
+		t.Errorf("upload: %v, %v", done, err)
 	}
 	return digest
 }
@@ -98,7 +98,7 @@ phases: [{name: p, flow: f, max_in_flight: %d, late: 10s, rate: [{hold: {at: 20/
 workers: {min: 2}
 `, s.URL, limit)
 	resp, err := f.runs.CreateRun(t.Context(), &pb.CreateRunRequest{RequestId: uuid.NewString(), Source: &pb.ScenarioSource{
-		FileName: "permits.yaml", Scenario: []byte(text), Files: map[string]string{"n.csv": f.upload(t, rows.String())},
+		FileName: "permits.yaml", Scenario: []byte(text), Files: map[string]string{"n.csv": upload(t, f.runs, rows.String())},
 	}})
 	if err != nil {
 		t.Fatal(err)

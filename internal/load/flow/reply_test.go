@@ -136,6 +136,16 @@ func waits(d time.Duration) scenario.Action {
 	return scenario.Action{Wait: &scenario.Distribution{Kind: "fixed", Value: d}}
 }
 
+// saying is a step of a protocol with a script.
+func saying(step scenario.Step, protocol string, script []scenario.Action) scenario.Step {
+	if step.Name, step.Target = "talk", protocol; step.WebSocket != nil {
+		step.WebSocket.Script = script
+	} else {
+		step.Socket.Script = script
+	}
+	return step
+}
+
 // speaking begins to execute a step once, as one of wg, and returns what will have come of it.
 func speaking(t *testing.T, wg *sync.WaitGroup, opts Options, step scenario.Step) *record {
 	t.Helper()
@@ -209,12 +219,7 @@ func TestReplyTime(t *testing.T) {
 			if tt.only != "" && tt.only != protocol {
 				continue
 			}
-			if step.Name, step.Target = "talk", protocol; step.WebSocket != nil {
-				step.WebSocket.Script = tt.script
-			} else {
-				step.Socket.Script = tt.script
-			}
-			r := speaking(t, &wg, opts, step)
+			r := speaking(t, &wg, opts, saying(step, protocol, tt.script))
 			all = append(all, func() { t.Run(tt.name+"/"+protocol, func(t *testing.T) { tt.check(t, r) }) })
 		}
 	}
@@ -230,14 +235,8 @@ func TestPassedOver(t *testing.T) {
 	var wg sync.WaitGroup
 	said := map[string]*record{}
 	for _, protocol := range []string{"websocket", "udp"} {
-		step := steps[protocol]
 		script := []scenario.Action{sends("a"), sends("b"), {Expect: &scenario.Expectation{Pattern: "z", Skip: true, Timeout: 2 * time.Second}}}
-		if step.Name, step.Target = "talk", protocol; step.WebSocket != nil {
-			step.WebSocket.Script = script
-		} else {
-			step.Socket.Script = script
-		}
-		said[protocol] = speaking(t, &wg, opts, step)
+		said[protocol] = speaking(t, &wg, opts, saying(steps[protocol], protocol, script))
 	}
 	wg.Wait()
 	for protocol, r := range said {
