@@ -109,7 +109,7 @@ func (c *criterion) foresee() {
 }
 
 func (c *criterion) newRow(l metric.Labels) *row {
-	return &row{labels: l, tried: l.Without(outcomeLabels...), scope: newScope(at(c.spots, l), c.scope.warmup)}
+	return &row{labels: l, tried: l.Without(scenario.OutcomeLabels...), scope: newScope(at(c.spots, l), c.scope.warmup)}
 }
 
 // discover makes the row of a group that is seen for the first time. It begins with what its ground
@@ -148,7 +148,7 @@ func (c *criterion) group(key metric.Key) group {
 			pairs = append(pairs, name, key.Labels.Get(name))
 		}
 		g.labels = metric.NewLabels(pairs...)
-		g.tried = g.labels.Without(outcomeLabels...)
+		g.tried = g.labels.Without(scenario.OutcomeLabels...)
 		c.groups[key] = g
 	}
 	return g

@@ -255,7 +255,7 @@ func (c *criterion) aged() bool {
 
 func (c *criterion) byOutcome() bool {
 	for _, name := range c.By {
-		if slices.Contains(outcomeLabels, name) {
+		if slices.Contains(scenario.OutcomeLabels, name) {
 			return true
 		}
 	}

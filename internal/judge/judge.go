@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"proofload/internal/metric"
@@ -19,6 +20,15 @@ type Judge struct {
 	next     int64 // the one after the newest that was looked at, observed or missing
 	breaches []Breach
 	searched *Searched // nil: the run searches nothing, or every second counts
+}
+
+// TellsWorkers tells whether a criterion tells the workers' series of a metric apart, under the name by which it is recorded.
+func (j *Judge) TellsWorkers(name string) bool {
+	return slices.ContainsFunc(j.criteria, func(c *criterion) bool {
+		by := slices.Contains(c.By, "worker")
+		return c.left.reads(name) && (by || c.left.tellsWorkers()) ||
+			c.Check.Over != nil && c.over.reads(name) && (by || c.over.tellsWorkers())
+	})
 }
 
 // New returns a judge of runs of a plan, which it does not change. A criterion that cannot be judged,

@@ -9,9 +9,6 @@ import (
 	"proofload/internal/scenario"
 )
 
-// outcomeLabels tell how an operation ended. A selection without them says what was tried.
-var outcomeLabels = []string{"status", "code", "error", "outcome"}
-
 // placeLabels tell where in the plan an operation stands.
 var placeLabels = []string{"phase", "flow", "step"}
 
@@ -92,7 +89,7 @@ func newSelection(s scenario.Selection) (selection, error) {
 		if err != nil {
 			return out, err
 		}
-		if slices.Contains(outcomeLabels, m.Label) {
+		if slices.Contains(scenario.OutcomeLabels, m.Label) {
 			out.outcome = append(out.outcome, c)
 		} else {
 			out.other = append(out.other, c)
@@ -134,17 +131,9 @@ func (s selection) reads(name string) bool {
 	return !s.inFlight && (name == s.metric || name == metric.Unsent && requests || name == metric.ResponseTime && s.among())
 }
 
-// TellsWorkers tells whether a criterion tells the workers' series of a metric apart, under the name by which it is recorded.
-func TellsWorkers(c *scenario.Criterion, name string) bool {
-	sides := []scenario.Selection{c.Check.Left}
-	if c.Check.Over != nil {
-		sides = append(sides, *c.Check.Over)
-	}
-	by := slices.Contains(c.By, "worker")
-	return slices.ContainsFunc(sides, func(side scenario.Selection) bool {
-		s, err := newSelection(side)
-		return err == nil && s.reads(name) && (by || slices.ContainsFunc(s.other, func(m matcher) bool { return m.label == "worker" }))
-	})
+// tellsWorkers tells whether the selection names the label of the workers.
+func (s selection) tellsWorkers() bool {
+	return slices.ContainsFunc(s.other, func(m matcher) bool { return m.label == "worker" })
 }
 
 // among tells whether the metric counts some of the requests.

@@ -53,11 +53,7 @@ func (l *loader) buildCriteria() {
 func (l *loader) by(c *Criterion, labels []Text) {
 	for _, b := range labels {
 		c.By = append(c.By, b.Value)
-		sides := []Selection{c.Check.Left}
-		if c.Check.Over != nil {
-			sides = append(sides, *c.Check.Over)
-		}
-		for _, side := range sides {
+		for _, side := range c.Check.sides() {
 			if problem := labelProblem(side.Metric, b.Value); problem != "" && side.Metric != "" { // one that cannot be read has a problem
 				l.fail(b.At, "by: %s", problem)
 				break
@@ -95,11 +91,7 @@ func (l *loader) exist(c Check, at pos) {
 			}
 		}
 	}
-	selections := []Selection{c.Left}
-	if c.Over != nil {
-		selections = append(selections, *c.Over)
-	}
-	for _, s := range selections {
+	for _, s := range c.sides() {
 		for _, m := range s.Matchers {
 			if step, _, sample := strings.Cut(m.Value, "."); m.Label == "step" && sample && slices.Contains(sampling, step) {
 				continue

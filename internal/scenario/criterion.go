@@ -70,8 +70,8 @@ var checkMetrics = map[string]string{
 // checkCounted is the metrics that have no values, but a number.
 var checkCounted = []string{MetricRequests, "retried", "redirects"}
 
-// outcomeLabels tell what came of a request.
-var outcomeLabels = []string{"status", "code", "error", "outcome"}
+// OutcomeLabels tell what came of a request. A selection without them says what was tried.
+var OutcomeLabels = []string{"status", "code", "error", "outcome"}
 
 // lacks is the labels of the engine that the series of a metric do not have: nothing would ever match them. Other metrics
 // than those named, the scenario's measures too, are recorded by step, whatever came of the request.
@@ -82,11 +82,11 @@ func lacks(metric string) []string {
 	case "iterations":
 		return []string{"step", "status", "code"}
 	case MetricInFlight: // a gauge of the whole fleet
-		return append([]string{"step", "worker"}, outcomeLabels...)
+		return append([]string{"step", "worker"}, OutcomeLabels...)
 	case "schedule_lag":
-		return append([]string{"flow", "step"}, outcomeLabels...)
+		return append([]string{"flow", "step"}, OutcomeLabels...)
 	}
-	return slices.Clone(outcomeLabels)
+	return slices.Clone(OutcomeLabels)
 }
 
 // labelProblem says why a label cannot tell the series of a metric apart; empty: it can.
@@ -165,6 +165,14 @@ func (c Check) String() string {
 		b.WriteString("/" + c.Left.Per)
 	}
 	return b.String()
+}
+
+// sides are the selections of a check: one, or both of a quotient.
+func (c Check) sides() []Selection {
+	if c.Over == nil {
+		return []Selection{c.Left}
+	}
+	return []Selection{c.Left, *c.Over}
 }
 
 // String writes the selection as a criterion does. The period of a trend stands with the limit.

@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"proofload/internal/fleet"
-	"proofload/internal/judge"
 	"proofload/internal/metric"
 	"proofload/internal/run"
-	"proofload/internal/scenario"
 	"proofload/internal/wire"
 )
 
@@ -65,9 +63,9 @@ func (r *runner) batch(w fleet.Worker, b wire.Sealed) {
 			r.series[key] = struct{}{}
 		}
 		r.view.batch(decoded)
-		r.segment.Add(decoded, r.keepWorker)
+		r.segment.Add(decoded, r.judge.TellsWorkers)
 		if r.early != nil {
-			r.early.segment.Add(decoded, r.keepWorker)
+			r.early.segment.Add(decoded, r.judge.TellsWorkers)
 		}
 	}
 }
@@ -144,16 +142,6 @@ func plausible(b metric.Batch, horizon time.Duration) error {
 		return fmt.Errorf("%w: %v of one second are paused", errImplausible, s.Paused)
 	}
 	return nil
-}
-
-// keepWorker says whether a criterion tells the workers' series of a metric apart.
-func (r *runner) keepWorker(name string) bool {
-	keep, known := r.keeps[name]
-	if !known {
-		keep = slices.ContainsFunc(r.plan.Criteria, func(c scenario.Criterion) bool { return judge.TellsWorkers(&c, name) })
-		r.keeps[name] = keep
-	}
-	return keep
 }
 
 func sourceOf(m run.Member) metric.Source {

@@ -65,7 +65,6 @@ type runner struct {
 	refused    map[metric.Source]uint64        // the batch refused last
 	covered    time.Duration                   // how far the schedule was executed, by what has arrived
 	reached    map[metric.Source]time.Duration // the same of each source
-	keeps      map[string]bool                 // by metric: criteria tell the series of workers apart
 	inherited  map[metric.Source]*metric.Part  // what earlier terms have committed, by source
 	rebuilding *rebuilding                     // nil: everything committed is judged as it becomes whole
 
@@ -115,7 +114,7 @@ func newRunner(m *Manager, c *result.Committer, plan *scenario.Plan, sum *metric
 		ledger:   metric.NewLedger(head.Marks.Map()), segment: metric.NewSegment(head.Run.ID),
 		closer: metric.NewCloser(head.Facts.JudgedThrough + 1), judge: judge.New(plan), lastWhole: head.Facts.JudgedThrough,
 		sum: sum, inherited: map[metric.Source]*metric.Part{}, reached: map[metric.Source]time.Duration{},
-		keeps: map[string]bool{}, series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{},
+		series: map[metric.Key]struct{}{}, refused: map[metric.Source]uint64{},
 		unfit: map[run.Member]unfit{}, clocks: map[run.Member]run.Interval{},
 		early:  newEarly(plan, head.Run.ID, head.Facts.JudgedThrough+1),
 		losses: lossesOf(head.Facts.Losses), debts: map[metric.Source]debt{}, heard: map[metric.Source]int64{},
